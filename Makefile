@@ -1,0 +1,71 @@
+# Postern. `make` builds the four programs, `make run` shows the whole story on this machine,
+# `make test` runs every test. `make help` lists the rest.
+#
+# A program is its folder's .c files plus common/*.c; a unit test tests/unit/<folder>/<module>_test.c links the
+# same objects without main.c. So a new file needs no line here.
+
+CC        ?= cc
+BUILD     ?= build
+PREFIX    ?= /usr/local
+DESTDIR   ?=
+SANITIZE  ?=
+PYTHON    := /usr/bin/python3
+
+PKGS      := openssl libcurl jansson libmicrohttpd libpq libunbound libidn2 libpsl
+WARNINGS  := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef \
+             -Wpointer-arith -Wcast-align -Wwrite-strings -Wimplicit-fallthrough
+HARDEN    := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fPIE -ftrivial-auto-var-init=zero
+ifeq ($(filter aarch64 arm64,$(shell uname -m)),)
+else
+HARDEN    := $(filter-out -fcf-protection=full,$(HARDEN)) -mbranch-protection=standard
+endif
+OPTIMISE  ?= -O2 -g
+ifeq ($(SANITIZE),)
+OPTIMISE  += -D_FORTIFY_SOURCE=2
+endif
+CFLAGS    += -std=gnu11 -pthread $(OPTIMISE) $(WARNINGS) $(HARDEN) $(SANITIZE) -D_GNU_SOURCE -I. $(PKG_CFLAGS)
+LDFLAGS   += -pthread -pie -Wl,-z,relro,-z,now,-z,noexecstack $(SANITIZE)
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LDLIBS     = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+PROGRAMS  := $(BUILD)/postern-edge $(BUILD)/postern-acme $(BUILD)/postern-verifier $(BUILD)/postern
+objects    = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
+modules    = $(filter-out $(BUILD)/$(1)/main.o,$(call objects,$(1)))
+COMMON    := $(call objects,common)
+
+all: $(PROGRAMS)
+
+$(BUILD)/libcommon.a: $(COMMON)
+	@rm -f $@ && ar rcs $@ $^
+$(BUILD)/postern-edge: $(call objects,edge) $(BUILD)/libcommon.a
+$(BUILD)/postern-acme: $(call objects,acme) $(BUILD)/libcommon.a
+$(BUILD)/postern-verifier: $(call objects,verifier) $(BUILD)/libcommon.a
+$(BUILD)/postern: $(call objects,common/cli) $(BUILD)/libcommon.a
+$(PROGRAMS):
+	@echo "LD $@"; $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D); echo "CC $<"; $(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# What a program carries inside itself: the migrations in `postern`, the dashboard in the verifier.
+$(BUILD)/common/cli/migrate.o: $(wildcard sql/*.sql)
+$(BUILD)/verifier/web.o: $(wildcard verifier/web/*)
+
+UNIT      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*/*_test.c))
+PGTESTS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/pg/*_test.c))
+.SECONDEXPANSION:
+area       = $(notdir $(patsubst %/,%,$(dir $(1))))
+$(UNIT): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $$(if $$(filter-out common,$$(call area,%)),$$(call modules,$$(call area,%))) $(BUILD)/libcommon.a
+	@echo "LD $@"; $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+$(PGTESTS): $(BUILD)/tests/pg/%: $(BUILD)/tests/pg/%.o $(call modules,edge) $(call modules,acme) $(call modules,verifier) $(call modules,common/cli) $(BUILD)/libcommon.a
+	@echo "LD $@"; $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+unit-tests: $(UNIT)
+pg-tests: $(PGTESTS) $(BUILD)/postern
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.PHONY: all clean unit-tests pg-tests
+.DELETE_ON_ERROR:

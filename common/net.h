@@ -1,0 +1,27 @@
+/*
+ * Addresses and listening sockets, as every program needs them.
+ */
+#ifndef COMMON_NET_H
+#define COMMON_NET_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "common/result.h"
+
+struct net_address {
+	struct sockaddr_storage storage;
+	socklen_t size;
+};
+
+enum { NET_ADDRESS_TEXT = 64 };
+
+/* host:port, [v6]:port, :port (all interfaces, IPv6 with IPv4 mapped). A name is looked up (blocking). */
+enum result net_parse_address(struct net_address *out, const char *text, struct error *error);
+/* "192.0.2.1:443"; an IPv4-mapped IPv6 address as IPv4. net_format_host leaves the port out. */
+const char *net_format_address(const struct net_address *address, char text[NET_ADDRESS_TEXT]);
+const char *net_format_host(const struct net_address *address, char text[NET_ADDRESS_TEXT]);
+/* A bound, listening, non-blocking, close-on-exec TCP socket. `reuse_port`: SO_REUSEPORT. */
+enum result net_listen(int *fd, const struct net_address *address, bool reuse_port, struct error *error);
+
+#endif

@@ -1,0 +1,81 @@
+/*
+ * Settings: each is declared once, in a program's table, and read from the file given by --config (`name value`
+ * lines, `#` comments), the environment (POSTERN_ + upper case, - as _) and the command line (--name=value), the
+ * later winning. --help and the manual page come from the same table. An unknown name, a bad value or an
+ * unreadable file is an error that names the place.
+ */
+#ifndef COMMON_SETTINGS_H
+#define COMMON_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/result.h"
+
+enum setting_type {
+	SETTING_STRING,
+	SETTING_SWITCH,   /* on, off */
+	SETTING_INTEGER,
+	SETTING_BYTES,    /* 64M, 512K, 1G or plain bytes */
+	SETTING_DURATION, /* 250ms, 30s, 5m, 12h, 7d */
+	SETTING_CHOICE,   /* one of `choices`, separated by | */
+	SETTING_ADDRESS,  /* host:port, [v6]:port or :port */
+	SETTING_URL,      /* http:// or https:// */
+	SETTING_FILE,     /* must be readable at start */
+};
+
+enum { SETTING_REPEAT = 1, SETTING_SECRET = 2, SETTING_REQUIRED = 4 };
+
+struct setting {
+	const char *name;
+	enum setting_type type;
+	unsigned flags;
+	const char *fallback; /* NULL: unset */
+	const char *help;     /* one or two sentences: units, limits, what it does */
+	const char *choices;  /* SETTING_CHOICE */
+	int64_t min, max;     /* numbers, bytes, milliseconds; both 0: no limit */
+};
+
+/* What every daemon has. Use as the first entries of a table. */
+#define SETTINGS_OF_EVERY_DAEMON(admin_default)                                                              \
+	{"config", SETTING_FILE, 0, NULL, "File of settings, one `name value` a line, # starts a comment.", NULL, 0, 0}, \
+	{"database", SETTING_STRING, SETTING_REQUIRED, NULL,                                                     \
+	    "PostgreSQL connection (libpq conninfo or URI; several hosts are tried in turn for the one that accepts " \
+	    "writes). Also database-file.", NULL, 0, 0},                                                         \
+	{"database-file", SETTING_FILE, 0, NULL, "File that holds the value of `database`.", NULL, 0, 0},        \
+	{"database-listen", SETTING_STRING, 0, NULL,                                                             \
+	    "Direct connection for LISTEN, where `database` goes through a pooler. Default: `database`.", NULL, 0, 0}, \
+	{"log-level", SETTING_CHOICE, 0, "info", "Least level that is logged.", "debug|info|warn|error", 0, 0},  \
+	{"log-format", SETTING_CHOICE, 0, "text", "How log lines are written.", "text|json", 0, 0},              \
+	{"admin-listen", SETTING_ADDRESS, 0, admin_default,                                                      \
+	    "Address of /metrics, /healthz and /readyz. Keep it private.", NULL, 0, 0},                          \
+	{"user", SETTING_STRING, 0, NULL, "User to become once all sockets are bound. Default: stay.", NULL, 0, 0}
+
+struct settings_program {
+	const char *name;    /* "postern-edge" */
+	const char *summary; /* one line */
+	const struct setting *table;
+	size_t count;
+};
+
+struct settings;
+
+/* A secret `NAME` with a table entry `NAME-file` is read from that file (last newline cut) when only that is
+ * given. R_NONE: --help or --version was printed, exit 0. R_INVALID: the error says what, where and the mend; exit
+ * 2. Arguments that are not options are an error. Free with settings_free. */
+enum result settings_load(struct settings **out, const struct settings_program *program, int argc, char **argv,
+    struct error *error);
+void settings_free(struct settings *settings);
+/* Writes the manual page's OPTIONS section (mdoc) of a table to stdout: `--help=mdoc`. */
+
+/* A name outside the table is a bug and aborts. Strings live as long as the settings; NULL: unset. */
+const char *settings_string(const struct settings *settings, const char *name);
+bool settings_switch(const struct settings *settings, const char *name);
+int64_t settings_number(const struct settings *settings, const char *name); /* integer, bytes, milliseconds */
+size_t settings_count(const struct settings *settings, const char *name);
+const char *settings_string_at(const struct settings *settings, const char *name, size_t index);
+/* `log_init` by the program's log-level and log-format. */
+void settings_init_log(const struct settings *settings);
+
+#endif

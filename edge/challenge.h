@@ -1,0 +1,35 @@
+/*
+ * ACME challenges of any node's orders, answered by this node: a hit may come from memory, a miss always asks
+ * PostgreSQL's primary, on a connection and a thread of its own that site look-ups cannot delay.
+ */
+#ifndef EDGE_CHALLENGE_H
+#define EDGE_CHALLENGE_H
+
+#include "common/settings.h"
+#include "edge/mailbox.h"
+
+struct challenges;
+
+enum challenge_type { CHALLENGE_TLS_ALPN, CHALLENGE_HTTP };
+
+/* Comes to the asking worker's mailbox, whether found or not. */
+struct challenge_reply {
+	struct message message;
+	uint64_t connection; /* as given to challenges_find */
+	enum result result;  /* R_OK, R_NONE, R_DOWN */
+	int64_t id;          /* row, for challenges_mark_seen */
+	char key_authorization[512];
+};
+
+struct challenges *challenges_new(const struct settings *settings);
+void challenges_free(struct challenges *challenges);
+
+/* `token` NULL for tls-alpn-01. `deliver` frees the reply. R_LIMIT: too many look-ups of this name are under way
+ * (nothing will be delivered). Any thread. */
+enum result challenges_find(struct challenges *challenges, struct mailbox *mailbox,
+    void (*deliver)(struct message *message, void *receiver), uint64_t connection, enum challenge_type type,
+    const char *name, const char *token);
+/* An answer has gone out: marks the row, once, in the background. */
+void challenges_mark_seen(struct challenges *challenges, int64_t id);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * A site: a name with its checked certificate and opened key, as all workers share it. Immutable, counted by
+ * references, about 1.5 KiB; the X509 and EVP_PKEY made of it are each worker's own (hot_site).
+ */
+#ifndef EDGE_SITE_H
+#define EDGE_SITE_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/certificate.h"
+#include "common/hostname.h"
+
+struct site {
+	atomic_int references;
+	struct hostname name;
+	int64_t version;
+	struct certificate certificate; /* chain as DER; intermediates are shared by fingerprint in the hot tier */
+	unsigned char *key;             /* as certificate_key_import takes it; wiped when freed */
+	size_t key_size;
+	size_t bytes;                   /* what it holds, for the cache's bound */
+};
+
+/* Takes the certificate (left empty) and copies the key. One reference for the caller. */
+struct site *site_new(const struct hostname *name, int64_t version, struct certificate *certificate,
+    const void *key, size_t key_size);
+struct site *site_ref(struct site *site);
+void site_unref(struct site *site);
+
+#endif
