@@ -31,18 +31,21 @@ LDLIBS     = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 PROGRAMS  := $(BUILD)/postern-edge $(BUILD)/postern-acme $(BUILD)/postern-verifier $(BUILD)/postern
 objects    = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 modules    = $(filter-out $(BUILD)/$(1)/main.o,$(call objects,$(1)))
-COMMON    := $(call objects,common)
+library    = $(BUILD)/$(1)/lib.a
+AREAS     := edge acme verifier common/cli common
 
 all: $(PROGRAMS)
 
-$(BUILD)/libcommon.a: $(COMMON)
-	@rm -f $@ && ar rcs $@ $^
-$(BUILD)/postern-edge: $(call objects,edge) $(BUILD)/libcommon.a
-$(BUILD)/postern-acme: $(call objects,acme) $(BUILD)/libcommon.a
-$(BUILD)/postern-verifier: $(call objects,verifier) $(BUILD)/libcommon.a
-$(BUILD)/postern: $(call objects,common/cli) $(BUILD)/libcommon.a
+$(BUILD)/postern-edge: $(BUILD)/edge/main.o $(call library,edge) $(call library,common)
+$(BUILD)/postern-acme: $(BUILD)/acme/main.o $(call library,acme) $(call library,common)
+$(BUILD)/postern-verifier: $(BUILD)/verifier/main.o $(call library,verifier) $(call library,common)
+$(BUILD)/postern: $(BUILD)/common/cli/main.o $(call library,common/cli) $(call library,common)
 $(PROGRAMS):
 	@echo "LD $@"; $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+.SECONDEXPANSION:
+$(foreach area,$(AREAS),$(call library,$(area))): $(BUILD)/%/lib.a: $$(call modules,%)
+	@mkdir -p $(@D); rm -f $@; ar rcs $@ $^
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D); echo "CC $<"; $(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
@@ -51,13 +54,13 @@ $(BUILD)/%.o: %.c
 $(BUILD)/common/cli/migrate.o: $(wildcard sql/*.sql)
 $(BUILD)/verifier/web.o: $(wildcard verifier/web/*)
 
+# A unit test sees its own folder and common; a test against PostgreSQL sees everything.
 UNIT      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*/*_test.c))
 PGTESTS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/pg/*_test.c))
-.SECONDEXPANSION:
 area       = $(notdir $(patsubst %/,%,$(dir $(1))))
-$(UNIT): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $$(if $$(filter-out common,$$(call area,%)),$$(call modules,$$(call area,%))) $(BUILD)/libcommon.a
+$(UNIT): %: %.o $$(foreach area,$$(filter-out common,$$(call area,%)) common,$$(call library,$$(area)))
 	@echo "LD $@"; $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
-$(PGTESTS): $(BUILD)/tests/pg/%: $(BUILD)/tests/pg/%.o $(call modules,edge) $(call modules,acme) $(call modules,verifier) $(call modules,common/cli) $(BUILD)/libcommon.a
+$(PGTESTS): %: %.o $(foreach area,$(AREAS),$(call library,$(area)))
 	@echo "LD $@"; $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 unit-tests: $(UNIT)

@@ -14,6 +14,7 @@ struct h1_conn;
 
 /* Who speaks, as found out before HTTP began. Copied. */
 struct conn_peer {
+	uint64_t id;               /* the connection's id in the worker's table, with its generation */
 	struct net_address client; /* the socket's peer, or what a trusted PROXY header said */
 	struct net_address local;
 	bool tls;
@@ -29,7 +30,7 @@ void h1_conn_drain(struct h1_conn *conn);
 /* The end of drain-timeout: close now. */
 void h1_conn_abort(struct h1_conn *conn);
 
-/* Reply to an http-01 look-up that an exchange of this worker started (deliver function of challenges_find). */
-struct message;
+/* The reply to an http-01 look-up that this connection started with `peer->id` and conn_deliver_challenge. */
+void h1_conn_challenge(struct h1_conn *conn, const struct challenge_reply *reply);
 
 #endif

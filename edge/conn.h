@@ -1,0 +1,19 @@
+/*
+ * A connection from accept to the end: ClientHello on raw bytes, waiting for a certificate, handshake, then HTTP.
+ * One state, one table; whoever sends it a message names it by id and generation.
+ */
+#ifndef EDGE_CONN_H
+#define EDGE_CONN_H
+
+#include "common/net.h"
+#include "edge/worker.h"
+
+/* Takes the accepted descriptor. `tls` false: port 80. */
+void conn_accept(struct worker *worker, int fd, const struct net_address *client, const struct net_address *local,
+    bool tls);
+
+/* Deliver functions for the worker's mailbox (receiver: the struct worker). */
+void conn_deliver_site(struct message *message, void *worker);      /* struct broker_reply */
+void conn_deliver_challenge(struct message *message, void *worker); /* struct challenge_reply: TLS and HTTP */
+
+#endif
