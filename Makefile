@@ -14,7 +14,10 @@ PYTHON    := /usr/bin/python3
 PKGS      := openssl libcurl jansson libmicrohttpd libpq libunbound libidn2 libpsl
 WARNINGS  := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef \
              -Wpointer-arith -Wcast-align -Wwrite-strings -Wimplicit-fallthrough
-HARDEN    := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fPIE -ftrivial-auto-var-init=zero
+HARDEN    := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fPIE
+# clang before 16 knows the flag and refuses it.
+HARDEN    += $(shell $(CC) -Werror -ftrivial-auto-var-init=zero -fsyntax-only -xc /dev/null 2>/dev/null && \
+               echo -ftrivial-auto-var-init=zero)
 ifeq ($(filter aarch64 arm64,$(shell uname -m)),)
 else
 HARDEN    := $(filter-out -fcf-protection=full,$(HARDEN)) -mbranch-protection=standard
