@@ -69,9 +69,67 @@ $(PGTESTS): %: %.o $(foreach area,$(AREAS),$(call library,$(area)))
 unit-tests: $(UNIT)
 pg-tests: $(PGTESTS) $(BUILD)/postern
 
+# ---- what a person types
+
+help:
+	@sed -n 's/^## //p' Makefile
+## make                   builds build/postern-edge, postern-acme, postern-verifier, postern
+## make deps              installs what the build needs (apt-get; root or sudo), saying so
+## make run               builds and plays the whole story on this machine, under ./var, until Ctrl-C
+## make test              every test: unit, PostgreSQL, end to end (TESTS=... for some: see tests/README.md)
+## make lint              formatting, and a build with clang
+## make asan, make tsan   unit and PostgreSQL tests under the sanitizers
+## make bench             the benchmark, beside Caddy
+## make test-containers   builds the images and plays the story through docker compose
+## make install           into $(DESTDIR)$(PREFIX): sbin, bin, manual pages
+
+deps:
+	@tests/support/install_packages build
+# Installing first may bring the compiler: the build is a make of its own, after it.
+run:
+	@tests/support/install_packages build run
+	@$(MAKE) --no-print-directory all
+	@tests/support/demo $(ARGS)
+test:
+	@tests/support/install_packages build run test
+	@$(MAKE) --no-print-directory -j$(shell nproc) all unit-tests pg-tests
+	@BUILD=$(BUILD) tests/run $(TESTS)
+
+FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] edge/*.[ch] acme/*.[ch] verifier/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch])
+lint:
+	@tests/support/install_packages build lint
+	clang-format --dry-run -Werror $(FORMATTED)
+	@$(MAKE) --no-print-directory CC=clang BUILD=$(BUILD)/clang all unit-tests pg-tests
+
+# A sanitizer that finds anything ends the program with a failure.
+asan: SANITIZER := address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+tsan: SANITIZER := thread
+asan tsan:
+	@tests/support/install_packages build run test
+	@$(MAKE) --no-print-directory -j$(shell nproc) BUILD=$(BUILD)/$@ SANITIZE="-fsanitize=$(SANITIZER)" all unit-tests pg-tests
+	@BUILD=$(BUILD)/$@ tests/run $(or $(TESTS),unit pg)
+
+bench:
+	@tests/support/install_packages build run bench
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) tests/bench/run $(ARGS)
+test-containers:
+	@docker/test
+
+MANUALS    = $(addprefix $(BUILD)/man/,postern-edge.8 postern-acme.8 postern-verifier.8)
+man: $(MANUALS)
+# A manual page says what --help says: both come from the program's table of settings.
+$(MANUALS): $(BUILD)/man/%.8: $(BUILD)/%
+	@mkdir -p $(@D); $< --help=mdoc >$@
+install: $(PROGRAMS) $(MANUALS)
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man8
+	install $(BUILD)/postern-edge $(BUILD)/postern-acme $(BUILD)/postern-verifier $(DESTDIR)$(PREFIX)/sbin
+	install $(BUILD)/postern $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(MANUALS) docs/postern.8 $(DESTDIR)$(PREFIX)/share/man/man8
+
 clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all clean unit-tests pg-tests
+.PHONY: all unit-tests pg-tests help deps run test lint asan tsan bench test-containers man install clean
 .DELETE_ON_ERROR:
