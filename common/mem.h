@@ -1,6 +1,6 @@
 /*
- * Memory that is there: out of memory ends the process, so no caller has a path for it that nobody ever ran. What
- * a peer can make us hold is bounded elsewhere (struct buf, settings).
+ * Memory that is there: out of memory ends the process, so no caller has a path for it that nobody ever ran.
+ * What a peer can make us hold is bounded elsewhere (struct buf, settings).
  */
 #ifndef COMMON_MEM_H
 #define COMMON_MEM_H

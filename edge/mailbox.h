@@ -1,6 +1,6 @@
 /*
- * Messages to a worker's loop from any thread: many senders, one reader, an eventfd to wake it. A message names its
- * receiver by id and generation or by host name, never by pointer: the client may have gone.
+ * Messages to a worker's loop from any thread: many senders, one reader, an eventfd to wake it. A message
+ * names its receiver by id and generation or by host name, never by pointer: the client may have gone.
  */
 #ifndef EDGE_MAILBOX_H
 #define EDGE_MAILBOX_H

@@ -1,6 +1,6 @@
 /*
- * A byte stream over a socket, plain or TLS: what the HTTP code reads from and writes to. Non-blocking; would-block
- * is R_AGAIN and says what to wait for. The owner watches the descriptor.
+ * A byte stream over a socket, plain or TLS: what the HTTP code reads from and writes to. Non-blocking;
+ * would-block is R_AGAIN and says what to wait for. The owner watches the descriptor.
  */
 #ifndef EDGE_STREAM_H
 #define EDGE_STREAM_H
@@ -15,11 +15,13 @@
 
 struct stream {
 	struct loop *loop;
-	struct loop_io io; /* io.on_ready belongs to the user of the stream */
-	SSL *ssl;          /* NULL: plain */
-	bool read_wants_write;  /* TLS: the last read waits for the socket to take bytes, or the other way round */
+	struct loop_io io;     /* io.on_ready belongs to the user of the stream */
+	SSL *ssl;              /* NULL: plain */
+	bool read_wants_write; /* TLS: the last read waits for the socket to take bytes, or the other way
+				  round */
 	bool write_wants_read;
-	bool failed;       /* a fatal error: no close_notify any more */
+	bool read_blocked;            /* the last read was R_AGAIN: what TLS still holds is half a record */
+	bool failed;                  /* a fatal error: no close_notify any more */
 	uint64_t bytes_in, bytes_out; /* application bytes */
 };
 
@@ -28,10 +30,11 @@ void stream_init(struct stream *stream, struct loop *loop, int fd, SSL *ssl);
 /* Sends close_notify if it fits, closes, frees the SSL. */
 void stream_fini(struct stream *stream);
 
-/* R_OK: *got bytes (at least 1). R_AGAIN, R_EOF (orderly: FIN, for TLS close_notify), R_ERROR (reset, truncated). */
+/* R_OK: *got bytes (at least 1). R_AGAIN, R_EOF (orderly: FIN, for TLS close_notify), R_ERROR (reset,
+ * truncated). */
 enum result stream_read(struct stream *stream, char *bytes, size_t size, size_t *got);
-/* R_OK: *put bytes were taken (at least 1, maybe fewer than size). After R_AGAIN the same bytes may be offered from
- * another address and with more behind them. */
+/* R_OK: *put bytes were taken (at least 1, maybe fewer than size). After R_AGAIN the same bytes may be
+ * offered from another address and with more behind them. */
 enum result stream_write(struct stream *stream, const char *bytes, size_t size, size_t *put);
 /* Bytes that TLS has decrypted and not yet handed out: they raise no EPOLLIN. */
 bool stream_has_buffered(const struct stream *stream);

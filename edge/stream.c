@@ -1,0 +1,155 @@
+#include "edge/stream.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+void stream_init(struct stream *stream, struct loop *loop, int fd, SSL *ssl)
+{
+	*stream = (struct stream){.loop = loop, .io = {.fd = fd}, .ssl = ssl};
+}
+
+static bool may_send_close_notify(const struct stream *stream)
+{
+	return stream->ssl && !stream->failed && SSL_is_init_finished(stream->ssl) &&
+	       !(SSL_get_shutdown(stream->ssl) & SSL_SENT_SHUTDOWN);
+}
+
+/* Best effort: where the socket takes no bytes the peer sees a truncation, which is the truth. */
+static void send_close_notify(struct stream *stream)
+{
+	if (!may_send_close_notify(stream))
+		return;
+	ERR_clear_error();
+	SSL_shutdown(stream->ssl);
+	ERR_clear_error();
+}
+
+void stream_fini(struct stream *stream)
+{
+	if (stream->io.fd < 0)
+		return;
+	send_close_notify(stream);
+	loop_unwatch(stream->loop, &stream->io);
+	close(stream->io.fd);
+	stream->io.fd = -1;
+	SSL_free(stream->ssl);
+	stream->ssl = NULL;
+}
+
+static enum result plain_result(struct stream *stream)
+{
+	if (errno == EAGAIN || errno == EINTR)
+		return R_AGAIN;
+	stream->failed = true;
+	return R_ERROR;
+}
+
+static enum result plain_read(struct stream *stream, char *bytes, size_t size, size_t *got)
+{
+	ssize_t count = recv(stream->io.fd, bytes, size, 0);
+
+	if (count < 0)
+		return plain_result(stream);
+	*got = (size_t)count;
+	return count > 0 ? R_OK : R_EOF;
+}
+
+static enum result plain_write(struct stream *stream, const char *bytes, size_t size, size_t *put)
+{
+	ssize_t count = send(stream->io.fd, bytes, size, MSG_NOSIGNAL);
+
+	if (count < 0)
+		return plain_result(stream);
+	*put = (size_t)count;
+	return R_OK;
+}
+
+/* `*wants_other` tells that the operation waits for the opposite direction of the socket. */
+static enum result tls_result(struct stream *stream, int error, int other, bool *wants_other)
+{
+	*wants_other = error == other;
+	if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
+		return R_AGAIN;
+	if (error == SSL_ERROR_ZERO_RETURN)
+		return R_EOF;
+	/* Also an end without close_notify: an attacker could have cut the stream short. */
+	stream->failed = true;
+	ERR_clear_error();
+	return R_ERROR;
+}
+
+static enum result tls_read(struct stream *stream, char *bytes, size_t size, size_t *got)
+{
+	ERR_clear_error();
+	stream->read_wants_write = false;
+	if (SSL_read_ex(stream->ssl, bytes, size, got))
+		return R_OK;
+	return tls_result(
+	    stream, SSL_get_error(stream->ssl, 0), SSL_ERROR_WANT_WRITE, &stream->read_wants_write);
+}
+
+static enum result tls_write(struct stream *stream, const char *bytes, size_t size, size_t *put)
+{
+	ERR_clear_error();
+	stream->write_wants_read = false;
+	if (SSL_write_ex(stream->ssl, bytes, size, put))
+		return R_OK;
+	enum result result =
+	    tls_result(stream, SSL_get_error(stream->ssl, 0), SSL_ERROR_WANT_READ, &stream->write_wants_read);
+	return result == R_EOF ? R_ERROR : result;
+}
+
+enum result stream_read(struct stream *stream, char *bytes, size_t size, size_t *got)
+{
+	assert(size > 0);
+	if (stream->failed)
+		return R_ERROR;
+	enum result result =
+	    stream->ssl ? tls_read(stream, bytes, size, got) : plain_read(stream, bytes, size, got);
+	stream->read_blocked = result == R_AGAIN;
+	if (result == R_OK)
+		stream->bytes_in += *got;
+	return result;
+}
+
+enum result stream_write(struct stream *stream, const char *bytes, size_t size, size_t *put)
+{
+	assert(size > 0);
+	if (stream->failed)
+		return R_ERROR;
+	enum result result =
+	    stream->ssl ? tls_write(stream, bytes, size, put) : plain_write(stream, bytes, size, put);
+	if (result == R_OK)
+		stream->bytes_out += *put;
+	return result;
+}
+
+bool stream_has_buffered(const struct stream *stream)
+{
+	return stream->ssl && !stream->failed && !stream->read_blocked && SSL_has_pending(stream->ssl);
+}
+
+void stream_shutdown(struct stream *stream)
+{
+	send_close_notify(stream);
+	shutdown(stream->io.fd, SHUT_WR);
+}
+
+void stream_watch(struct stream *stream, bool want_read, bool want_write)
+{
+	uint32_t events = 0;
+
+	if (want_read)
+		events |= stream->read_wants_write ? EPOLLOUT : EPOLLIN;
+	if (want_write)
+		events |= stream->write_wants_read ? EPOLLIN : EPOLLOUT;
+	/* Only a first registration can fail, for want of kernel memory; the owner's deadline then ends the
+	 * wait. */
+	if (loop_watch(stream->loop, &stream->io, events) != R_OK)
+		stream->failed = true;
+}
