@@ -19,6 +19,7 @@
 #include "edge/mailbox.h"
 #include "edge/site_cache.h"
 
+struct http_config;
 struct ticket_keys;
 struct upstream_pool;
 struct cert_wait;
@@ -32,6 +33,7 @@ struct edge {
 	struct broker *broker;
 	struct challenges *challenges;
 	struct ticket_keys *ticket_keys;
+	struct http_config *http; /* http_config.h: from http_config_load */
 	atomic_bool draining;
 };
 
