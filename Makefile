@@ -11,7 +11,8 @@ DESTDIR   ?=
 SANITIZE  ?=
 PYTHON    := /usr/bin/python3
 
-PKGS      := openssl libcurl jansson libmicrohttpd libpq libunbound libidn2 libpsl
+# libunbound is named below: its .pc file asks for libevent's, which its package does not bring.
+PKGS      := openssl libcurl jansson libmicrohttpd libpq libidn2 libpsl
 WARNINGS  := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef \
              -Wpointer-arith -Wcast-align -Wwrite-strings -Wimplicit-fallthrough
 HARDEN    := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fPIE
@@ -29,7 +30,7 @@ endif
 CFLAGS    += -std=gnu11 -pthread $(OPTIMISE) $(WARNINGS) $(HARDEN) $(SANITIZE) -D_GNU_SOURCE -I. $(PKG_CFLAGS)
 LDFLAGS   += -pthread -pie -Wl,-z,relro,-z,now,-z,noexecstack $(SANITIZE)
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LDLIBS     = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+LDLIBS     = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lunbound
 
 PROGRAMS  := $(BUILD)/postern-edge $(BUILD)/postern-acme $(BUILD)/postern-verifier $(BUILD)/postern
 objects    = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))

@@ -27,7 +27,13 @@ uint64_t log_lost_lines(void);
 
 void log_write(enum log_level level, const char *message, const struct log_field *fields, size_t count);
 
-#define log_str(key, value) ((struct log_field){.name = (key), .string = (value) ? (value) : "-"})
+/* A function, since compilers warn when a macro compares an array with NULL. */
+static inline const char *log_or_dash(const char *string)
+{
+	return string ? string : "-";
+}
+
+#define log_str(key, value) ((struct log_field){.name = (key), .string = log_or_dash(value)})
 #define log_int(key, value) ((struct log_field){.name = (key), .number = (value)})
 
 #define log_at(level, message, ...)                                                                          \
