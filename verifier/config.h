@@ -1,0 +1,54 @@
+/*
+ * The verifier's settings, checked and in the form its modules use. Read once at start, then only read.
+ */
+#ifndef VERIFIER_CONFIG_H
+#define VERIFIER_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/hostname.h"
+#include "common/result.h"
+#include "common/settings.h"
+
+enum { CONFIG_HASH = 32, CONFIG_ADDRESSES_MAX = 16, CONFIG_SERVERS_MAX = 16, CONFIG_TENANT_MAX = 63 };
+
+struct config_address {
+	unsigned char bytes[16];
+	size_t size; /* 4 or 16 */
+	char text[46];
+};
+
+struct config {
+	struct settings *settings;
+	struct hostname saas_root;
+	const char *txt_label;
+	char *cname_target; /* may hold {tenant} */
+	struct config_address apex[CONFIG_ADDRESSES_MAX];
+	size_t apex_count;
+	char *dns_servers[CONFIG_SERVERS_MAX]; /* ip@port */
+	size_t dns_server_count;
+	bool pre_issue;
+	bool secure_cookie; /* public-url is https */
+	char origin[300];   /* scheme://host[:port] of public-url; "": take the request's Host */
+	unsigned char admin_token_hash[CONFIG_HASH];
+	unsigned char ask_token_hash[CONFIG_HASH];
+	bool ask_token_set;
+	char *ask_certificate; /* PEM; NULL: no TLS */
+	char *ask_key;
+};
+
+/* The table, for --help and tests. */
+extern const struct settings_program config_program;
+
+/* As settings_load: R_NONE after --help, R_INVALID with the place and the mend. Reads the files that settings
+ * name. */
+enum result config_load(struct config **out, int argc, char **argv, struct error *error);
+void config_free(struct config *config);
+
+/* Writes cname-target for a tenant; it fits, as both parts were checked. */
+void config_cname_target(const struct config *config, const char *tenant, char target[HOSTNAME_MAX + 1]);
+/* [a-z0-9][a-z0-9_-]{0,62} */
+bool config_is_tenant(const char *text);
+
+#endif

@@ -1,0 +1,300 @@
+#include "verifier/resolver.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unbound.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "common/metrics.h"
+#include "verifier/resolver_options.h"
+
+enum { RCODE_REFUSED = 5 };
+
+struct resolver {
+	struct ub_ctx *context;
+	pthread_t thread;
+	int stop_fd;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	uint64_t completions; /* guarded by lock */
+	struct metric *lookups[RESOLVER_BOGUS + 1];
+	struct histogram *duration;
+};
+
+struct resolver_query {
+	struct resolver *resolver;
+	enum resolver_type type;
+	int64_t started_us;
+	int id;
+	bool done; /* guarded by the resolver's lock, as is all below */
+	int64_t done_us;
+	int failure; /* libunbound's */
+	struct ub_result *result;
+};
+
+static const char *const outcome_labels[] = {
+    [RESOLVER_FOUND] = "outcome=\"found\"",
+    [RESOLVER_NO_DATA] = "outcome=\"no_data\"",
+    [RESOLVER_NO_NAME] = "outcome=\"no_name\"",
+    [RESOLVER_TEMPORARY] = "outcome=\"temporary\"",
+    [RESOLVER_BOGUS] = "outcome=\"bogus\"",
+};
+
+/* libunbound works on a thread of its own; this one takes its results, which calls on_answer. */
+static void *resolver_run(void *arg)
+{
+	struct resolver *resolver = arg;
+	struct pollfd fds[] = {
+	    {.fd = ub_fd(resolver->context), .events = POLLIN}, {.fd = resolver->stop_fd, .events = POLLIN}};
+	for (;;) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return NULL;
+		if (fds[1].revents)
+			return NULL;
+		if (fds[0].revents)
+			ub_process(resolver->context);
+	}
+}
+
+static void register_metrics(struct resolver *resolver)
+{
+	for (int i = RESOLVER_FOUND; i <= RESOLVER_BOGUS; i++)
+		resolver->lookups[i] = metrics_counter("postern_verifier_dns_lookups_total",
+		    outcome_labels[i], "DNS look-ups by what they came to.");
+	resolver->duration = metrics_histogram(
+	    "postern_verifier_dns_lookup_duration_seconds", NULL, "How long a DNS look-up took.");
+}
+
+enum result resolver_new(struct resolver **out, const struct resolver_options *options, struct error *error)
+{
+	struct ub_ctx *context = NULL;
+	enum result result = resolver_context_new(&context, options, error);
+	if (result != R_OK)
+		return result;
+	struct resolver *resolver = mem_alloc(sizeof *resolver);
+	resolver->context = context;
+	resolver->stop_fd = eventfd(0, EFD_CLOEXEC);
+	pthread_mutex_init(&resolver->lock, NULL);
+	pthread_condattr_t attributes;
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&resolver->changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+	register_metrics(resolver);
+	if (resolver->stop_fd < 0 || pthread_create(&resolver->thread, NULL, resolver_run, resolver) != 0) {
+		error_set(error, "cannot start the DNS resolver's thread: %s", strerror(errno));
+		resolver->thread = 0;
+		resolver_free(resolver);
+		return R_ERROR;
+	}
+	*out = resolver;
+	return R_OK;
+}
+
+void resolver_free(struct resolver *resolver)
+{
+	if (!resolver)
+		return;
+	if (resolver->thread) {
+		eventfd_write(resolver->stop_fd, 1);
+		pthread_join(resolver->thread, NULL);
+	}
+	ub_ctx_delete(resolver->context);
+	if (resolver->stop_fd >= 0)
+		close(resolver->stop_fd);
+	pthread_cond_destroy(&resolver->changed);
+	pthread_mutex_destroy(&resolver->lock);
+	free(resolver);
+}
+
+static void mark_done(struct resolver_query *query, int failure, struct ub_result *result)
+{
+	struct resolver *resolver = query->resolver;
+	pthread_mutex_lock(&resolver->lock);
+	query->failure = failure;
+	query->result = result;
+	query->done_us = clock_monotonic_us();
+	query->done = true;
+	resolver->completions++;
+	pthread_cond_broadcast(&resolver->changed);
+	pthread_mutex_unlock(&resolver->lock);
+}
+
+static void on_answer(void *arg, int failure, struct ub_result *result)
+{
+	mark_done(arg, failure, result);
+}
+
+struct resolver_query *resolver_start(struct resolver *resolver, const char *name, enum resolver_type type)
+{
+	enum { CLASS_IN = 1 };
+	struct resolver_query *query = mem_alloc(sizeof *query);
+	query->resolver = resolver;
+	query->type = type;
+	query->started_us = clock_monotonic_us();
+	int failure =
+	    ub_resolve_async(resolver->context, name, (int)type, CLASS_IN, query, on_answer, &query->id);
+	if (failure)
+		mark_done(query, failure, NULL);
+	return query;
+}
+
+bool resolver_is_done(const struct resolver_query *query)
+{
+	pthread_mutex_lock(&query->resolver->lock);
+	bool done = query->done;
+	pthread_mutex_unlock(&query->resolver->lock);
+	return done;
+}
+
+static struct timespec timespec_at(int64_t monotonic_us)
+{
+	return (struct timespec){.tv_sec = monotonic_us / 1000000, .tv_nsec = monotonic_us % 1000000 * 1000};
+}
+
+/* Returns whether the answer came in time. */
+static bool wait_until_done(struct resolver_query *query)
+{
+	struct resolver *resolver = query->resolver;
+	struct timespec deadline = timespec_at(query->started_us + RESOLVER_DEADLINE_MS * INT64_C(1000));
+	pthread_mutex_lock(&resolver->lock);
+	while (!query->done &&
+	       pthread_cond_timedwait(&resolver->changed, &resolver->lock, &deadline) != ETIMEDOUT)
+		continue;
+	bool done = query->done;
+	pthread_mutex_unlock(&resolver->lock);
+	if (done)
+		return true;
+	if (ub_cancel(resolver->context, query->id) == 0)
+		return false;
+	/* Too late to cancel: its callback is running at this moment, and holds our pointer until it is
+	 * through. */
+	pthread_mutex_lock(&resolver->lock);
+	while (!query->done)
+		pthread_cond_wait(&resolver->changed, &resolver->lock);
+	pthread_mutex_unlock(&resolver->lock);
+	return true;
+}
+
+/* A TXT record is a row of strings, each led by its length; what counts is the whole (RFC 7208 section 3.3 is
+ * the best-known reader that joins them so). */
+static struct resolver_value join_strings(const unsigned char *rdata, size_t size)
+{
+	struct resolver_value value = {.bytes = mem_alloc(size + 1)};
+	for (size_t at = 0; at < size;) {
+		size_t length = rdata[at++];
+		if (length > size - at)
+			length = size - at;
+		memcpy(value.bytes + value.size, rdata + at, length);
+		value.size += length;
+		at += length;
+	}
+	return value;
+}
+
+static void take_values(struct resolver_answer *out, const struct ub_result *result, enum resolver_type type)
+{
+	size_t count = 0;
+	while (result->data[count])
+		count++;
+	out->values = mem_alloc_array(count + 1, sizeof *out->values);
+	size_t wanted = type == RESOLVER_A ? 4 : type == RESOLVER_AAAA ? 16 : 0;
+	for (size_t i = 0; i < count; i++) {
+		const unsigned char *rdata = (const unsigned char *)result->data[i];
+		size_t size = (size_t)result->len[i];
+		if (type == RESOLVER_TXT)
+			out->values[out->count++] = join_strings(rdata, size);
+		else if (size == wanted)
+			out->values[out->count++] = (struct resolver_value){mem_copy(rdata, size), size};
+	}
+}
+
+static void take_canonical(struct resolver_answer *out, const char *name)
+{
+	size_t size = name ? strlen(name) : 0;
+	if (size && name[size - 1] == '.')
+		size--;
+	if (size >= sizeof out->canonical)
+		size = 0;
+	for (size_t i = 0; i < size; i++)
+		out->canonical[i] = (char)tolower((unsigned char)name[i]);
+}
+
+static void take_result(struct resolver_answer *out, const struct ub_result *result, enum resolver_type type)
+{
+	out->secure = result->secure;
+	take_canonical(out, result->canonname);
+	if (result->bogus) {
+		out->outcome = RESOLVER_BOGUS;
+		snprintf(out->detail, sizeof out->detail, "DNSSEC validation failed: %s",
+		    result->why_bogus ? result->why_bogus : "no reason given");
+	} else if (result->havedata) {
+		out->outcome = RESOLVER_FOUND;
+		take_values(out, result, type);
+	} else if (result->nxdomain) {
+		out->outcome = RESOLVER_NO_NAME;
+	} else if (result->rcode == 0) {
+		out->outcome = RESOLVER_NO_DATA;
+	} else {
+		out->outcome = RESOLVER_TEMPORARY;
+		snprintf(out->detail, sizeof out->detail,
+		    "the domain's name servers gave no usable answer (%s)",
+		    result->rcode == RCODE_REFUSED ? "REFUSED" : "SERVFAIL");
+	}
+}
+
+void resolver_finish(struct resolver_query *query, struct resolver_answer *out)
+{
+	struct resolver *resolver = query->resolver;
+	*out = (struct resolver_answer){.outcome = RESOLVER_TEMPORARY};
+	if (!wait_until_done(query))
+		snprintf(out->detail, sizeof out->detail,
+		    "the domain's name servers did not answer within %d s", RESOLVER_DEADLINE_MS / 1000);
+	else if (!query->result)
+		snprintf(
+		    out->detail, sizeof out->detail, "the look-up failed: %s", ub_strerror(query->failure));
+	else
+		take_result(out, query->result, query->type);
+	metric_add(resolver->lookups[out->outcome], 1);
+	int64_t end = query->done ? query->done_us : clock_monotonic_us();
+	histogram_observe_us(resolver->duration, end - query->started_us);
+	ub_resolve_free(query->result);
+	free(query);
+}
+
+void resolver_answer_free(struct resolver_answer *answer)
+{
+	for (size_t i = 0; i < answer->count; i++)
+		free(answer->values[i].bytes);
+	free(answer->values);
+	*answer = (struct resolver_answer){.outcome = RESOLVER_TEMPORARY};
+}
+
+uint64_t resolver_wait(struct resolver *resolver, uint64_t seen, int timeout_ms)
+{
+	struct timespec deadline = timespec_at(clock_monotonic_us() + timeout_ms * INT64_C(1000));
+	pthread_mutex_lock(&resolver->lock);
+	while (resolver->completions == seen &&
+	       pthread_cond_timedwait(&resolver->changed, &resolver->lock, &deadline) != ETIMEDOUT)
+		continue;
+	uint64_t now = resolver->completions;
+	pthread_mutex_unlock(&resolver->lock);
+	return now;
+}
+
+void resolver_wake(struct resolver *resolver)
+{
+	pthread_mutex_lock(&resolver->lock);
+	resolver->completions++;
+	pthread_cond_broadcast(&resolver->changed);
+	pthread_mutex_unlock(&resolver->lock);
+}
