@@ -5,6 +5,11 @@
 #ifndef COMMON_RESULT_H
 #define COMMON_RESULT_H
 
+/* access(2)'s R_OK, which is 4, would take the place of ours wherever this header came second. A program that
+ * wants to know whether it may read a file opens it. */
+#include <unistd.h>
+#undef R_OK
+
 enum result {
 	R_OK = 0,
 	R_AGAIN,    /* not yet: wait for the descriptor or the time, then call again */
