@@ -2,6 +2,8 @@
 
 #include <stdint.h>
 
+#include "edge/http_config.h"
+
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, MIB = 1024 * 1024 };
 
 /* clang-format off */
@@ -9,36 +11,31 @@ static const struct setting table[] = {
 	SETTINGS_OF_EVERY_DAEMON("127.0.0.1:2019"),
 	{"seal-key-file", SETTING_FILE, SETTING_REQUIRED, NULL,
 	    "Key file (made by `postern seal-key new`) that opens the certificates' private keys. Read before "
-	    "`user` takes effect.", NULL, 0, 0},
+	    "the rights are dropped.", NULL, 0, 0},
 
 	{"listen-https", SETTING_ADDRESS, SETTING_REPEAT, ":443",
 	    "Address for TLS. Containers listen on :8443.", NULL, 0, 0},
 	{"listen-http", SETTING_ADDRESS, SETTING_REPEAT, ":80",
-	    "Address for plain HTTP: answers http-01 challenges, redirects the rest. Containers listen on :8080.",
+	    "Address for plain HTTP: answers http-01 challenges, redirects the rest. Containers: :8080.",
 	    NULL, 0, 0},
 	{"workers", SETTING_INTEGER, 0, "0",
-	    "Threads that serve connections. 0: the cores this process may use, or the cgroup's CPU quota rounded "
-	    "up.",
+	    "Threads that serve connections. 0: the cores this process may use, or the cgroup's CPU quota "
+	    "rounded up.",
 	    NULL, 0, 256},
 
-	{"upstream", SETTING_URL, SETTING_REPEAT | SETTING_REQUIRED, NULL,
-	    "The app tier: http://host:port. Several are used in turn.", NULL, 0, 0},
-	{"upstream-connect-timeout", SETTING_DURATION, 0, "5s", "Longest wait for a connection to an upstream.",
-	    NULL, 10, MINUTE},
-	{"upstream-timeout", SETTING_DURATION, 0, "60s",
-	    "Longest silence of an upstream: before its response, or within it.", NULL, 10, HOUR},
+	HTTP_SETTINGS,
 
 	{"ask-url", SETTING_URL, SETTING_REQUIRED, NULL,
 	    "May this name have a certificate? GET ask-url?domain=NAME; any 2xx answer allows.", NULL, 0, 0},
 	{"ask-ca", SETTING_FILE, 0, NULL,
 	    "PEM file of the CAs that may vouch for an https ask-url. Default: the system's.", NULL, 0, 0},
-	{"ask-token", SETTING_STRING, SETTING_SECRET, NULL, "Bearer token sent with each ask. Also ask-token-file.",
-	    NULL, 0, 0},
+	{"ask-token", SETTING_STRING, SETTING_SECRET, NULL,
+	    "Bearer token sent with each ask. Also ask-token-file.", NULL, 0, 0},
 	{"ask-token-file", SETTING_FILE, 0, NULL, "File that holds the value of `ask-token`.", NULL, 0, 0},
 
 	{"issue-wait", SETTING_DURATION, 0, "30s",
-	    "Longest wait of a visitor for a certificate in the making. The issuance goes on after it.", NULL, 100,
-	    5 * MINUTE},
+	    "Longest wait of a visitor for a certificate in the making. The issuance goes on after it.",
+	    NULL, 100, 5 * MINUTE},
 	{"cert-cache", SETTING_BYTES, 0, "256M",
 	    "Memory for certificates that all workers share, about 1.5 KiB each; the least recently used go.",
 	    NULL, MIB, INT64_C(1) << 40},
@@ -46,30 +43,26 @@ static const struct setting table[] = {
 	    "Certificates that each worker keeps decoded, about 9 KiB each.", NULL, 1, 1000 * 1000},
 	{"cache-max-age", SETTING_DURATION, 0, "30s",
 	    "A cached certificate is compared with the database at least this often.", NULL, 100, HOUR},
-	{"negative-ttl", SETTING_DURATION, 0, "10s", "How long a denied name is remembered.", NULL, 0, 10 * SECOND},
+	{"negative-ttl", SETTING_DURATION, 0, "10s",
+	    "How long a denied name is remembered.", NULL, 0, 10 * SECOND},
 
 	{"max-connections", SETTING_INTEGER, 0, "0",
-	    "Client connections of this process; one above it is refused. 0: what the limit of open files allows.",
+	    "Client connections of this process; one above it is refused. 0: what the limit of open files "
+	    "allows.",
 	    NULL, 0, 10 * 1000 * 1000},
 	{"max-waiting", SETTING_INTEGER, 0, "20000",
 	    "Connections that may wait for a certificate or a challenge; the newest above it is refused.",
 	    NULL, 0, 10 * 1000 * 1000},
-	{"max-waiting-bytes", SETTING_BYTES, 0, "64M", "Memory for what waiting connections have sent so far.",
-	    NULL, 64 * 1024, INT64_C(1) << 40},
-	{"hello-timeout", SETTING_DURATION, 0, "5s", "Longest wait for a complete ClientHello.", NULL, 10, MINUTE},
-	{"handshake-timeout", SETTING_DURATION, 0, "10s", "Longest TLS handshake, once its certificate is there.",
-	    NULL, 10, MINUTE},
-	{"header-timeout", SETTING_DURATION, 0, "10s",
-	    "Longest wait for a complete request head, once it has begun.",
-	    NULL, 10, 10 * MINUTE},
-	{"idle-timeout", SETTING_DURATION, 0, "60s", "A connection without a request is closed after this.",
-	    NULL, 10, HOUR},
-	{"body-timeout", SETTING_DURATION, 0, "30s",
-	    "Longest pause of a client within a request body, or in reading its response.", NULL, 10, HOUR},
+	{"max-waiting-bytes", SETTING_BYTES, 0, "64M",
+	    "Memory for what waiting connections have sent so far.", NULL, 64 * 1024, INT64_C(1) << 40},
+	{"hello-timeout", SETTING_DURATION, 0, "5s",
+	    "Longest wait for a complete ClientHello.", NULL, 10, MINUTE},
+	{"handshake-timeout", SETTING_DURATION, 0, "10s",
+	    "Longest TLS handshake, once its certificate is there.", NULL, 10, MINUTE},
 
 	{"drain-delay", SETTING_DURATION, 0, "5s",
-	    "After SIGTERM: how long connections are still accepted while /readyz says no. Give a load balancer the "
-	    "time to notice.", NULL, 0, 10 * MINUTE},
+	    "After SIGTERM: how long connections are still accepted while /readyz says no. Give a load "
+	    "balancer the time to notice.", NULL, 0, 10 * MINUTE},
 	{"drain-timeout", SETTING_DURATION, 0, "30s",
 	    "After drain-delay: how long requests in flight may go on before they are cut.", NULL, 0, HOUR},
 };
