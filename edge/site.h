@@ -16,8 +16,8 @@ struct site {
 	atomic_int references;
 	struct hostname name;
 	int64_t version;
-	struct certificate certificate; /* chain as DER; intermediates are shared by fingerprint in the hot tier */
-	unsigned char *key;             /* as certificate_key_import takes it; wiped when freed */
+	struct certificate certificate; /* chain as DER, the intermediates shared: never certificate_fini it */
+	unsigned char *key;             /* as certificate_key_import takes it; wiped at the end */
 	size_t key_size;
 	size_t bytes;                   /* what it holds, for the cache's bound */
 };

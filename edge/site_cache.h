@@ -17,15 +17,17 @@ enum refusal { REFUSAL_NONE, REFUSAL_DENIED, REFUSAL_TEMPORARY };
 struct site_cache *site_cache_new(size_t max_bytes, size_t max_refusals);
 void site_cache_free(struct site_cache *cache);
 
-/* A reference for the caller, or NULL. */
+/* A reference for the caller, or NULL. An expired certificate is dropped, not given. */
 struct site *site_cache_find(struct site_cache *cache, const char *name);
 enum refusal site_cache_find_refusal(struct site_cache *cache, const char *name);
-/* Takes no reference of the caller's. An older version never overwrites a newer one: R_LOST. */
+/* Takes no reference of the caller's. An older version never overwrites a newer one: R_LOST. R_LIMIT: larger than
+ * the whole cache. A refusal of the name is forgotten. */
 enum result site_cache_put(struct site_cache *cache, struct site *site);
 void site_cache_remove(struct site_cache *cache, const char *name);
 
 uint64_t site_cache_epoch(struct site_cache *cache, const char *name);
-/* Forgets refusals of the name and moves its epoch; the site itself stays until the broker has looked again. */
+/* Forgets refusals of the name and moves its epoch; the site itself is due at once and stays until the broker has
+ * looked again. */
 void site_cache_invalidate(struct site_cache *cache, const char *name);
 void site_cache_refuse(struct site_cache *cache, const char *name, enum refusal refusal, int64_t for_ms, uint64_t epoch);
 
@@ -36,5 +38,6 @@ size_t site_cache_due(struct site_cache *cache, int64_t before_ms, struct hostna
 uint64_t site_cache_change(const struct site_cache *cache);
 size_t site_cache_bytes(struct site_cache *cache);
 size_t site_cache_count(struct site_cache *cache);
+size_t site_cache_refusals(struct site_cache *cache);
 
 #endif
