@@ -134,7 +134,7 @@ void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t delay_m
 	timer->deadline_ms = loop->now + (delay_ms > 1 ? delay_ms : 1);
 	if (loop->heap_size + 1 >= loop->heap_room) {
 		loop->heap_room = loop->heap_room ? 2 * loop->heap_room : 64;
-		loop->heap = mem_resize(loop->heap, loop->heap_room, sizeof *loop->heap);
+		loop->heap = mem_resize(loop->heap, loop->heap_room * sizeof *loop->heap);
 	}
 	heap_rise(loop, ++loop->heap_size, timer);
 }
