@@ -5,6 +5,7 @@
 #define COMMON_NET_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 #include "common/result.h"
@@ -18,10 +19,15 @@ enum { NET_ADDRESS_TEXT = 64 };
 
 /* host:port, [v6]:port, :port (all interfaces, IPv6 with IPv4 mapped). A name is looked up (blocking). */
 enum result net_parse_address(struct net_address *out, const char *text, struct error *error);
+/* Checks the spelling only: looks nothing up. */
+enum result net_check_address(const char *text, struct error *error);
 /* "192.0.2.1:443"; an IPv4-mapped IPv6 address as IPv4. net_format_host leaves the port out. */
 const char *net_format_address(const struct net_address *address, char text[NET_ADDRESS_TEXT]);
 const char *net_format_host(const struct net_address *address, char text[NET_ADDRESS_TEXT]);
-/* A bound, listening, non-blocking, close-on-exec TCP socket. `reuse_port`: SO_REUSEPORT. */
+/* The address that a socket is bound to, once port 0 has become one. */
+enum result net_local_address(int fd, struct net_address *out, struct error *error);
+/* A bound, listening, non-blocking, close-on-exec TCP socket. `reuse_port`: SO_REUSEPORT. For all interfaces
+ * on a machine without IPv6 it listens on 0.0.0.0. */
 enum result net_listen(int *fd, const struct net_address *address, bool reuse_port, struct error *error);
 
 #endif

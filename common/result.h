@@ -5,8 +5,10 @@
 #ifndef COMMON_RESULT_H
 #define COMMON_RESULT_H
 
-/* access(2)'s R_OK, which is 4, would take the place of ours wherever this header came second. A program that
- * wants to know whether it may read a file opens it. */
+/* access(2)'s R_OK, which is 4, would take the place of ours wherever its header came second; both headers that
+ * define it come first here, since fcntl.h defines it anew where it is missing. A program that wants to know
+ * whether it may read a file opens it. */
+#include <fcntl.h>
 #include <unistd.h>
 #undef R_OK
 
