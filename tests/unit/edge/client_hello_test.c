@@ -458,7 +458,7 @@ static void what_is_not_a_hello_is_refused_at_its_first_wrong_byte(void **state)
 		enum tls_alert alert;
 	} cases[] = {
 	    {"G", 1, CLIENT_HELLO_NOT_TLS, TLS_ALERT_DECODE_ERROR},
-	    {"\x80\x2e\x01", 3, CLIENT_HELLO_NOT_TLS, TLS_ALERT_DECODE_ERROR},
+	    {"\x80", 1, CLIENT_HELLO_NOT_TLS, TLS_ALERT_DECODE_ERROR},
 	    {"\x16\x02", 2, CLIENT_HELLO_NOT_TLS, TLS_ALERT_DECODE_ERROR},
 	    {"\x16\x03\x01\x00\x00", 5, CLIENT_HELLO_MALFORMED, TLS_ALERT_DECODE_ERROR},
 	    {"\x16\x03\x01\x40\x01", 5, CLIENT_HELLO_MALFORMED, TLS_ALERT_DECODE_ERROR},

@@ -1,0 +1,16 @@
+/*
+ * The BIO between an SSL and its socket: it first hands out what was read from the socket before the SSL
+ * existed (the ClientHello), then reads the socket itself. Writes go to send() and raise no SIGPIPE.
+ */
+#ifndef EDGE_TLS_BIO_H
+#define EDGE_TLS_BIO_H
+
+#include <openssl/types.h>
+#include <stddef.h>
+
+/* Closes nothing; `prefix` is borrowed until it has been read or tls_bio_drop_prefix. NULL: out of memory. */
+BIO *tls_bio_new(int fd, const void *prefix, size_t size);
+size_t tls_bio_prefix_left(BIO *bio);
+void tls_bio_drop_prefix(BIO *bio);
+
+#endif
