@@ -1,6 +1,6 @@
 /*
- * An HTTP/1.1 connection from a client: reads requests, hands each to an exchange, writes the responses in order.
- * It owns the stream from the moment it is made until on_closed.
+ * An HTTP/1.1 connection from a client: reads requests, hands each to an exchange, writes the responses in
+ * order. It owns the stream from the moment it is made until on_closed.
  */
 #ifndef EDGE_H1_CONN_H
 #define EDGE_H1_CONN_H
@@ -18,11 +18,11 @@ struct conn_peer {
 	struct net_address client; /* the socket's peer, or what a trusted PROXY header said */
 	struct net_address local;
 	bool tls;
-	struct hostname sni;       /* empty without TLS */
+	struct hostname sni; /* empty without TLS */
 };
 
-/* Takes the stream's contents (moved, the caller's struct is dead afterwards). `on_closed` is called once, from the
- * loop, after which the h1_conn is gone. */
+/* Takes the stream's contents (moved, the caller's struct is dead afterwards). `on_closed` is called once,
+ * from the loop, after which the h1_conn is gone. */
 struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const struct conn_peer *peer,
     void (*on_closed)(void *owner), void *owner);
 /* Drain: finish what is in flight, answer it with `Connection: close`, then close. An idle one closes now. */

@@ -1,6 +1,6 @@
 /*
- * One request type and one response type behind every front end (HTTP/1.1 now, HTTP/2 later) and in front of every
- * upstream. Fields keep their order and their bytes; names compare without case.
+ * One request type and one response type behind every front end (HTTP/1.1 now, HTTP/2 later) and in front of
+ * every upstream. Fields keep their order and their bytes; names compare without case.
  */
 #ifndef EDGE_HTTP_MSG_H
 #define EDGE_HTTP_MSG_H
@@ -13,19 +13,39 @@
 
 enum {
 	HTTP_HEAD_MAX = 64 * 1024, /* bytes of start line and fields together */
-	HTTP_FIELDS_MAX = 128,
+	HTTP_FIELDS_MAX = 128,     /* that a peer may send */
+	HTTP_FIELDS_OWN = 8,       /* room on top for what forward adds */
 	HTTP_TARGET_MAX = 32 * 1024,
 };
 
-/* A borrowed string in the head's own memory (`base`). */
+/* A borrowed string, in the memory that the head was read from. */
 struct http_slice {
 	const char *bytes;
 	size_t size;
 };
 
+/* The names that mean something to an intermediary; all others pass through. Found once, when the field is
+ * read. */
+enum http_name {
+	HTTP_OTHER,
+	HTTP_HOST,
+	HTTP_CONTENT_LENGTH,
+	HTTP_TRANSFER_ENCODING,
+	HTTP_FRAMING_TWIN, /* content_length, transfer_encoding: the same to a CGI-like application */
+	HTTP_CONNECTION,
+	HTTP_HOP_BY_HOP, /* Keep-Alive, Proxy-Connection, Upgrade, Proxy-Authenticate, Proxy-Authorization */
+	HTTP_TE,
+	HTTP_TRAILER,
+	HTTP_EXPECT,
+	HTTP_IDENTITY,        /* Forwarded, X-Real-IP, X-Forwarded-*, and the same with underscores */
+	HTTP_NOT_IN_TRAILERS, /* Authorization, Cookie, Content-Type, …: mean something only ahead of the body
+			       */
+};
+
 struct http_field {
 	struct http_slice name;
 	struct http_slice value;
+	enum http_name id;
 };
 
 enum http_body { HTTP_BODY_NONE, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED, HTTP_BODY_UNTIL_CLOSE };
@@ -33,26 +53,42 @@ enum http_body { HTTP_BODY_NONE, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED, HTTP_BODY_
 struct http_head {
 	/* request */
 	struct http_slice method;
-	struct http_slice target; /* origin-form or `*`; absolute-form is split into authority and target */
-	struct http_slice host;   /* the Host field's value byte for byte, or the authority */
+	struct http_slice
+	    target; /* origin-form or `*`; out of an absolute-form without a path it begins with `?` */
+	struct http_slice
+	    host; /* the Host field's value byte for byte, or the authority; empty where neither */
 	/* response */
 	int status;
 	struct http_slice reason;
 	/* both */
 	int minor_version; /* HTTP/1.x */
-	struct http_field fields[HTTP_FIELDS_MAX];
-	size_t field_count;
 	enum http_body body;
 	uint64_t content_length; /* with HTTP_BODY_LENGTH */
 	bool keep_alive;         /* as the head itself says */
 	bool expects_continue;
+	size_t field_count;
+	struct http_field fields[HTTP_FIELDS_MAX + HTTP_FIELDS_OWN];
 };
 
+struct http_slice http_slice_of(const char *string);
 bool http_slice_is(struct http_slice slice, const char *lower_case); /* without case */
 bool http_slice_equal(struct http_slice slice, const char *exact);
-/* The only field of that name; NULL where none. `*count`, if given, is how many there are. */
-const struct http_field *http_head_find(const struct http_head *head, const char *lower_case_name, size_t *count);
+bool http_slice_same(struct http_slice one, struct http_slice other); /* without case */
+
+enum http_name http_name_of(struct http_slice name);
+
+/* Everything but the fields' memory. */
+void http_head_clear(struct http_head *head);
+/* Asserts that there is room. */
+void http_head_add(
+    struct http_head *head, struct http_slice name, struct http_slice value, enum http_name id);
+/* The first field of that name; NULL where none. `*count`, if given, is how many there are. */
+const struct http_field *http_head_find(
+    const struct http_head *head, const char *lower_case_name, size_t *count);
 /* Is `token` a member of the comma-separated list in any field of that name? */
 bool http_head_lists(const struct http_head *head, const char *lower_case_name, const char *token);
+/* Takes the first member off a comma-separated list, optional whitespace cut; false at the end. Empty members
+ * are skipped (RFC 9110 section 5.6.1). */
+bool http_list_next(struct http_slice *list, struct http_slice *member);
 
 #endif
