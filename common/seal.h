@@ -1,11 +1,11 @@
 /*
  * Sealing: secrets are encrypted to a public key before they reach the database. HPKE base mode (RFC 9180,
- * DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM), each blob for itself, with kind, name and version of its
- * row as associated data, so that a row that is copied elsewhere does not open.
+ * DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM), each blob for itself, with kind, name and version of
+ * its row as associated data, so that a row that is copied elsewhere does not open.
  *
- * A key file holds one or more keys, a line each: `postern-seal-key ID BASE64`; FILE.pub: `postern-seal-public ID
- * BASE64`. The first line's key seals, all of them open. Blob: version byte 1, key id (8 bytes), enc (32),
- * ciphertext and tag.
+ * A key file holds one or more keys, a line each: `postern-seal-key ID BASE64`; FILE.pub:
+ * `postern-seal-public ID BASE64`. The first line's key seals, all of them open. Blob: version byte 1, key id
+ * (8 bytes), enc (32), ciphertext and tag.
  */
 #ifndef COMMON_SEAL_H
 #define COMMON_SEAL_H
@@ -38,10 +38,10 @@ void seal_keys_free(struct seal_keys *keys);
 const char *seal_keys_id(const struct seal_keys *keys);
 
 /* Appends the blob. Thread-safe, as is seal_open. */
-enum result seal_bytes(const struct seal_keys *keys, const struct seal_place *place, const void *plain, size_t size,
-    struct buf *out, struct error *error);
+enum result seal_bytes(const struct seal_keys *keys, const struct seal_place *place, const void *plain,
+    size_t size, struct buf *out, struct error *error);
 /* R_INVALID: damaged, moved, or sealed for a key that is not in the file. Wipe `out` after use. */
-enum result seal_open(const struct seal_keys *keys, const struct seal_place *place, const void *blob, size_t size,
-    struct buf *out, struct error *error);
+enum result seal_open(const struct seal_keys *keys, const struct seal_place *place, const void *blob,
+    size_t size, struct buf *out, struct error *error);
 
 #endif
