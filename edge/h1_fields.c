@@ -163,6 +163,7 @@ enum result h1_read_connection(struct http_head *head)
 {
 	bool close = false;
 	bool keep_alive = false;
+	size_t members = 0;
 
 	for (size_t i = 0; i < head->field_count; i++) {
 		struct http_slice list = head->fields[i].value;
@@ -171,7 +172,7 @@ enum result h1_read_connection(struct http_head *head)
 		if (head->fields[i].id != HTTP_CONNECTION)
 			continue;
 		while (http_list_next(&list, &member)) {
-			if (!is_token(member) || !may_be_listed(member))
+			if (!is_token(member) || !may_be_listed(member) || ++members > H1_CONNECTION_MAX)
 				return R_INVALID;
 			close = close || http_slice_is(member, "close");
 			keep_alive = keep_alive || http_slice_is(member, "keep-alive");

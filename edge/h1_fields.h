@@ -18,6 +18,7 @@ struct h1_scan {
 enum {
 	H1_FIRST_LINE_MAX = HTTP_TARGET_MAX + 64,
 	H1_TRAILERS_MAX = 8 * 1024,
+	H1_CONNECTION_MAX = 32, /* members of Connection: each is compared with each field */
 };
 
 /* Finds the empty line. R_OK: the head is bytes[scan->start, scan->at). R_AGAIN: incomplete. R_INVALID: a
@@ -35,7 +36,8 @@ enum result h1_read_trailers(struct http_head *trailers, struct http_slice secti
 /* The framing that the fields declare (RFC 9112 section 6.3), before the method or status has its say:
  * LENGTH, CHUNKED or NONE. R_INVALID: two readings are possible. */
 enum result h1_read_framing(struct http_head *head);
-/* keep_alive by version and Connection. R_INVALID: a member is no token, or names what no hop may drop. */
+/* keep_alive by version and Connection. R_INVALID: too many members, or one that is no token or names
+ * what no hop may drop. */
 enum result h1_read_connection(struct http_head *head);
 
 #endif

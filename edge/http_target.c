@@ -83,7 +83,7 @@ bool http_host_is_valid(struct http_slice host)
 {
 	struct http_slice name = http_host_name(host);
 
-	if (name.size == 0)
+	if (name.size == 0 || name.size > HTTP_HOST_MAX)
 		return false;
 	if (name.size < host.size &&
 	    !is_port((struct http_slice){name.bytes + name.size + 1, host.size - name.size - 1}))

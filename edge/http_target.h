@@ -7,6 +7,8 @@
 #include "common/hostname.h"
 #include "edge/http_msg.h"
 
+enum { HTTP_HOST_MAX = 255 }; /* bytes of a host without its port */
+
 /* Splits the target in head->target: origin-form and `*` stay, an absolute-form's authority goes to
  * head->host. R_INVALID: anything else, or a form that the method does not take. */
 enum result http_target_read(struct http_head *head);
