@@ -55,7 +55,7 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D); echo "CC $<"; $(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # What a program carries inside itself: the migrations in `postern`, the dashboard in the verifier.
-$(BUILD)/common/cli/migrate.o: $(wildcard sql/*.sql)
+$(BUILD)/common/cli/migrations.o: $(wildcard sql/*.sql)
 $(BUILD)/verifier/web.o: $(wildcard verifier/web/*)
 
 # A unit test sees its own folder and common; a test against PostgreSQL sees everything.

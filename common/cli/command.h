@@ -1,0 +1,31 @@
+/*
+ * The commands of `postern`: each is a function that gets its settings and the words after its name, prints
+ * for a person on stdout, and returns the exit code.
+ */
+#ifndef COMMON_CLI_COMMAND_H
+#define COMMON_CLI_COMMAND_H
+
+#include "common/pg.h"
+#include "common/settings.h"
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* `words` ends with NULL. */
+typedef int command_run(const struct settings *settings, char **words);
+
+command_run command_migrate;
+command_run command_seal_key;
+command_run command_status;
+command_run command_explain;
+
+/* Says "postern: TEXT" on stderr; returns EXIT_FAILED. */
+int command_fail(const char *text);
+
+/* Connects and checks the schema. NULL: it has been said why not. */
+struct pg *command_connect(const struct settings *settings);
+/* Runs a query and prints its rows, the columns' names before each value, or `none`. Values are escaped for a
+ * terminal. */
+bool command_print_rows(struct pg *pg, const char *title, const char *none, const char *sql,
+    const struct pg_param *params, int count);
+
+#endif

@@ -1,0 +1,151 @@
+/* The operator's program. Finds the command, reads its settings, runs it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cli/command.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/process.h"
+#include "common/version.h"
+
+enum { WORDS_MAX = 8 };
+
+static const struct setting database_settings[] = {
+    {"config", SETTING_FILE, 0, NULL, "File of settings, one `name value` a line, # starts a comment.", NULL,
+	0, 0},
+    {"database", SETTING_STRING, SETTING_REQUIRED, NULL,
+	"PostgreSQL connection (libpq conninfo or URI). Also database-file.", NULL, 0, 0},
+    {"database-file", SETTING_FILE, 0, NULL, "File that holds the value of `database`.", NULL, 0, 0},
+};
+
+static const struct setting no_settings[] = {
+    {"config", SETTING_FILE, 0, NULL, "File of settings, one `name value` a line, # starts a comment.", NULL,
+	0, 0},
+};
+
+#define TABLE(table) (table), sizeof(table) / sizeof *(table)
+
+static const struct command {
+	const char *name;
+	const char *words; /* as the usage shows them */
+	const char *summary;
+	const struct setting *settings;
+	size_t settings_count;
+	int words_count;
+	command_run *run;
+} commands[] = {
+    {"migrate", "", "bring the database's tables and roles up to date", TABLE(database_settings), 0,
+	command_migrate},
+    {"seal-key", "new FILE", "make a key that seals private keys: FILE and FILE.pub", TABLE(no_settings), 2,
+	command_seal_key},
+    {"status", "", "what there is, what is due, what fails", TABLE(database_settings), 0, command_status},
+    {"explain", "NAME", "everything known about one host name", TABLE(database_settings), 1, command_explain},
+};
+
+static void print_usage(FILE *to)
+{
+	fprintf(to, "usage: postern COMMAND [--setting=value ...]\n\n");
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+		char form[64];
+		snprintf(form, sizeof form, "%s %s", commands[i].name, commands[i].words);
+		fprintf(to, "  %-20s %s\n", form, commands[i].summary);
+	}
+	fprintf(to, "\nThe database is given by --database=CONNINFO or POSTERN_DATABASE.\n"
+		    "`postern COMMAND --help` lists a command's settings. Exit codes: 0 done, 1 failed, 2 "
+		    "wrong usage.\n");
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	}
+	return NULL;
+}
+
+/* Splits what follows the command into words and settings; the settings keep argv's form, a program's name
+ * first. False: too many words. */
+static bool split(int argc, char **argv, char **words, char **settings, int *settings_count)
+{
+	int words_count = 0;
+	*settings_count = 1;
+	settings[0] = argv[0];
+	for (int i = 2; i < argc; i++) {
+		if (!strncmp(argv[i], "-", 1))
+			settings[(*settings_count)++] = argv[i];
+		else if (words_count == WORDS_MAX)
+			return false;
+		else
+			words[words_count++] = argv[i];
+	}
+	words[words_count] = NULL;
+	settings[*settings_count] = NULL;
+	return true;
+}
+
+static int wrong_usage(const struct command *command)
+{
+	fprintf(stderr, "postern: usage: postern %s %s\n", command->name, command->words);
+	return EXIT_USAGE;
+}
+
+static int run_command(const struct command *command, int argc, char **argv)
+{
+	char *words[WORDS_MAX + 1];
+	char name[64];
+	struct settings *settings = NULL;
+	struct error error;
+	int code = EXIT_USAGE;
+	int count = 0;
+	char **options = mem_alloc_array((size_t)argc + 1, sizeof *options);
+	if (!split(argc, argv, words, options, &count)) {
+		code = wrong_usage(command);
+		goto out;
+	}
+	snprintf(name, sizeof name, "postern %s", command->name);
+	const struct settings_program program = {
+	    name, command->summary, command->settings, command->settings_count};
+	enum result result = settings_load(&settings, &program, count, options, &error);
+	if (result == R_NONE) {
+		code = EXIT_DONE;
+		goto out;
+	}
+	if (result != R_OK) {
+		fprintf(stderr, "postern: %s\n", error.text);
+		goto out;
+	}
+	int given = 0;
+	while (words[given])
+		given++;
+	code = given == command->words_count ? command->run(settings, words) : wrong_usage(command);
+out:
+	settings_free(settings);
+	free(options);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	log_init("postern", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, 2);
+	const char *first = argc > 1 ? argv[1] : "";
+	if (!*first) {
+		print_usage(stderr);
+		return EXIT_USAGE;
+	}
+	if (!strcmp(first, "help") || !strcmp(first, "--help") || !strcmp(first, "-h")) {
+		print_usage(stdout);
+		return EXIT_DONE;
+	}
+	if (!strcmp(first, "version") || !strcmp(first, "--version")) {
+		printf("postern %s\n", POSTERN_VERSION);
+		return EXIT_DONE;
+	}
+	const struct command *command = find_command(first);
+	if (!command) {
+		fprintf(stderr, "postern: there is no command `%s`; `postern help` lists them\n", first);
+		return EXIT_USAGE;
+	}
+	return run_command(command, argc, argv);
+}

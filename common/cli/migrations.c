@@ -1,0 +1,24 @@
+/* The files of sql/, which the assembler puts into the program. A new file is one more line here and the
+ * number in common/schema.h. */
+#include "common/cli/migrate.h"
+#include "common/schema.h"
+
+#define MIGRATIONS(X) X(1, "0001_base.sql")
+
+#define EMBED(number, file) \
+	__asm__(".section .rodata\n" \
+		"migration_" #number ":\n" \
+		".incbin \"sql/" file "\"\n" \
+		".byte 0\n" \
+		".previous\n");
+#define DECLARE(number, file) extern const char migration_##number[] __attribute__((visibility("hidden")));
+#define ENTRY(number, file) {number, file, migration_##number},
+
+MIGRATIONS(EMBED)
+MIGRATIONS(DECLARE)
+
+const struct migration migrations[] = {MIGRATIONS(ENTRY)};
+const size_t migration_count = sizeof migrations / sizeof *migrations;
+
+_Static_assert(sizeof migrations / sizeof *migrations == SCHEMA_VERSION,
+    "SCHEMA_VERSION in common/schema.h is the number of files in sql/");

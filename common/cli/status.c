@@ -1,0 +1,107 @@
+/* `postern status` and `postern explain`: the tables as a person wants to read them. Neither needs a key. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/cli/command.h"
+#include "common/hostname.h"
+#include "common/schema.h"
+
+struct page_part {
+	const char *title;
+	const char *none;
+	const char *sql;
+};
+
+static const struct page_part status_parts[] = {
+    {"domains", "none", "SELECT status, count(*) FROM domains GROUP BY status ORDER BY status"},
+    {"certificates", "none",
+	"SELECT count(*) AS stored, count(*) FILTER (WHERE renew_at <= now()) AS due,"
+	" count(*) FILTER (WHERE not_after <= now()) AS expired,"
+	" date_trunc('second', min(not_after) FILTER (WHERE not_after > now())) AS next_expiry FROM "
+	"certificates"},
+    {"issuance jobs", "none",
+	"SELECT state, count(*), count(*) FILTER (WHERE state = 'running' AND lease_until < "
+	"clock_timestamp()) AS"
+	" orphaned FROM issuance_jobs GROUP BY state ORDER BY state"},
+    {"failures by cause", "none",
+	"SELECT cause, count(*) AS names, date_trunc('second', max(last_at)) AS last FROM failures"
+	" GROUP BY cause ORDER BY 2 DESC"},
+    {"next renewals", "none",
+	"SELECT name, date_trunc('second', renew_at) AS renew_at, date_trunc('second', not_after) AS "
+	"not_after"
+	" FROM certificates WHERE renew_at <= now() + interval '1 day' ORDER BY renew_at LIMIT 10"},
+};
+
+static const struct page_part explain_parts[] = {
+    {"claims", "nobody has claimed this name",
+	"SELECT tenant, status, points_here, checks, date_trunc('second', created_at) AS created_at,"
+	" date_trunc('second', verified_at) AS verified_at, date_trunc('second', next_check_at) AS "
+	"next_check_at"
+	" FROM domains WHERE name = $1 ORDER BY id"},
+    {"last DNS checks", "none",
+	"SELECT date_trunc('second', c.checked_at) AS at, d.tenant, c.checked_by AS by, c.outcome, c.detail, "
+	"c.took_ms"
+	" FROM domain_checks c JOIN domains d ON d.id = c.domain_id WHERE d.name = $1 ORDER BY c.id DESC "
+	"LIMIT 5"},
+    {"certificate", "none stored",
+	"SELECT issuer, serial, version, key_id, date_trunc('second', not_before) AS not_before,"
+	" date_trunc('second', not_after) AS not_after, date_trunc('second', renew_at) AS renew_at, "
+	"directory,"
+	" site_blocked(name) AS blocked FROM certificates WHERE name = $1"},
+    {"issuance job", "never asked for",
+	"SELECT state, reason, step, date_trunc('second', requested_at) AS requested_at,"
+	" date_trunc('second', next_try_at) AS next_try_at, attempts, last_cause, last_error, lease_owner,"
+	" date_trunc('second', lease_until) AS lease_until, order_url FROM issuance_jobs WHERE name = $1"},
+    {"failures", "none",
+	"SELECT cause, count, date_trunc('second', last_at) AS last, date_trunc('second', retry_at) AS "
+	"retry, detail"
+	" FROM failures WHERE name = $1 ORDER BY last_at DESC"},
+    {"live challenges", "none",
+	"SELECT type, date_trunc('second', created_at) AS created_at, date_trunc('second', expires_at) AS "
+	"expires_at,"
+	" date_trunc('second', seen_at) AS answered_at FROM challenges"
+	" WHERE name = $1 AND expires_at > clock_timestamp() ORDER BY id"},
+    {"last events", "none",
+	"SELECT date_trunc('second', at) AS at, tenant, event, actor, detail FROM domain_events"
+	" WHERE name = $1 ORDER BY id DESC LIMIT 10"},
+};
+
+static bool print_parts(struct pg *pg, const struct page_part *parts, size_t count, const char *name)
+{
+	const struct pg_param params[] = {pg_text(name)};
+	for (size_t i = 0; i < count; i++) {
+		const struct page_part *part = &parts[i];
+		if (!command_print_rows(pg, part->title, part->none, part->sql, params, name != NULL))
+			return false;
+	}
+	return true;
+}
+
+int command_status(const struct settings *settings, char **words)
+{
+	(void)words;
+	struct pg *pg = command_connect(settings);
+	if (!pg)
+		return EXIT_FAILED;
+	printf("database\n  version=%d\n", SCHEMA_VERSION);
+	bool done = print_parts(pg, status_parts, sizeof status_parts / sizeof *status_parts, NULL);
+	pg_free(pg);
+	return done ? EXIT_DONE : EXIT_FAILED;
+}
+
+int command_explain(const struct settings *settings, char **words)
+{
+	struct hostname name;
+	enum hostname_problem problem = hostname_parse(&name, words[0], strlen(words[0]));
+	if (problem != HOSTNAME_OK) {
+		fprintf(stderr, "postern: %s %s\n", words[0], hostname_problem_text(problem));
+		return EXIT_USAGE;
+	}
+	struct pg *pg = command_connect(settings);
+	if (!pg)
+		return EXIT_FAILED;
+	printf("%s\n", name.text);
+	bool done = print_parts(pg, explain_parts, sizeof explain_parts / sizeof *explain_parts, name.text);
+	pg_free(pg);
+	return done ? EXIT_DONE : EXIT_FAILED;
+}

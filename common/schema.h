@@ -1,0 +1,17 @@
+/*
+ * Does the database have the tables that this program was written for? Daemons ask at start, and again until
+ * the answer is yes; `postern migrate` makes it so.
+ */
+#ifndef COMMON_SCHEMA_H
+#define COMMON_SCHEMA_H
+
+#include "common/pg.h"
+
+/* The newest file in sql/. */
+enum { SCHEMA_VERSION = 1 };
+
+/* R_DOWN, R_TIMEOUT: not reachable now, try again. R_INVALID: too old, too new, or not migrated; the error
+ * says which and what to do. R_ERROR: the server refused the question. */
+enum result schema_check(struct pg *pg, int timeout_ms, struct error *error);
+
+#endif
