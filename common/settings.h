@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "common/result.h"
 
@@ -25,6 +26,9 @@ enum setting_type {
 	SETTING_FILE,     /* must be readable at start */
 };
 
+/* REPEAT: may have several values: given several times, or separated by commas (so none holds a comma); a later
+ * source's values replace an earlier source's as a whole. SECRET: its value is never shown, not in errors either.
+ * REQUIRED: the start ends without it. */
 enum { SETTING_REPEAT = 1, SETTING_SECRET = 2, SETTING_REQUIRED = 4 };
 
 struct setting {
@@ -57,17 +61,23 @@ struct settings_program {
 	const char *summary; /* one line */
 	const struct setting *table;
 	size_t count;
+	const char *description; /* for the manual page: paragraphs separated by an empty line; NULL: none */
 };
 
 struct settings;
 
-/* A secret `NAME` with a table entry `NAME-file` is read from that file (last newline cut) when only that is
- * given. R_NONE: --help or --version was printed, exit 0. R_INVALID: the error says what, where and the mend; exit
- * 2. Arguments that are not options are an error. Free with settings_free. */
+/* A setting `NAME` with a table entry `NAME-file` is read from that file (last newline cut) when only that is given,
+ * or that by a later source; both from one source are an error. An empty variable counts as not set; `--NAME=` takes
+ * a text, address, URL or file away, its default included.
+ * R_NONE: --help, --help=mdoc or --version was printed, exit 0. R_INVALID: the error says what, where and the mend;
+ * exit 2. Arguments that are not options are an error. Daemons may share an environment, so a POSTERN_ variable
+ * that is no setting is not an error: settings_init_log warns of it. Free with settings_free. */
 enum result settings_load(struct settings **out, const struct settings_program *program, int argc, char **argv,
     struct error *error);
 void settings_free(struct settings *settings);
-/* Writes the manual page's OPTIONS section (mdoc) of a table to stdout: `--help=mdoc`. */
+/* What --help prints, and the whole manual page (mdoc) that --help=mdoc prints. */
+void settings_print_help(FILE *out, const struct settings_program *program);
+void settings_print_mdoc(FILE *out, const struct settings_program *program);
 
 /* A name outside the table is a bug and aborts. Strings live as long as the settings; NULL: unset. */
 const char *settings_string(const struct settings *settings, const char *name);
@@ -75,7 +85,7 @@ bool settings_switch(const struct settings *settings, const char *name);
 int64_t settings_number(const struct settings *settings, const char *name); /* integer, bytes, milliseconds */
 size_t settings_count(const struct settings *settings, const char *name);
 const char *settings_string_at(const struct settings *settings, const char *name, size_t index);
-/* `log_init` by the program's log-level and log-format. */
+/* `log_init` by the program's log-level and log-format, to stderr; then warns of unknown POSTERN_ variables. */
 void settings_init_log(const struct settings *settings);
 
 #endif
