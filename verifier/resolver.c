@@ -162,10 +162,10 @@ static struct timespec timespec_at(int64_t monotonic_us)
 }
 
 /* Returns whether the answer came in time. */
-static bool wait_until_done(struct resolver_query *query)
+static bool wait_until_done(struct resolver_query *query, int64_t deadline_us)
 {
 	struct resolver *resolver = query->resolver;
-	struct timespec deadline = timespec_at(query->started_us + RESOLVER_DEADLINE_MS * INT64_C(1000));
+	struct timespec deadline = timespec_at(deadline_us);
 	pthread_mutex_lock(&resolver->lock);
 	while (!query->done &&
 	       pthread_cond_timedwait(&resolver->changed, &resolver->lock, &deadline) != ETIMEDOUT)
@@ -256,7 +256,7 @@ void resolver_finish(struct resolver_query *query, struct resolver_answer *out)
 {
 	struct resolver *resolver = query->resolver;
 	*out = (struct resolver_answer){.outcome = RESOLVER_TEMPORARY};
-	if (!wait_until_done(query))
+	if (!wait_until_done(query, query->started_us + RESOLVER_DEADLINE_MS * INT64_C(1000)))
 		snprintf(out->detail, sizeof out->detail,
 		    "the domain's name servers did not answer within %d s", RESOLVER_DEADLINE_MS / 1000);
 	else if (!query->result)
@@ -267,6 +267,13 @@ void resolver_finish(struct resolver_query *query, struct resolver_answer *out)
 	metric_add(resolver->lookups[out->outcome], 1);
 	int64_t end = query->done ? query->done_us : clock_monotonic_us();
 	histogram_observe_us(resolver->duration, end - query->started_us);
+	ub_resolve_free(query->result);
+	free(query);
+}
+
+void resolver_cancel(struct resolver_query *query)
+{
+	wait_until_done(query, 0);
 	ub_resolve_free(query->result);
 	free(query);
 }

@@ -67,6 +67,8 @@ struct resolver_query *resolver_start(struct resolver *resolver, const char *nam
 bool resolver_is_done(const struct resolver_query *query);
 /* Waits until the query is done or RESOLVER_DEADLINE_MS after its start, frees it, fills *out. */
 void resolver_finish(struct resolver_query *query, struct resolver_answer *out);
+/* Ends a query at once and frees it. */
+void resolver_cancel(struct resolver_query *query);
 void resolver_answer_free(struct resolver_answer *answer);
 
 /* Waits until some query got done since `seen`, or the time passed; returns the new count, for the next call.

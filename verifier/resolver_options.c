@@ -1,6 +1,7 @@
 #include "verifier/resolver_options.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,14 +138,20 @@ static enum result set_servers(
 	return R_OK;
 }
 
+static bool is_readable(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 /* No trust anchor, no validation. */
 static const char *choose_anchor(const struct resolver_options *options)
 {
 	if (options->trust_anchor)
 		return strcmp(options->trust_anchor, "none") == 0 ? NULL : options->trust_anchor;
-	if (options->server_count || access(DEBIAN_ROOT_KEY, R_OK) != 0)
-		return NULL;
-	return DEBIAN_ROOT_KEY;
+	return !options->server_count && is_readable(DEBIAN_ROOT_KEY) ? DEBIAN_ROOT_KEY : NULL;
 }
 
 static enum result set_all(

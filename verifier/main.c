@@ -1,0 +1,140 @@
+/*
+ * postern-verifier: API, dashboard, DNS checks and the ask endpoint. Binds its sockets and reads its secrets,
+ * drops its rights, and only then starts the threads that speak to strangers.
+ */
+#include <stdio.h>
+
+#include "common/admin.h"
+#include "common/log.h"
+#include "common/process.h"
+#include "common/schema.h"
+#include "verifier/api.h"
+#include "verifier/ask.h"
+#include "verifier/mhd.h"
+#include "verifier/poller.h"
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2, READY_QUERY_MS = 1000 };
+
+struct verifier {
+	struct config *config;
+	struct resolver *resolver;
+	struct pg_pool *pool;
+	struct admin *admin;
+	struct ask *ask;
+	struct api *api;
+	struct poller *poller;
+	int api_fd, ask_fd;
+};
+
+static bool is_ready(void *arg, char *reason, size_t size)
+{
+	struct verifier *verifier = arg;
+	struct error error = {""};
+	struct pg *pg = pg_pool_take(verifier->pool, &error);
+	bool ready = pg && schema_check(pg, READY_QUERY_MS, &error) == R_OK;
+	if (pg)
+		pg_pool_give(verifier->pool, pg);
+	if (!ready)
+		snprintf(reason, size, "database: %s", error.text);
+	return ready;
+}
+
+static enum result start_resolver(struct verifier *verifier, struct error *error)
+{
+	const struct config *config = verifier->config;
+	const char *stubs[CONFIG_SERVERS_MAX];
+	size_t count = settings_count(config->settings, "dns-stub");
+	if (count > CONFIG_SERVERS_MAX) {
+		error_set(error, "dns-stub: at most %d stubs", CONFIG_SERVERS_MAX);
+		return R_INVALID;
+	}
+	for (size_t i = 0; i < count; i++)
+		stubs[i] = settings_string_at(config->settings, "dns-stub", i);
+	struct resolver_options options = {.servers = (const char *const *)config->dns_servers,
+	    .server_count = config->dns_server_count,
+	    .stubs = stubs,
+	    .stub_count = count,
+	    .root_hints = settings_string(config->settings, "dns-root-hints"),
+	    .trust_anchor = settings_string(config->settings, "dns-trust-anchor")};
+	return resolver_new(&verifier->resolver, &options, error);
+}
+
+static enum result bind_all(struct verifier *verifier, struct error *error)
+{
+	const struct settings *settings = verifier->config->settings;
+	enum result result = pg_check_conninfo(settings_string(settings, "database"), error);
+	if (result != R_OK) {
+		error_prefix(error, "database");
+		return result;
+	}
+	result = mhd_bind(&verifier->api_fd, "listen", settings_string(settings, "listen"), error);
+	return result == R_OK
+		   ? mhd_bind(&verifier->ask_fd, "ask-listen", settings_string(settings, "ask-listen"), error)
+		   : result;
+}
+
+static enum result start_all(struct verifier *verifier, struct error *error)
+{
+	const struct settings *settings = verifier->config->settings;
+	struct admin_hooks hooks = {.ready = is_ready, .arg = verifier};
+	verifier->pool = pg_pool_new(settings_string(settings, "database"), "postern-verifier");
+	enum result result =
+	    admin_start(&verifier->admin, settings_string(settings, "admin-listen"), &hooks, error);
+	if (result == R_OK)
+		result = ask_start(&verifier->ask, verifier->config, verifier->ask_fd, error);
+	if (result == R_OK)
+		result = api_start(&verifier->api, verifier->config, verifier->api_fd, verifier->pool,
+		    verifier->resolver, error);
+	if (result == R_OK)
+		result = poller_start(&verifier->poller, verifier->config, verifier->resolver, error);
+	return result;
+}
+
+/* The API first: its requests in flight need everything else. */
+static void stop_all(struct verifier *verifier)
+{
+	api_stop(verifier->api);
+	poller_stop(verifier->poller);
+	ask_stop(verifier->ask);
+	admin_stop(verifier->admin);
+	resolver_free(verifier->resolver);
+	pg_pool_free(verifier->pool);
+	config_free(verifier->config);
+}
+
+static int fail(struct verifier *verifier, enum result result, const struct error *error)
+{
+	if (verifier->config)
+		log_error("cannot start", log_str("error", error->text));
+	else
+		fprintf(stderr, "postern-verifier: %s\n", error->text);
+	stop_all(verifier);
+	return result == R_INVALID ? EXIT_USAGE : EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+	struct verifier verifier = {.api_fd = -1, .ask_fd = -1};
+	struct error error = {""};
+	process_init();
+	enum result result = config_load(&verifier.config, argc, argv, &error);
+	if (result == R_NONE)
+		return 0;
+	if (result != R_OK)
+		return fail(&verifier, result, &error);
+	settings_init_log(verifier.config->settings);
+	result = bind_all(&verifier, &error);
+	if (result == R_OK)
+		result = process_drop_rights(settings_string(verifier.config->settings, "user"), &error);
+	if (result == R_OK)
+		result = start_resolver(&verifier, &error);
+	if (result == R_OK)
+		result = start_all(&verifier, &error);
+	if (result != R_OK)
+		return fail(&verifier, result, &error);
+	log_info("started", log_str("saas-root", verifier.config->saas_root.text));
+	int signal_number = process_wait_signal();
+	log_info("stopping", log_int("signal", signal_number));
+	stop_all(&verifier);
+	return 0;
+}
