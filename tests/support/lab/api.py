@@ -1,0 +1,56 @@
+"""The verifier's REST API, as a customer's program uses it."""
+
+import http.client
+import json
+
+
+class ApiError(Exception):
+    def __init__(self, status, body):
+        super().__init__(f"API: {status} {body}")
+        self.status, self.body = status, body
+
+
+class Api:
+    def __init__(self, address, port, token):
+        self.address, self.port, self.token = address, port, token
+
+    def call(self, method, path, body=None, token=None, headers=None, timeout=30):
+        """(status, parsed body or text). Never raises for a status."""
+        connection = http.client.HTTPConnection(self.address, self.port, timeout=timeout)
+        try:
+            fields = {"Authorization": f"Bearer {token or self.token}", **(headers or {})}
+            if body is not None and not isinstance(body, (bytes, str)):
+                body = json.dumps(body)
+                fields.setdefault("Content-Type", "application/json")
+            connection.request(method, path, body=body, headers=fields)
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace")
+            kind = answer.getheader("Content-Type", "")
+            return answer.status, json.loads(text) if "json" in kind and text else text
+        finally:
+            connection.close()
+
+    def _demand(self, method, path, body=None, wanted=(200, 201, 204)):
+        status, answer = self.call(method, path, body)
+        if status not in wanted:
+            raise ApiError(status, answer)
+        return answer
+
+    @staticmethod
+    def _path(name, tail="", tenant=None):
+        return f"/v1/domains/{name}{tail}" + (f"?tenant={tenant}" if tenant else "")
+
+    def add(self, name, tenant=None):
+        return self._demand("POST", "/v1/domains", {"name": name, **({"tenant": tenant} if tenant else {})})
+
+    def list(self):
+        return self._demand("GET", "/v1/domains")
+
+    def show(self, name, tenant=None):
+        return self._demand("GET", self._path(name, "", tenant))
+
+    def verify(self, name, tenant=None):
+        return self._demand("POST", self._path(name, "/verify", tenant))
+
+    def delete(self, name, tenant=None):
+        return self._demand("DELETE", self._path(name, "", tenant))

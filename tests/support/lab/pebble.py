@@ -1,0 +1,76 @@
+"""Pebble: a real ACME CA, for tests."""
+
+import json
+import os
+import re
+import urllib.request
+import ssl
+
+from .place import free_port, tool
+from .process import Process
+
+
+class Pebble:
+    """`http_port` and `tls_port` are where it goes to validate: the load balancer's. It asks `dns` (address:port)
+    and nobody else. `environment` overrides PEBBLE_…; `config` the keys of its configuration file."""
+
+    def __init__(self, directory, authority, dns, http_port, tls_port, address="127.0.0.1", environment=None,
+                 config=None, wanted_ports=((), ())):
+        self.directory, self.address, self.dns = directory, address, dns
+        self.port = free_port(address, wanted=wanted_ports[0])
+        self.management = free_port(address, wanted=wanted_ports[1])
+        self.authority, self.ca = authority, authority.ca
+        self.root = os.path.join(directory, "issuing-root.pem")
+        self.environment = {"PEBBLE_VA_NOSLEEP": "1", **(environment or {})}
+        certificate, key = authority.issue("pebble", f"IP:{address}", "DNS:localhost")
+        self.config = {"listenAddress": f"{address}:{self.port}",
+                       "managementListenAddress": f"{address}:{self.management}",
+                       "certificate": certificate, "privateKey": key, "httpPort": http_port, "tlsPort": tls_port,
+                       "ocspResponderURL": "", "externalAccountBindingRequired": False,
+                       "certificateValidityPeriod": 90 * 86400, **(config or {})}
+        self.process = None
+        self._orders_before = 0
+
+    @property
+    def directory_url(self):
+        return f"https://{self.address}:{self.port}/dir"
+
+    def start(self, wait=True):
+        """A restart makes a new CA that knows no account and no order of the former."""
+        if self.process:
+            self._orders_before += self._orders_logged()
+        path = os.path.join(self.directory, "pebble.json")
+        with open(path, "w") as file:
+            json.dump({"pebble": self.config}, file, indent=2)
+        self.process = Process("pebble", [tool("pebble"), "-config", path, "-dnsserver", self.dns],
+                               os.path.join(self.directory, "pebble.log"), env=self.environment)
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self):
+        self.process.wait_ready(lambda: self.process.logged("ACME directory available"))
+        with open(self.root, "w") as file:
+            file.write(self._management("/roots/0"))
+
+    def _management(self, path):
+        trust = ssl.create_default_context(cafile=self.ca)
+        url = f"https://{self.address}:{self.management}{path}"
+        with urllib.request.urlopen(url, timeout=5, context=trust) as answer:
+            return answer.read().decode()
+
+    def _orders_logged(self):
+        counts = re.findall(r"There are now (\d+) orders in the db", self.process.log())
+        return max((int(count) for count in counts), default=0)
+
+    def orders(self):
+        """Orders it has accepted since the laboratory began."""
+        return self._orders_before + self._orders_logged()
+
+    def requests(self, path=""):
+        """How many requests came, for paths that begin so."""
+        return len(re.findall(rf"(?:GET|POST|HEAD) {re.escape(path)}\S* -> calling handler", self.process.log()))
+
+    def stop(self):
+        if self.process:
+            self.process.stop(2)
