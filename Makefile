@@ -64,7 +64,7 @@ PGTESTS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/pg/*_test.c))
 area       = $(notdir $(patsubst %/,%,$(dir $(1))))
 $(UNIT): %: %.o $$(foreach area,$$(filter-out common,$$(call area,%)) common,$$(call library,$$(area)))
 	@echo "LD $@"; $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
-$(PGTESTS): %: %.o $(foreach area,$(AREAS),$(call library,$(area)))
+$(PGTESTS): %: %.o $(BUILD)/tests/pg/database.o $(foreach area,$(AREAS),$(call library,$(area)))
 	@echo "LD $@"; $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 unit-tests: $(UNIT)

@@ -6,28 +6,29 @@
 
 /* clock_timestamp(), not now(): a transaction's now() stands still while the lease runs out. */
 #define OURS " AND fence = $2 AND lease_owner = $3 AND lease_until > clock_timestamp()"
-#define UNTIL(parameter) "clock_timestamp() + " parameter "::bigint * interval '1 millisecond'"
+#define MILLISECONDS_FROM_NOW "::bigint * interval '1 millisecond' + clock_timestamp()"
 
 const struct lease_table lease_issuance_jobs = {
     .name = "issuance_jobs",
-    .renew =
-	"UPDATE issuance_jobs SET lease_until = " UNTIL("$4") " WHERE name = $1 AND state = 'running'" OURS,
+    .renew = "UPDATE issuance_jobs SET lease_until = $4" MILLISECONDS_FROM_NOW
+	     " WHERE name = $1 AND state = 'running'" OURS,
     .check = "SELECT 1 FROM issuance_jobs WHERE name = $1 AND state = 'running'" OURS,
     .release =
 	"UPDATE issuance_jobs SET state = 'queued', next_try_at = clock_timestamp(), lease_owner = NULL,"
 	" lease_until = NULL WHERE name = $1 AND state = 'running'" OURS,
 };
 
+/* The second nextval is not the first: it runs when the row is locked, so that a claim that was held up in
+ * between cannot put a smaller fence over a greater one. */
 const struct lease_table lease_ca_accounts = {
     .name = "ca_accounts",
     .acquire = "INSERT INTO ca_accounts AS a (directory, fence, lease_owner, lease_until)"
-	       " VALUES ($1, nextval('fences'), $2, " UNTIL(
-		   "$3") ")"
-			 " ON CONFLICT (directory) DO UPDATE SET fence = EXCLUDED.fence, lease_owner = "
-			 "EXCLUDED.lease_owner,"
-			 " lease_until = EXCLUDED.lease_until"
-			 " WHERE a.lease_until IS NULL OR a.lease_until <= clock_timestamp() RETURNING fence",
-    .renew = "UPDATE ca_accounts SET lease_until = " UNTIL("$4") " WHERE directory = $1" OURS,
+	       " VALUES ($1, nextval('fences'), $2, $3" MILLISECONDS_FROM_NOW ")"
+	       " ON CONFLICT (directory) DO UPDATE SET fence = nextval('fences'), lease_owner = "
+	       "EXCLUDED.lease_owner,"
+	       " lease_until = EXCLUDED.lease_until"
+	       " WHERE a.lease_until IS NULL OR a.lease_until <= clock_timestamp() RETURNING fence",
+    .renew = "UPDATE ca_accounts SET lease_until = $4" MILLISECONDS_FROM_NOW " WHERE directory = $1" OURS,
     .check = "SELECT 1 FROM ca_accounts WHERE directory = $1" OURS,
     .release = "UPDATE ca_accounts SET lease_owner = NULL, lease_until = NULL WHERE directory = $1" OURS,
 };

@@ -106,7 +106,11 @@ static int run_command(const struct command *command, int argc, char **argv)
 	}
 	snprintf(name, sizeof name, "postern %s", command->name);
 	const struct settings_program program = {
-	    name, command->summary, command->settings, command->settings_count};
+	    .name = name,
+	    .summary = command->summary,
+	    .table = command->settings,
+	    .count = command->settings_count,
+	};
 	enum result result = settings_load(&settings, &program, count, options, &error);
 	if (result == R_NONE) {
 		code = EXIT_DONE;
