@@ -34,6 +34,18 @@ static struct message *mailbox_take(struct mailbox *mailbox)
 	return oldest;
 }
 
+static void deliver_all(struct mailbox *mailbox)
+{
+	struct message *message = mailbox_take(mailbox);
+
+	while (message) {
+		struct message *next = message->next;
+
+		message->deliver(message, mailbox->receiver);
+		message = next;
+	}
+}
+
 static void on_wake(struct loop_io *io, uint32_t events)
 {
 	struct mailbox *mailbox = loop_owner(io, struct mailbox, wake);
@@ -43,13 +55,7 @@ static void on_wake(struct loop_io *io, uint32_t events)
 	/* Read before taking: a message that comes in between wakes once more, for nothing. */
 	if (read(io->fd, &count, sizeof count) < 0)
 		assert(errno == EAGAIN || errno == EINTR);
-	struct message *message = mailbox_take(mailbox);
-	while (message) {
-		struct message *next = message->next;
-
-		message->deliver(message, mailbox->receiver);
-		message = next;
-	}
+	deliver_all(mailbox);
 }
 
 struct mailbox *mailbox_new(struct loop *loop, void *receiver)
@@ -73,13 +79,7 @@ void mailbox_free(struct mailbox *mailbox)
 {
 	if (!mailbox)
 		return;
-	struct message *message = mailbox_take(mailbox);
-	while (message) {
-		struct message *next = message->next;
-
-		free(message);
-		message = next;
-	}
+	deliver_all(mailbox);
 	loop_unwatch(mailbox->loop, &mailbox->wake);
 	close(mailbox->wake.fd);
 	free(mailbox);

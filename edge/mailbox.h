@@ -17,7 +17,9 @@ struct message {
 
 /* `receiver` is handed to each deliver. */
 struct mailbox *mailbox_new(struct loop *loop, void *receiver);
-void mailbox_free(struct mailbox *mailbox); /* undelivered messages are freed with free() */
+/* Once no sender is left. What was not delivered is delivered now, so that it is freed: the receiver must
+ * still be there. */
+void mailbox_free(struct mailbox *mailbox);
 void mailbox_send(struct mailbox *mailbox, struct message *message); /* any thread; takes the message */
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * A worker: one thread with its own loop, its own OpenSSL library context and everything that its connections
- * touch. What is shared (site cache, broker, challenges, ticket keys) is behind `edge` and safe from any thread.
+ * touch. What is shared (site cache, broker, challenges, ticket keys) is behind `edge` and safe from any
+ * thread.
  */
 #ifndef EDGE_WORKER_H
 #define EDGE_WORKER_H
@@ -9,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include "common/metrics.h"
 #include "common/net.h"
@@ -25,30 +27,81 @@ struct upstream_pool;
 struct cert_wait;
 struct hot_sites;
 struct conn_table;
+struct challenge_certs;
+struct edge_metrics;
+struct listener;
+struct tls_context;
 
-/* The node: what all workers share. Made by main, read-only afterwards but for `draining`. */
+/* What strangers can make this process hold, and how long. Read once from the settings. */
+struct edge_limits {
+	int64_t max_connections;
+	int64_t max_waiting;
+	int64_t max_waiting_bytes;
+	int64_t hello_timeout_ms;
+	int64_t handshake_timeout_ms;
+};
+
+/* The node: what all workers share. Made by main, read-only afterwards but for what is atomic. */
 struct edge {
 	const struct settings *settings;
+	struct edge_limits limits;
 	struct site_cache *sites;
 	struct broker *broker;
 	struct challenges *challenges;
 	struct ticket_keys *ticket_keys;
-	struct http_config *http; /* http_config.h: from http_config_load */
-	atomic_bool draining;
+	struct http_config *http;        /* http_config.h: from http_config_load */
+	atomic_bool draining;            /* /readyz says no; responses end their connections */
+	atomic_int_fast64_t connections; /* held now, all workers together, against the limits */
+	atomic_int_fast64_t waiting;
+	atomic_int_fast64_t waiting_bytes;
 };
+
+enum { WORKER_SCRATCH = 64 * 1024, WORKER_LISTENERS_MAX = 64 };
+
+TAILQ_HEAD(conn_queue, conn);
 
 struct worker {
 	struct edge *edge;
 	int index;
 	pthread_t thread;
+	bool started;
 	struct loop *loop;
 	struct mailbox *mailbox;
 	OSSL_LIB_CTX *libctx;
-	SSL_CTX *ssl_ctx;
+	OSSL_PROVIDER *provider;
+	struct tls_context *tls;
 	struct hot_sites *hot_sites;
+	struct challenge_certs *challenge_certs;
 	struct cert_wait *waits;
 	struct conn_table *conns;
 	struct upstream_pool *upstreams;
+	struct edge_metrics *metrics;
+	struct listener *listeners[WORKER_LISTENERS_MAX];
+	size_t listener_count;
+	struct conn_queue resuming; /* their certificate came; a few handshakes are begun each round */
+	struct loop_task resume_task;
+	struct loop_timer drain_timer;
+	bool draining; /* accepts no more; ends with its last connection */
+	char *scratch; /* WORKER_SCRATCH bytes for one callback */
 };
+
+/* Everything a worker owns but its thread; takes nothing. */
+enum result worker_new(struct worker **out, struct edge *edge, int index, struct error *error);
+/* Once its thread has ended, and the broker and challenges too (their replies come to its mailbox). */
+void worker_free(struct worker *worker);
+
+/* Takes the listening socket; before worker_start. R_LIMIT: too many. */
+enum result worker_add_listener(struct worker *worker, int fd, bool tls);
+enum result worker_start(struct worker *worker, struct error *error);
+
+/* From another thread. Drain: accepts what is queued, closes the listeners, ends with its last connection or
+ * after `timeout_ms`. Stop: ends now. */
+void worker_drain(struct worker *worker, int64_t timeout_ms);
+void worker_stop(struct worker *worker);
+/* R_AGAIN: still running. */
+enum result worker_join(struct worker *worker);
+
+/* From the worker's own thread, when a connection has ended: the last one ends a drain. */
+void worker_connection_ended(struct worker *worker);
 
 #endif

@@ -1,0 +1,274 @@
+#include <assert.h>
+#include <openssl/crypto.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/mem.h"
+#include "edge/conn_internal.h"
+#include "edge/conn_table.h"
+#include "edge/edge_metrics.h"
+
+static void on_waiting_client_left(struct conn *conn, uint32_t events);
+static void on_closing_ready(struct conn *conn, uint32_t events);
+static void on_hello_deadline(struct conn *conn);
+static void on_challenge_deadline(struct conn *conn);
+static void on_resuming_deadline(struct conn *conn);
+
+/* What may happen in each state. NULL: cannot happen there, and ends the process if it does. */
+static const struct {
+	const char *name;
+	void (*on_ready)(struct conn *conn, uint32_t events);
+	void (*on_deadline)(struct conn *conn);
+} states[CONN_STATES] = {
+    [CONN_HELLO] = {"hello", conn_hello_on_ready, on_hello_deadline},
+    [CONN_WAIT_CHALLENGE] = {"wait_challenge", on_waiting_client_left, on_challenge_deadline},
+    [CONN_WAIT_CERT] = {"wait_cert", on_waiting_client_left, NULL},
+    [CONN_RESUMING] = {"resuming", on_waiting_client_left, on_resuming_deadline},
+    [CONN_HANDSHAKE] = {"handshake", conn_handshake_on_ready, conn_handshake_on_deadline},
+    [CONN_HTTP] = {"http", NULL, NULL},
+    [CONN_CLOSING] = {"closing", on_closing_ready, conn_free},
+};
+
+static struct metric *state_gauge(enum conn_state state)
+{
+	static _Atomic(struct metric *) gauges[CONN_STATES];
+	struct metric *gauge = atomic_load_explicit(&gauges[state], memory_order_relaxed);
+	char label[64];
+
+	if (gauge)
+		return gauge;
+	gauge = metrics_gauge("postern_edge_connections",
+	    metrics_label(label, sizeof label, "state", states[state].name),
+	    "Connections held now, by state.");
+	atomic_store_explicit(&gauges[state], gauge, memory_order_relaxed);
+	return gauge;
+}
+
+static void on_ready(struct loop_io *io, uint32_t events)
+{
+	struct conn *conn = loop_owner(io, struct conn, stream.io);
+
+	assert(states[conn->state].on_ready);
+	states[conn->state].on_ready(conn, events);
+}
+
+static void on_deadline(struct loop_timer *timer)
+{
+	struct conn *conn = loop_owner(timer, struct conn, deadline);
+
+	assert(states[conn->state].on_deadline);
+	states[conn->state].on_deadline(conn);
+}
+
+void conn_enter(struct conn *conn, enum conn_state state, int64_t deadline_ms)
+{
+	metric_add(state_gauge(conn->state), -1);
+	metric_add(state_gauge(state), 1);
+	conn->state = state;
+	if (deadline_ms > 0)
+		loop_timer_set(conn->worker->loop, &conn->deadline, deadline_ms);
+	else
+		loop_timer_clear(conn->worker->loop, &conn->deadline);
+}
+
+static void refuse_descriptor(struct worker *worker, int fd, bool tls, const char *cause)
+{
+	unsigned char alert[TLS_ALERT_RECORD_SIZE];
+
+	cause_counter_add(&worker->metrics->refused, cause);
+	tls_alert_record(alert, TLS_ALERT_INTERNAL_ERROR);
+	if (tls && send(fd, alert, sizeof alert, MSG_NOSIGNAL) < 0)
+		cause_counter_add(&worker->metrics->refused, "unsent_alert");
+	close(fd);
+}
+
+static bool take_place(struct edge *edge)
+{
+	if (atomic_fetch_add_explicit(&edge->connections, 1, memory_order_relaxed) <
+	    edge->limits.max_connections)
+		return true;
+	atomic_fetch_sub_explicit(&edge->connections, 1, memory_order_relaxed);
+	return false;
+}
+
+void conn_accept(struct worker *worker, int fd, const struct net_address *client,
+    const struct net_address *local, bool tls)
+{
+	if (!take_place(worker->edge)) {
+		refuse_descriptor(worker, fd, tls, "max_connections");
+		return;
+	}
+	metric_add(tls ? worker->metrics->accepted_https : worker->metrics->accepted_http, 1);
+	struct conn *conn = mem_alloc(sizeof *conn);
+	conn->worker = worker;
+	conn->tls = tls;
+	conn->client = *client;
+	conn->local = local;
+	conn->deadline.on_expire = on_deadline;
+	conn->session = (struct tls_session){.name = conn->name.text, .hello = &conn->hello};
+	buf_init(&conn->received, CLIENT_HELLO_WIRE_MAX);
+	stream_init(&conn->stream, worker->loop, fd, NULL);
+	conn->stream.io.on_ready = on_ready;
+	conn->id = conn_table_add(worker->conns, conn);
+	metric_add(state_gauge(CONN_HELLO), 1);
+	if (!tls) {
+		conn_start_http(conn);
+		return;
+	}
+	conn_enter(conn, CONN_HELLO, worker->edge->limits.hello_timeout_ms);
+	if (loop_watch(worker->loop, &conn->stream.io, EPOLLIN) != R_OK)
+		conn_free(conn);
+}
+
+void conn_free(struct conn *conn)
+{
+	struct worker *worker = conn->worker;
+
+	assert(!conn->h1);
+	conn_wait_leave(conn);
+	loop_timer_clear(worker->loop, &conn->deadline);
+	stream_fini(&conn->stream);
+	client_hello_fini(&conn->hello);
+	buf_fini(&conn->received);
+	conn_table_remove(worker->conns, conn->id);
+	metric_add(state_gauge(conn->state), -1);
+	atomic_fetch_sub_explicit(&worker->edge->connections, 1, memory_order_relaxed);
+	free(conn);
+	worker_connection_ended(worker);
+}
+
+void conn_refuse(struct conn *conn, enum tls_alert alert, const char *cause)
+{
+	unsigned char record[TLS_ALERT_RECORD_SIZE];
+
+	assert(!conn->stream.ssl);
+	cause_counter_add(&conn->worker->metrics->refused, cause);
+	tls_alert_record(record, alert);
+	/* The first bytes on an empty socket: if they do not fit, there is nobody to read them. */
+	if (send(conn->stream.io.fd, record, sizeof record, MSG_NOSIGNAL) != (ssize_t)sizeof record) {
+		conn_free(conn);
+		return;
+	}
+	conn_close_gently(conn);
+}
+
+void conn_close_gently(struct conn *conn)
+{
+	struct stream *stream = &conn->stream;
+
+	conn_wait_leave(conn);
+	stream_shutdown(stream);
+	SSL_free(stream->ssl);
+	stream->ssl = NULL;
+	client_hello_fini(&conn->hello);
+	buf_fini(&conn->received);
+	conn->closing_left = CONN_CLOSING_BYTES;
+	conn_enter(conn, CONN_CLOSING, CONN_CLOSING_MS);
+	loop_watch(conn->worker->loop, &stream->io, EPOLLIN);
+	on_closing_ready(conn, EPOLLIN);
+}
+
+static void on_closing_ready(struct conn *conn, uint32_t events)
+{
+	size_t got = 0;
+	enum result result = R_OK;
+
+	(void)events;
+	while (result == R_OK && conn->closing_left > 0) {
+		result = stream_read(&conn->stream, conn->worker->scratch, WORKER_SCRATCH, &got);
+		if (result == R_OK)
+			conn->closing_left -= got < conn->closing_left ? got : conn->closing_left;
+	}
+	if (result != R_AGAIN)
+		conn_free(conn);
+}
+
+/* Nobody reads from the socket meanwhile, so more bytes do not wake us; an end does. */
+static void on_waiting_client_left(struct conn *conn, uint32_t events)
+{
+	assert(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+	cause_counter_add(&conn->worker->metrics->refused, "client_left");
+	conn_free(conn);
+}
+
+static void on_hello_deadline(struct conn *conn)
+{
+	cause_counter_add(&conn->worker->metrics->refused, "hello_timeout");
+	conn_free(conn);
+}
+
+static void on_challenge_deadline(struct conn *conn)
+{
+	conn_refuse(conn, TLS_ALERT_INTERNAL_ERROR, "challenge_deadline");
+}
+
+static void on_resuming_deadline(struct conn *conn)
+{
+	conn_refuse(conn, TLS_ALERT_INTERNAL_ERROR, "overload");
+}
+
+static void on_http_closed(void *owner)
+{
+	struct conn *conn = owner;
+
+	conn->h1 = NULL;
+	conn_free(conn);
+}
+
+void conn_start_http(struct conn *conn)
+{
+	struct conn_peer peer = {.id = conn->id,
+	    .client = conn->client,
+	    .local = *conn->local,
+	    .tls = conn->tls,
+	    .sni = conn->name};
+	struct stream stream = conn->stream;
+
+	client_hello_fini(&conn->hello);
+	buf_fini(&conn->received);
+	conn_enter(conn, CONN_HTTP, 0);
+	/* The stream moves: what is left here has no descriptor, and stream_fini leaves it alone. */
+	conn->stream = (struct stream){.loop = conn->worker->loop, .io = {.fd = -1}};
+	conn->h1 = h1_conn_new(conn->worker, &stream, &peer, on_http_closed, conn);
+}
+
+static void drain_one(struct conn *conn)
+{
+	if (conn->state == CONN_HTTP)
+		h1_conn_drain(conn->h1);
+}
+
+void conn_drain_all(struct worker *worker)
+{
+	conn_table_each(worker->conns, drain_one);
+}
+
+static void abort_one(struct conn *conn)
+{
+	if (conn->state == CONN_HTTP)
+		h1_conn_abort(conn->h1);
+	else
+		conn_free(conn);
+}
+
+void conn_abort_all(struct worker *worker)
+{
+	conn_table_each(worker->conns, abort_one);
+}
+
+void conn_deliver_challenge(struct message *message, void *receiver)
+{
+	struct challenge_reply *reply = loop_owner(message, struct challenge_reply, message);
+	struct worker *worker = receiver;
+	struct conn *conn = conn_table_find(worker->conns, reply->connection);
+
+	if (conn && conn->state == CONN_HTTP)
+		h1_conn_challenge(conn->h1, reply);
+	else if (conn && conn->state == CONN_WAIT_CHALLENGE)
+		conn_wait_on_challenge(conn, reply);
+	OPENSSL_cleanse(reply->key_authorization, sizeof reply->key_authorization);
+	free(reply);
+}

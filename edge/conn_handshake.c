@@ -1,0 +1,108 @@
+/*
+ * From a chosen certificate to the end of the handshake: makes the SSL, feeds it the bytes that were read
+ * before it existed, and hands the stream on to HTTP, or ends it where it was a CA's validation.
+ */
+#include "edge/conn_internal.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <sys/epoll.h>
+
+#include "edge/challenge_cert.h"
+#include "edge/edge_metrics.h"
+#include "edge/hot_site.h"
+#include "edge/tls_bio.h"
+
+static bool make_ssl(struct conn *conn)
+{
+	conn->stream.ssl = tls_context_accept(conn->worker->tls, &conn->session, conn->stream.io.fd,
+	    buf_bytes(&conn->received), buf_size(&conn->received));
+	return conn->stream.ssl;
+}
+
+/* No handshake has begun: the SSL goes, and the alert is ours to send. */
+static void give_up(struct conn *conn)
+{
+	SSL_free(conn->stream.ssl);
+	conn->stream.ssl = NULL;
+	conn_refuse(conn, TLS_ALERT_INTERNAL_ERROR, "unusable_certificate");
+}
+
+static void begin(struct conn *conn)
+{
+	conn_enter(conn, CONN_HANDSHAKE, conn->worker->edge->limits.handshake_timeout_ms);
+	conn_handshake_on_ready(conn, EPOLLIN);
+}
+
+void conn_handshake_with_site(struct conn *conn, struct hot_site *site)
+{
+	if (make_ssl(conn) && hot_site_install(site, conn->stream.ssl) == R_OK)
+		begin(conn);
+	else
+		give_up(conn);
+}
+
+void conn_handshake_with_challenge(struct conn *conn, const char *key_authorization)
+{
+	conn->session.challenge = true;
+	if (make_ssl(conn) && challenge_certs_install(conn->worker->challenge_certs, conn->challenge_id,
+				  conn->name.text, key_authorization, conn->stream.ssl) == R_OK)
+		begin(conn);
+	else
+		give_up(conn);
+}
+
+/* A validation ends with its handshake (RFC 8737 section 3); everyone else goes on to HTTP. The hello's bytes
+ * were all read before the client could send its Finished. */
+static void finish(struct conn *conn)
+{
+	struct worker *worker = conn->worker;
+	SSL *ssl = conn->stream.ssl;
+
+	metric_add(
+	    SSL_session_reused(ssl) ? worker->metrics->handshakes_resumed : worker->metrics->handshakes_full,
+	    1);
+	tls_bio_drop_prefix(SSL_get_rbio(ssl));
+	if (!conn->session.challenge) {
+		conn_start_http(conn);
+		return;
+	}
+	challenges_mark_seen(worker->edge->challenges, conn->challenge_id);
+	conn_close_gently(conn);
+}
+
+static void fail(struct conn *conn, int ssl_error)
+{
+	cause_counter_add(
+	    &conn->worker->metrics->handshake_failures, tls_context_failure(&conn->session, ssl_error));
+	/* OpenSSL has sent its alert; what follows needs the socket only. */
+	SSL_free(conn->stream.ssl);
+	conn->stream.ssl = NULL;
+	conn_close_gently(conn);
+}
+
+void conn_handshake_on_ready(struct conn *conn, uint32_t events)
+{
+	SSL *ssl = conn->stream.ssl;
+
+	(void)events;
+	ERR_clear_error();
+	int done = SSL_do_handshake(ssl);
+	if (done == 1) {
+		finish(conn);
+		return;
+	}
+	int error = SSL_get_error(ssl, done);
+	if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
+		fail(conn, error);
+	else if (loop_watch(conn->worker->loop, &conn->stream.io,
+		     error == SSL_ERROR_WANT_READ ? EPOLLIN : EPOLLOUT) != R_OK)
+		conn_free(conn);
+}
+
+void conn_handshake_on_deadline(struct conn *conn)
+{
+	cause_counter_add(&conn->worker->metrics->handshake_failures, "timeout");
+	conn->stream.failed = true;
+	conn_free(conn);
+}

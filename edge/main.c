@@ -1,0 +1,346 @@
+/*
+ * postern-edge: opens what needs rights, drops them, starts the workers, and waits for the signal that ends
+ * it.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/admin.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/process.h"
+#include "common/seal.h"
+#include "edge/conn.h"
+#include "edge/cpu_count.h"
+#include "edge/edge_settings.h"
+#include "edge/http_config.h"
+#include "edge/listener.h"
+#include "edge/ticket_keys.h"
+#include "edge/worker.h"
+
+enum {
+	DESCRIPTORS_OF_OURS = 256, /* listeners, database, ask, log and the like */
+	REFUSALS_MAX = 100 * 1000, /* names remembered as refused, about 100 bytes each */
+	STOP_GRACE_MS = 2000,      /* a worker that does not end by then is left behind */
+	JOIN_STEP_MS = 20,
+};
+
+struct node {
+	struct edge edge;
+	struct settings *settings;
+	struct seal_keys *keys;
+	struct admin *admin;
+	struct worker **workers;
+	int worker_count;
+	struct bound {
+		int *fds; /* one for each worker; -1 once a worker has taken it */
+		bool tls;
+	} bound[WORKER_LISTENERS_MAX];
+	size_t bound_count;
+};
+
+static bool is_ready(void *arg, char *reason, size_t size)
+{
+	struct node *node = arg;
+
+	if (!atomic_load(&node->edge.draining))
+		return broker_is_ready(node->edge.broker, reason, size);
+	snprintf(reason, size, "draining");
+	return false;
+}
+
+static void update_gauges(void *arg)
+{
+	const struct node *node = arg;
+
+	metric_set(metrics_gauge("postern_edge_site_cache_bytes", NULL,
+		       "Memory of the certificates that workers share."),
+	    (int64_t)site_cache_bytes(node->edge.sites));
+	metric_set(metrics_gauge("postern_edge_site_cache_entries", NULL, "Certificates that workers share."),
+	    (int64_t)site_cache_count(node->edge.sites));
+}
+
+/* Every connection may need a second descriptor for its upstream. */
+static int64_t connections_for_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return 256;
+	int64_t files = limit.rlim_cur > 1 << 24 ? 1 << 24 : (int64_t)limit.rlim_cur;
+	return files > 2 * DESCRIPTORS_OF_OURS ? (files - DESCRIPTORS_OF_OURS) / 2 : files / 4;
+}
+
+static void read_limits(struct edge *edge)
+{
+	const struct settings *settings = edge->settings;
+	int64_t connections = settings_number(settings, "max-connections");
+	int64_t possible = connections_for_descriptors();
+
+	edge->limits = (struct edge_limits){
+	    .max_connections = connections ? connections : possible,
+	    .max_waiting = settings_number(settings, "max-waiting"),
+	    .max_waiting_bytes = settings_number(settings, "max-waiting-bytes"),
+	    .hello_timeout_ms = settings_number(settings, "hello-timeout"),
+	    .handshake_timeout_ms = settings_number(settings, "handshake-timeout"),
+	};
+	if (connections > possible)
+		log_warn("max-connections is more than the limit of open files allows",
+		    log_int("max_connections", connections), log_int("possible", possible));
+}
+
+static enum result bind_address(struct node *node, const char *text, bool tls, struct error *error)
+{
+	char formatted[NET_ADDRESS_TEXT];
+	struct net_address local;
+	struct bound *bound = &node->bound[node->bound_count];
+
+	if (node->bound_count == WORKER_LISTENERS_MAX) {
+		error_set(error, "more than %d listen addresses", WORKER_LISTENERS_MAX);
+		return R_LIMIT;
+	}
+	bound->tls = tls;
+	bound->fds = mem_alloc_array((size_t)node->worker_count, sizeof *bound->fds);
+	node->bound_count++;
+	for (int i = 0; i < node->worker_count; i++)
+		bound->fds[i] = -1;
+	enum result result = listener_bind(text, bound->fds, node->worker_count, &local, error);
+	if (result == R_OK)
+		log_info("listening", log_str("protocol", tls ? "https" : "http"),
+		    log_str("address", net_format_address(&local, formatted)));
+	return result;
+}
+
+static enum result bind_all(struct node *node, const char *setting, bool tls, struct error *error)
+{
+	for (size_t i = 0; i < settings_count(node->settings, setting); i++) {
+		enum result result =
+		    bind_address(node, settings_string_at(node->settings, setting, i), tls, error);
+
+		if (result != R_OK) {
+			error_prefix(error, "%s", setting);
+			return result;
+		}
+	}
+	return R_OK;
+}
+
+/* What needs rights: ports below 1024, the key file, the tokens. */
+static enum result open_privileged(struct node *node, struct error *error)
+{
+	enum result result =
+	    seal_keys_load_secret(&node->keys, settings_string(node->settings, "seal-key-file"), error);
+
+	if (result == R_OK)
+		result = bind_all(node, "listen-https", true, error);
+	if (result == R_OK)
+		result = bind_all(node, "listen-http", false, error);
+	return result;
+}
+
+static enum result start_shared(struct node *node, struct error *error)
+{
+	const struct settings *settings = node->settings;
+	struct edge *edge = &node->edge;
+
+	enum result result = http_config_load(&edge->http, settings, error);
+	if (result != R_OK)
+		return result;
+	edge->ticket_keys = ticket_keys_new();
+	edge->sites = site_cache_new((size_t)settings_number(settings, "cert-cache"), REFUSALS_MAX);
+	edge->challenges = challenges_new(settings);
+	return broker_new(&edge->broker,
+	    &(struct broker_config){
+		.settings = settings, .keys = node->keys, .cache = edge->sites, .deliver = conn_deliver_site},
+	    error);
+}
+
+static enum result hand_over_listeners(struct node *node, struct worker *worker)
+{
+	enum result result = R_OK;
+
+	for (size_t i = 0; i < node->bound_count && result == R_OK; i++) {
+		result = worker_add_listener(worker, node->bound[i].fds[worker->index], node->bound[i].tls);
+		if (result == R_OK)
+			node->bound[i].fds[worker->index] = -1;
+	}
+	return result;
+}
+
+static enum result start_workers(struct node *node, struct error *error)
+{
+	enum result result = R_OK;
+
+	node->workers = mem_alloc_array((size_t)node->worker_count, sizeof(struct worker *));
+	for (int i = 0; i < node->worker_count && result == R_OK; i++) {
+		result = worker_new(&node->workers[i], &node->edge, i, error);
+		if (result == R_OK)
+			result = hand_over_listeners(node, node->workers[i]);
+	}
+	for (int i = 0; i < node->worker_count && result == R_OK; i++)
+		result = worker_start(node->workers[i], error);
+	return result;
+}
+
+/* SIGTERM or SIGINT within the time? */
+static bool wait_for_stop(int64_t ms)
+{
+	struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	return sigtimedwait(&set, NULL, &time) > 0;
+}
+
+static bool have_ended(struct node *node)
+{
+	bool ended = true;
+
+	for (int i = 0; i < node->worker_count; i++)
+		if (node->workers[i] && worker_join(node->workers[i]) == R_AGAIN)
+			ended = false;
+	return ended;
+}
+
+/* Until the workers have ended, a second signal comes, or the time is over. */
+static void wait_for_workers(struct node *node, int64_t ms)
+{
+	int64_t end = clock_monotonic_ms() + ms;
+
+	while (!have_ended(node) && clock_monotonic_ms() < end)
+		if (wait_for_stop(JOIN_STEP_MS))
+			return;
+}
+
+static void drain(struct node *node)
+{
+	int64_t delay = settings_number(node->settings, "drain-delay");
+	int64_t timeout = settings_number(node->settings, "drain-timeout");
+
+	atomic_store(&node->edge.draining, true);
+	log_info("draining", log_int("delay_ms", delay), log_int("timeout_ms", timeout),
+	    log_int("connections", atomic_load(&node->edge.connections)));
+	if (wait_for_stop(delay))
+		return;
+	for (int i = 0; i < node->worker_count; i++)
+		worker_drain(node->workers[i], timeout);
+	wait_for_workers(node, timeout + JOIN_STEP_MS);
+}
+
+/* False: a worker did not end, and nothing that it may touch can be freed. */
+static bool stop_workers(struct node *node)
+{
+	for (int i = 0; node->workers && i < node->worker_count; i++)
+		if (node->workers[i] && worker_join(node->workers[i]) == R_AGAIN)
+			worker_stop(node->workers[i]);
+	int64_t end = clock_monotonic_ms() + STOP_GRACE_MS;
+	while (node->workers && !have_ended(node) && clock_monotonic_ms() < end)
+		usleep(JOIN_STEP_MS * 1000);
+	return !node->workers || have_ended(node);
+}
+
+static void close_bound(struct node *node)
+{
+	for (size_t i = 0; i < node->bound_count; i++) {
+		for (int j = 0; j < node->worker_count; j++)
+			if (node->bound[i].fds[j] >= 0)
+				close(node->bound[i].fds[j]);
+		free(node->bound[i].fds);
+	}
+}
+
+/* The broker and the challenges' threads end before the mailboxes that they send to. */
+static void free_node(struct node *node)
+{
+	admin_stop(node->admin);
+	if (!stop_workers(node)) {
+		log_error("a worker does not end; leaving it behind");
+		_exit(1);
+	}
+	if (node->edge.broker)
+		broker_free(node->edge.broker);
+	if (node->edge.challenges)
+		challenges_free(node->edge.challenges);
+	for (int i = 0; node->workers && i < node->worker_count; i++)
+		worker_free(node->workers[i]);
+	free(node->workers);
+	close_bound(node);
+	if (node->edge.http)
+		http_config_free(node->edge.http);
+	if (node->edge.sites)
+		site_cache_free(node->edge.sites);
+	ticket_keys_free(node->edge.ticket_keys);
+	if (node->keys)
+		seal_keys_free(node->keys);
+	settings_free(node->settings);
+}
+
+static void wait_for_end(void)
+{
+	while (process_wait_signal() == SIGHUP)
+		log_info("SIGHUP: settings are read at start only");
+}
+
+static enum result start(struct node *node, struct error *error)
+{
+	const struct settings *settings = node->settings;
+	int64_t workers = settings_number(settings, "workers");
+
+	node->edge.settings = settings;
+	node->worker_count = workers ? (int)workers : cpu_count("/sys/fs/cgroup");
+	read_limits(&node->edge);
+	enum result result = open_privileged(node, error);
+	if (result == R_OK)
+		result = process_drop_rights(settings_string(settings, "user"), error);
+	if (result == R_OK)
+		result = start_shared(node, error);
+	if (result == R_OK)
+		result = start_workers(node, error);
+	return result;
+}
+
+int main(int argc, char **argv)
+{
+	static struct node node;
+	struct error error = {""};
+	int code = 1;
+
+	process_init();
+	enum result result = settings_load(&node.settings, &edge_settings, argc, argv, &error);
+	if (result == R_NONE)
+		return 0;
+	if (result != R_OK) {
+		fprintf(stderr, "postern-edge: %s\n", error.text);
+		return 2;
+	}
+	settings_init_log(node.settings);
+	const struct admin_hooks hooks = {.ready = is_ready, .arg = &node};
+	result = start(&node, &error);
+	if (result == R_OK)
+		result =
+		    admin_start(&node.admin, settings_string(node.settings, "admin-listen"), &hooks, &error);
+	if (result != R_OK) {
+		log_error("cannot start", log_str("error", error.text));
+		code = result == R_INVALID ? 2 : 1;
+		goto out;
+	}
+	metrics_before_render(update_gauges, &node);
+	log_info("started", log_int("workers", node.worker_count),
+	    log_int("max_connections", node.edge.limits.max_connections));
+	wait_for_end();
+	drain(&node);
+	code = 0;
+out:
+	free_node(&node);
+	if (code == 0)
+		log_info("stopped");
+	return code;
+}
