@@ -29,7 +29,7 @@ struct broker {
 	pthread_cond_t work;
 	struct flights flights;
 	bool stopping;
-	bool reached; /* the database has answered since the start */
+	bool reached; /* the database has answered since the start, with the tables we know */
 	char last_error[512];
 
 	struct metric *flight_count, *stored, *absent, *unusable, *blocked, *failed, *shed, *polls;

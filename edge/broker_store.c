@@ -8,17 +8,12 @@
 #include "common/log.h"
 #include "edge/log_rate.h"
 
-enum { STORE_TIMEOUT_MS = 900, PROBE_MS = 250 };
+enum { STORE_TIMEOUT_MS = 900, PROBE_MS = 100 };
 
-static void note_database(struct broker *broker, enum result result, const struct error *error)
+static void report(enum result result, const struct error *error)
 {
 	static struct log_rate rate;
 
-	pthread_mutex_lock(&broker->lock);
-	if (result == R_OK)
-		broker->reached = true;
-	snprintf(broker->last_error, sizeof broker->last_error, "%s", result == R_OK ? "" : error->text);
-	pthread_mutex_unlock(&broker->lock);
 	if (result != R_OK && log_rate_allows(&rate))
 		log_warn("names cannot be looked up in the database", log_str("error", error->text));
 }
@@ -55,7 +50,7 @@ static void look_up(struct broker *broker, size_t count)
 	struct error error = {{0}};
 	enum result result = site_store_load(broker->store, broker->rows, count, STORE_TIMEOUT_MS, &error);
 
-	note_database(broker, result, &error);
+	report(result, &error);
 	for (size_t i = 0; i < count; i++) {
 		if (result == R_OK)
 			apply_row(broker, &broker->rows[i]);
@@ -70,7 +65,7 @@ static void enqueue(struct broker *broker, size_t count)
 	enum result result =
 	    site_store_enqueue(broker->store, broker->requests, count, STORE_TIMEOUT_MS, &error);
 
-	note_database(broker, result, &error);
+	report(result, &error);
 	pthread_mutex_lock(&broker->lock);
 	for (size_t i = 0; i < count; i++) {
 		struct flight *flight = flights_find(&broker->flights, broker->requests[i].name.text);
@@ -152,13 +147,17 @@ static bool wait_for_work_locked(struct broker *broker)
 	return !broker->stopping;
 }
 
-/* Until the database has answered once the node is not ready. */
+/* Until the database has answered once, with the tables we know, the node is not ready. */
 static void probe(struct broker *broker)
 {
 	struct error error = {{0}};
+	enum result result = site_store_check(broker->store, STORE_TIMEOUT_MS, &error);
 
-	note_database(broker, site_store_load(broker->store, NULL, 0, STORE_TIMEOUT_MS, &error), &error);
 	broker->probe_at_ms = clock_monotonic_ms() + PROBE_MS;
+	pthread_mutex_lock(&broker->lock);
+	broker->reached = result == R_OK;
+	snprintf(broker->last_error, sizeof broker->last_error, "%s", error.text);
+	pthread_mutex_unlock(&broker->lock);
 }
 
 void *broker_store_main(void *arg)
@@ -169,7 +168,7 @@ void *broker_store_main(void *arg)
 	while (wait_for_work_locked(broker)) {
 		size_t allowed = take_allowed_locked(broker);
 		size_t looks = take_looks_locked(broker, clock_monotonic_ms());
-		bool probing = !broker->reached && looks + allowed == 0;
+		bool probing = !broker->reached;
 
 		pthread_mutex_unlock(&broker->lock);
 		if (allowed)

@@ -11,6 +11,7 @@
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "common/pg.h"
+#include "common/schema.h"
 #include "edge/log_rate.h"
 
 struct site_store {
@@ -171,6 +172,13 @@ static enum issuance_state issuance_of(const char *state, bool not_yet, bool rec
 }
 
 /* ---- what the broker asks ---- */
+
+enum result site_store_check(struct site_store *store, int timeout_ms, struct error *error)
+{
+	enum result result = pg_wait_ready(store->pg, 0, error);
+
+	return result == R_OK ? schema_check(store->pg, timeout_ms, error) : result;
+}
 
 /* The time of a re-check is the one that enqueue_issuance keeps for pre_issue. */
 static const char look_sql[] =

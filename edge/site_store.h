@@ -49,7 +49,10 @@ struct site_store *site_store_new(
     const char *conninfo, const struct seal_keys *keys, struct site_cache *cache);
 void site_store_free(struct site_store *store);
 
-/* At most SITE_STORE_BATCH rows; none asks only whether the database is there and ours to read. */
+/* Is the database there, with the tables that this program was written for? Does not wait for a connection.
+ */
+enum result site_store_check(struct site_store *store, int timeout_ms, struct error *error);
+/* At most SITE_STORE_BATCH rows. */
 enum result site_store_load(
     struct site_store *store, struct site_row *rows, size_t count, int timeout_ms, struct error *error);
 /* At most SITE_STORE_BATCH. Sorts `requests` by name: two nodes that enqueue the same names must not
