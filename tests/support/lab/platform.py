@@ -4,6 +4,7 @@ import os
 
 from . import client_hello, tls
 from .api import Api
+from .ca_proxy import CaProxy
 from .daemons import Acme, Edge, Verifier
 from .knot import Knot
 from .pebble import Pebble
@@ -37,10 +38,11 @@ class Ground:
 
 
 class Platform:
-    """`edge`, `acme`, `verifier`: settings for each of that kind. Nothing runs before start()."""
+    """`edge`, `acme`, `verifier`: settings for each of that kind. `faulty_ca` puts a ca_proxy.CaProxy between issuers
+    and Pebble (`platform.ca`). Nothing runs before start()."""
 
     def __init__(self, ground, edges=2, issuers=1, edge=None, acme=None, verifier=None, pebble=None,
-                 pebble_environment=None):
+                 pebble_environment=None, faulty_ca=False):
         self.ground, self.db, self.token = ground, ground.database, TOKEN
         front, back = ground.address(1), ground.address(2)
         nodes = [ground.address(11 + index) for index in range(edges)]
@@ -52,6 +54,7 @@ class Platform:
         self.pebble = Pebble(ground.folder("pebble"), ground.authority, self.dns.server, self.http, self.https, back,
                              pebble_environment, pebble,
                              (ground.ports("pebble"), ground.ports("pebble_management")))
+        self.ca = CaProxy(self.pebble, back) if faulty_ca else self.pebble
         self.app = Nginx(ground.folder("nginx"), back, ground.ports("app"))
         names = [f"edge{index + 1}" for index in range(edges)]
         self.balancer = HAProxy(ground.folder("haproxy"), front, self.https, self.http,
@@ -68,7 +71,7 @@ class Platform:
             ground.ports("admin_verifier"))
         self.issuers = [Acme(daemons, f"acme{index + 1}", back, {
             "database": self.db.conninfo("postern_acme"), "seal_key_file": ground.seal_key,
-            "acme_directory": self.pebble.directory_url, "acme_ca": self.pebble.ca,
+            "acme_directory": self.ca.directory_url, "acme_ca": self.pebble.ca,
             "acme_contact": "mailto:ops@saas.test", "ask_url": self.verifier.ask_url, **user, **(acme or {})},
             ground.ports("admin_acme")) for index in range(issuers)]
         self.edges = [Edge(daemons, name, at, self.https, self.http, {
@@ -113,6 +116,8 @@ class Platform:
     def stop(self):
         for part in reversed(self.parts()):
             part.stop()
+        if self.ca is not self.pebble:
+            self.ca.close()
 
     # What a customer does
 

@@ -1,0 +1,185 @@
+"""A CA that misbehaves: an HTTPS proxy in front of Pebble that counts orders by name and injects faults.
+
+    ca.fail("new-order", status=503, times=2)            answers itself, the CA sees nothing
+    ca.fail("new-order", problem="rateLimited", status=429, headers={"Retry-After": "2"})
+    ca.lose("new-order")                                 the CA acts, its answer is lost (connection closed)
+    gate = ca.hold("finalize"); gate.arrived.wait(); ...; gate.open()
+"""
+
+import base64
+import collections
+import http.client
+import json
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from .place import free_port
+
+# Pebble's paths, by what RFC 8555 calls the resource.
+KINDS = {"/dir": "directory", "/nonce-plz": "new-nonce", "/sign-me-up": "new-account", "/order-plz": "new-order",
+         "/authZ": "authorization", "/chalZ": "challenge", "/finalize-order": "finalize", "/my-order": "order",
+         "/certZ": "certificate", "/my-account": "account", "/revoke-cert": "revoke"}
+
+
+def kind_of(path):
+    return next((kind for prefix, kind in KINDS.items() if path.startswith(prefix)), "other")
+
+
+class Gate:
+    """Holds requests back until it is opened."""
+
+    def __init__(self):
+        self.arrived, self._opened = threading.Event(), threading.Event()
+
+    def open(self):
+        self._opened.set()
+
+    def pass_through(self):
+        self.arrived.set()
+        self._opened.wait(60)
+
+
+class CaProxy:
+    def __init__(self, pebble, address):
+        self.pebble, self.address = pebble, address
+        self.port = free_port(address)
+        self.ca = pebble.ca
+        self.order_names = collections.Counter()
+        self.seen = collections.Counter()
+        self._faults, self._lock = [], threading.Lock()
+        certificate, key = pebble.authority.issue("ca-proxy", f"IP:{address}")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        proxy = self
+
+        class Handler(_Handler):
+            owner = proxy
+        self._server = ThreadingHTTPServer((address, self.port), Handler)
+        self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None
+        # The handshake belongs to the connection's thread: one silent client must not hold the others up.
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True,
+                                                  do_handshake_on_connect=False)
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    @property
+    def directory_url(self):
+        return f"https://{self.address}:{self.port}/dir"
+
+    def orders_for(self, name):
+        """newOrder requests that reached the CA for this name (a rejected nonce counts again)."""
+        return self.order_names[name]
+
+    def _add(self, kind, times, act):
+        with self._lock:
+            self._faults.append([kind, times, act])
+
+    def fail(self, kind, status=500, problem=None, detail="injected", headers=None, times=1, body=None):
+        """The next `times` requests of that kind (None: for ever) get this answer."""
+        fields = {"Content-Type": "application/problem+json" if problem else "text/html", **(headers or {})}
+        if body is None:
+            body = json.dumps({"type": f"urn:ietf:params:acme:error:{problem}", "detail": detail,
+                               "status": status}) if problem else "<html>no</html>"
+        self._add(kind, times, lambda handler, forward: handler.reply(status, fields, body.encode()))
+
+    def lose(self, kind, times=1):
+        def act(handler, forward):
+            forward()
+            handler.close_connection = True
+        self._add(kind, times, act)
+
+    def hold(self, kind, times=1, after=False):
+        """`after`: the CA has acted, its answer is what is held."""
+        gate = Gate()
+
+        def act(handler, forward):
+            if after:
+                answer = forward()
+                gate.pass_through()
+            else:
+                gate.pass_through()
+                answer = forward()
+            handler.reply(*answer)
+        self._add(kind, times, act)
+        return gate
+
+    def change(self, kind, change, times=1):
+        """`change(status, headers, body)` returns what the client gets instead."""
+        self._add(kind, times, lambda handler, forward: handler.reply(*change(*forward())))
+
+    def clear(self):
+        with self._lock:
+            self._faults.clear()
+
+    def _fault_for(self, kind):
+        with self._lock:
+            for fault in self._faults:
+                if fault[0] == kind and fault[1] != 0:
+                    if fault[1] is not None:
+                        fault[1] -= 1
+                    return fault[2]
+        return None
+
+    def count(self, kind, body):
+        self.seen[kind] += 1
+        if kind == "new-order":
+            payload = json.loads(body)["payload"]
+            order = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            for identifier in order.get("identifiers", ()):
+                self.order_names[identifier["value"]] += 1
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    owner = None
+    timeout = 60
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_):
+        pass
+
+    def _serve(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        kind = kind_of(self.path)
+
+        def forward():
+            self.owner.count(kind, body)
+            return self._forward(body)
+        fault = self.owner._fault_for(kind)
+        if fault:
+            fault(self, forward)
+        else:
+            self.reply(*forward())
+
+    do_GET = do_POST = do_HEAD = _serve
+
+    def _forward(self, body):
+        pebble = self.owner.pebble
+        trust = ssl.create_default_context(cafile=pebble.ca)
+        connection = http.client.HTTPSConnection(pebble.address, pebble.port, timeout=20, context=trust)
+        try:
+            # Host stays ours: the CA writes its URLs with it, so every later request comes by here too.
+            connection.request(self.command, self.path, body=body or None, headers=dict(self.headers))
+            answer = connection.getresponse()
+            fields = {name: value for name, value in answer.getheaders()
+                      if name.lower() not in ("content-length", "transfer-encoding", "connection", "date")}
+            return answer.status, fields, answer.read()
+        except OSError as error:
+            return 502, {"Content-Type": "text/plain"}, str(error).encode()
+        finally:
+            connection.close()
+
+    def reply(self, status, fields, body):
+        self.send_response(status)
+        for name, value in fields.items():
+            self.send_header(name, value)
+        if status not in (204, 304):
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
