@@ -72,7 +72,7 @@ static enum hostname_problem convert_label(char *out, size_t room, const char *l
 	uint8_t *converted = NULL;
 	int code = idn2_lookup_u8((const uint8_t *)label, &converted, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
 	enum hostname_problem problem = HOSTNAME_BAD_IDNA;
-	if (code == IDN2_TOO_BIG_LABEL || code == IDN2_TOO_BIG_DOMAIN)
+	if (code == IDN2_TOO_BIG_LABEL || code == IDN2_TOO_BIG_DOMAIN || code == IDN2_PUNYCODE_BIG_OUTPUT)
 		problem = HOSTNAME_TOO_LONG;
 	if (code == IDN2_OK && strlen((const char *)converted) >= room)
 		problem = HOSTNAME_TOO_LONG;
@@ -95,7 +95,7 @@ static enum hostname_problem to_ascii(char out[INPUT_MAX], const char *name, siz
 		char label[INPUT_MAX];
 		memcpy(label, name + start, length);
 		label[length] = '\0';
-		if (used > 0)
+		if (start > 0)
 			out[used++] = '.';
 		if (length == 0 || used + length + 1 >= INPUT_MAX)
 			return length == 0 ? HOSTNAME_BAD_LABEL : HOSTNAME_TOO_LONG;
@@ -224,17 +224,24 @@ static enum hostname_problem parse_unicode(
 	enum hostname_problem problem = to_ascii(ascii, name, size);
 	if (problem != HOSTNAME_OK)
 		return problem;
-	size_t length = strlen(ascii);
-	/* A trailing ideographic full stop is a trailing dot by now. */
-	if (length > 1 && ascii[length - 1] == '.' && name[size - 1] != '.')
-		length--;
-	return parse_ascii(out, ascii, length, rules);
+	return parse_ascii(out, ascii, strlen(ascii), rules);
+}
+
+/* Bytes of the dot at the end, if there is one: also in the three other forms that UTS #46 maps to a dot. */
+static size_t trailing_dot(const char *name, size_t size, struct rules rules)
+{
+	static const char *const others[] = {"\xe3\x80\x82", "\xef\xbc\x8e", "\xef\xbd\xa1"};
+	if (size >= 1 && name[size - 1] == '.')
+		return 1;
+	for (size_t i = 0; i < 3; i++)
+		if (rules.unicode && size >= 3 && memcmp(name + size - 3, others[i], 3) == 0)
+			return 3;
+	return 0;
 }
 
 static enum hostname_problem parse(struct hostname *out, const char *name, size_t size, struct rules rules)
 {
-	if (size > 0 && name[size - 1] == '.')
-		size--;
+	size -= trailing_dot(name, size, rules);
 	enum hostname_problem problem = HOSTNAME_EMPTY;
 	if (size > 0 && rules.unicode && !is_ascii(name, size))
 		problem = parse_unicode(out, name, size, rules);

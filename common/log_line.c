@@ -146,11 +146,12 @@ static void put_field(struct writer *writer, enum log_format format, const struc
 
 static void format_time(char text[32], int64_t wall_ms)
 {
-	time_t seconds = (time_t)(wall_ms / 1000);
+	int64_t milliseconds = ((wall_ms % 1000) + 1000) % 1000;
+	time_t seconds = (time_t)((wall_ms - milliseconds) / 1000);
 	struct tm utc = {0};
 	gmtime_r(&seconds, &utc);
 	size_t used = strftime(text, 32, "%Y-%m-%dT%H:%M:%S", &utc);
-	snprintf(text + used, 32 - used, ".%03dZ", (int)(wall_ms % 1000));
+	snprintf(text + used, 32 - used, ".%03dZ", (int)milliseconds);
 }
 
 static void put_head(struct writer *writer, enum log_format format, const struct log_event *event)
