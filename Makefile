@@ -29,6 +29,10 @@ OPTIMISE  += -D_FORTIFY_SOURCE=2
 endif
 CFLAGS    += -std=gnu11 -pthread $(OPTIMISE) $(WARNINGS) $(HARDEN) $(SANITIZE) -D_GNU_SOURCE -I. $(PKG_CFLAGS)
 LDFLAGS   += -pthread -pie -Wl,-z,relro,-z,now,-z,noexecstack $(SANITIZE)
+# A variant that tests can kill or freeze at named moments (acme/crash_point.h): give it a BUILD of its own.
+ifneq ($(CRASH_POINTS),)
+CFLAGS    += -DPOSTERN_CRASH_POINTS
+endif
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LDLIBS     = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lunbound
 
