@@ -1,0 +1,50 @@
+#include "acme/accept.h"
+
+#include <openssl/sha.h>
+#include <openssl/x509v3.h>
+#include <stdbool.h>
+#include <string.h>
+#include <strings.h>
+
+static bool is_exactly(const GENERAL_NAMES *names, const char *name)
+{
+	if (sk_GENERAL_NAME_num(names) != 1)
+		return false;
+	const GENERAL_NAME *only = sk_GENERAL_NAME_value(names, 0);
+	if (only->type != GEN_DNS)
+		return false;
+	size_t size = (size_t)ASN1_STRING_length(only->d.dNSName);
+	return size == strlen(name) &&
+	       strncasecmp((const char *)ASN1_STRING_get0_data(only->d.dNSName), name, size) == 0;
+}
+
+enum result accept_certificate(struct certificate *out, const char *pem, size_t size, const EVP_PKEY *key,
+    const char *name, int64_t now, struct error *error)
+{
+	enum result result = certificate_parse(out, pem, size, key, name, now, NULL, error);
+	if (result != R_OK)
+		return result;
+	const unsigned char *der = out->chain[0];
+	X509 *leaf = d2i_X509(NULL, &der, (long)out->chain_size[0]);
+	GENERAL_NAMES *names = leaf ? X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL) : NULL;
+	if (!names || !is_exactly(names, name)) {
+		error_set(error, "the certificate's names are not exactly %s", name);
+		certificate_fini(out);
+		result = R_INVALID;
+	}
+	GENERAL_NAMES_free(names);
+	X509_free(leaf);
+	return result;
+}
+
+int64_t renewal_time(const char *name, int64_t not_before, int64_t not_after)
+{
+	enum { SHORT_LIFE_S = 10 * 24 * 60 * 60 };
+	int64_t life = not_after - not_before;
+	int64_t middle = life < SHORT_LIFE_S ? not_before + life / 2 : not_before + life / 3 * 2;
+
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	SHA256((const unsigned char *)name, strlen(name), digest);
+	int64_t thousandths = (digest[0] << 8 | digest[1]) % 2001 - 1000; /* -1000 … 1000 of the 2 % */
+	return middle + life / 50 * thousandths / 1000;
+}

@@ -1,0 +1,42 @@
+/*
+ * The one ACME account of the fleet at a CA: its key sealed in ca_accounts, persisted before the CA hears of
+ * it, so that newAccount after any accident gives the same account again (RFC 8555 section 7.3.1). Who finds
+ * none takes a lease on the row and registers; everybody else waits for it.
+ */
+#ifndef ACME_ACCOUNT_H
+#define ACME_ACCOUNT_H
+
+#include <openssl/types.h>
+#include <stdbool.h>
+
+#include "acme/ca.h"
+#include "acme/jws.h"
+#include "common/pg.h"
+#include "common/seal.h"
+
+struct account;
+
+/* A copy for one thread's use; account_view_fini drops its reference to the key. */
+struct account_view {
+	EVP_PKEY *key;
+	char url[ACME_URL_SIZE];
+	char thumbprint[JWS_THUMBPRINT_SIZE];
+};
+
+/* `contact`: an address, with or without "mailto:", or NULL. Keys and string must outlive it. */
+struct account *account_new(const struct ca *ca, const struct seal_keys *keys, const char *contact);
+void account_free(struct account *account);
+bool account_is_known(struct account *account);
+
+/* Any thread, with its own session and connection. Waits at most ACCOUNT_WAIT_MS for another thread or
+ * instance to register. R_ERROR: *failure; after a refusal nobody tries again for a while. R_DOWN, R_TIMEOUT:
+ * the database. */
+enum { ACCOUNT_WAIT_MS = 20 * 1000 };
+enum result account_get(struct account *account, struct ca_session *session, struct pg *pg,
+    struct account_view *out, struct acme_failure *failure, struct error *error);
+void account_view_fini(struct account_view *view);
+
+/* The CA says that this account does not exist: the next account_get registers again, with the same key. */
+enum result account_forget(struct account *account, struct pg *pg, const char *url, struct error *error);
+
+#endif

@@ -1,0 +1,210 @@
+#include "acme/acme_error.h"
+
+#include <ctype.h>
+#include <curl/curl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const cause_names[CAUSE_COUNT] = {
+    [CAUSE_DNS] = "dns",
+    [CAUSE_CONNECTION] = "connection",
+    [CAUSE_TLS] = "tls",
+    [CAUSE_UNAUTHORIZED] = "unauthorized",
+    [CAUSE_CAA] = "caa",
+    [CAUSE_RATE_LIMITED] = "rate_limited",
+    [CAUSE_REJECTED] = "rejected",
+    [CAUSE_CA] = "ca",
+    [CAUSE_NETWORK] = "network",
+    [CAUSE_CERTIFICATE] = "certificate",
+    [CAUSE_DATABASE] = "database",
+    [CAUSE_INTERNAL] = "internal",
+};
+
+/* Types that are missing here say nothing about the name: the status decides. `unauthorized` means the
+ * customer's web server in a validation, but our account in a response. */
+static const struct {
+	const char *type;
+	enum acme_cause cause;
+	bool permanent;
+	bool in_validation_only;
+} types[] = {
+    {"dns", CAUSE_DNS, false, false},
+    {"connection", CAUSE_CONNECTION, false, false},
+    {"tls", CAUSE_TLS, false, false},
+    {"unauthorized", CAUSE_UNAUTHORIZED, false, true},
+    {"incorrectResponse", CAUSE_UNAUTHORIZED, false, true},
+    {"caa", CAUSE_CAA, false, false},
+    {"rateLimited", CAUSE_RATE_LIMITED, false, false},
+    {"badCSR", CAUSE_REJECTED, true, false},
+    {"rejectedIdentifier", CAUSE_REJECTED, true, false},
+    {"unsupportedIdentifier", CAUSE_REJECTED, true, false},
+    {"malformed", CAUSE_REJECTED, true, false},
+    {"userActionRequired", CAUSE_REJECTED, true, false},
+    {"externalAccountRequired", CAUSE_REJECTED, true, false},
+    {"invalidContact", CAUSE_REJECTED, true, false},
+    {"unsupportedContact", CAUSE_REJECTED, true, false},
+    {"serverInternal", CAUSE_CA, false, false},
+};
+
+const char *acme_cause_name(enum acme_cause cause)
+{
+	return cause_names[cause];
+}
+
+bool acme_cause_ends_order(enum acme_cause cause)
+{
+	switch (cause) {
+	case CAUSE_RATE_LIMITED:
+	case CAUSE_CA:
+	case CAUSE_NETWORK:
+	case CAUSE_DATABASE:
+	case CAUSE_INTERNAL: return false;
+	default: return true;
+	}
+}
+
+void acme_failure_set(struct acme_failure *failure, enum acme_cause cause, const char *format, ...)
+{
+	char text[2 * FAILURE_DETAIL_MAX];
+	va_list list;
+	va_start(list, format);
+	vsnprintf(text, sizeof text, format, list);
+	va_end(list);
+	*failure = (struct acme_failure){.cause = cause};
+	acme_clean_text(failure->detail, sizeof failure->detail, text);
+}
+
+static bool find_type(const char *type, bool in_validation, struct acme_failure *failure)
+{
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+		if (strcmp(types[i].type, type) != 0 || (types[i].in_validation_only && !in_validation))
+			continue;
+		failure->cause = types[i].cause;
+		failure->permanent = types[i].permanent;
+		return true;
+	}
+	return false;
+}
+
+static void set_words(struct acme_failure *failure, const struct acme_problem *problem)
+{
+	snprintf(failure->type, sizeof failure->type, "%s", problem->type);
+	acme_clean_text(failure->detail, sizeof failure->detail, problem->detail);
+	if (failure->detail[0] != '\0')
+		return;
+	if (problem->type[0] != '\0')
+		snprintf(failure->detail, sizeof failure->detail, "the CA says %s and nothing more",
+		    problem->type);
+	else
+		snprintf(failure->detail, sizeof failure->detail, "the CA answered with status %d",
+		    failure->status);
+}
+
+void acme_failure_of_response(
+    struct acme_failure *failure, int status, const struct acme_problem *problem, int64_t retry_after)
+{
+	*failure = (struct acme_failure){.cause = CAUSE_CA, .status = status};
+	if (retry_after > 0)
+		failure->retry_after = retry_after;
+	/* A server in trouble may say `malformed` of what it could not read: 5xx is never the request's
+	 * fault. */
+	if (status >= 500)
+		find_type(strcmp(problem->type, "rateLimited") == 0 ? problem->type : "serverInternal", false,
+		    failure);
+	else if (!find_type(problem->type, false, failure))
+		failure->cause = status == 429 ? CAUSE_RATE_LIMITED : CAUSE_CA;
+	set_words(failure, problem);
+}
+
+void acme_failure_of_validation(struct acme_failure *failure, const struct acme_problem *problem)
+{
+	*failure = (struct acme_failure){.cause = CAUSE_UNAUTHORIZED};
+	find_type(problem->type, true, failure);
+	set_words(failure, problem);
+}
+
+enum { SECOND = 1000, MINUTE = 60 * SECOND, DAY = 24 * 60 * MINUTE };
+
+static int64_t rung(const int64_t *ladder, int size, int count)
+{
+	return ladder[count < 1 ? 0 : count > size ? size - 1 : count - 1];
+}
+
+int64_t acme_failure_delay_ms(const struct acme_failure *failure, int count, uint32_t random)
+{
+	static const int64_t customer[] = {MINUTE, 10 * MINUTE, 100 * MINUTE, DAY};
+	static const int64_t ca[] = {5 * SECOND, 15 * SECOND, MINUTE, 5 * MINUTE, 30 * MINUTE, 120 * MINUTE};
+
+	bool of_ca = failure->cause == CAUSE_CA || failure->cause == CAUSE_NETWORK ||
+		     failure->cause == CAUSE_DATABASE || failure->cause == CAUSE_INTERNAL;
+	int64_t delay = of_ca ? rung(ca, sizeof ca / sizeof *ca, count)
+			      : rung(customer, sizeof customer / sizeof *customer, count);
+	if (failure->permanent)
+		delay = DAY;
+	delay += delay / 10 * ((int64_t)(random % 2001) - 1000) / 1000;
+
+	/* The CA's word replaces our guess where limits are concerned, and bounds it from below elsewhere. */
+	int64_t asked = failure->retry_after * SECOND;
+	if (asked > 0 && (failure->cause == CAUSE_RATE_LIMITED || asked > delay))
+		delay = asked + asked / 10 * (random % 1001) / 1000;
+	return delay;
+}
+
+static int64_t clamp_retry_after(int64_t seconds)
+{
+	return seconds < 0 ? 0 : seconds > RETRY_AFTER_MAX ? RETRY_AFTER_MAX : seconds;
+}
+
+int64_t acme_parse_retry_after(const char *value, int64_t now)
+{
+	value += strspn(value, " \t");
+	size_t digits = strspn(value, "0123456789");
+	if (digits > 0) {
+		if (value[digits + strspn(value + digits, " \t")] != '\0')
+			return -1;
+		int64_t seconds = 0;
+		for (size_t i = 0; i < digits && seconds <= RETRY_AFTER_MAX; i++)
+			seconds = seconds * 10 + (value[i] - '0');
+		return clamp_retry_after(seconds);
+	}
+	time_t date = isalpha((unsigned char)*value) ? curl_getdate(value, NULL) : -1;
+	return date < 0 ? -1 : clamp_retry_after((int64_t)date - now);
+}
+
+/* Length of the UTF-8 character at `text` (RFC 3629), 0 where there is none. */
+static size_t utf8_length(const unsigned char *text)
+{
+	static const unsigned char masks[] = {0x80, 0xe0, 0xf0, 0xf8};
+	static const unsigned char leads[] = {0x00, 0xc0, 0xe0, 0xf0};
+	size_t length = 0;
+	for (size_t i = 0; i < 4 && length == 0; i++)
+		length = (text[0] & masks[i]) == leads[i] ? i + 1 : 0;
+	for (size_t i = 1; i < length; i++)
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+	bool overlong = (length == 2 && text[0] < 0xc2) ||
+			(length == 3 && text[0] == 0xe0 && text[1] < 0xa0) ||
+			(length == 4 && text[0] == 0xf0 && text[1] < 0x90);
+	bool outside = (length == 3 && text[0] == 0xed && text[1] > 0x9f) ||
+		       (length == 4 && (text[0] > 0xf4 || (text[0] == 0xf4 && text[1] > 0x8f)));
+	return overlong || outside ? 0 : length;
+}
+
+void acme_clean_text(char *out, size_t size, const char *text)
+{
+	size_t used = 0;
+	while (*text != '\0') {
+		size_t length = utf8_length((const unsigned char *)text);
+		if (used + (length ? length : 1) >= size)
+			break;
+		if (length == 0)
+			out[used++] = '?';
+		else if (length == 1)
+			out[used++] = (unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text;
+		else
+			used += (size_t)snprintf(out + used, size - used, "%.*s", (int)length, text);
+		text += length ? length : 1;
+	}
+	out[used] = '\0';
+}

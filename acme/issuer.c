@@ -1,0 +1,328 @@
+#include "acme/issuer.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "acme/job.h"
+#include "acme/order.h"
+#include "acme/store.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/metrics.h"
+#include "common/pg_listen.h"
+
+/* RECOVER_MS: how long a thread waits for the database to come back before it lets a job's lease run out. */
+enum { POLL_MS = 1000, RECONNECT_MS = 500, RECOVER_MS = 20 * 1000 };
+
+struct issuer {
+	struct issuer_config config;
+	struct pg_listen *listen;
+	struct worker *workers;
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* wakeups, has_poller, stopping */
+	int wakeups;            /* NOTIFYs not yet taken by a thread, at most one for each */
+	bool has_poller;        /* an idle thread looks every POLL_MS; the others sleep until woken */
+	bool stopping;
+	pthread_cond_t stop_changed; /* stopping: for waits within an order */
+	int running_threads;
+	pthread_cond_t thread_ended;
+	atomic_bool connected;
+	struct metric *running;
+};
+
+struct worker {
+	struct issuer *issuer;
+	pthread_t thread;
+	struct pg *pg;
+	struct ca_session *session;
+};
+
+static struct timespec monotonic_in(int64_t ms)
+{
+	int64_t at = clock_monotonic_ms() + ms;
+	return (struct timespec){.tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000};
+}
+
+static bool is_stopping(struct issuer *issuer)
+{
+	pthread_mutex_lock(&issuer->lock);
+	bool stopping = issuer->stopping;
+	pthread_mutex_unlock(&issuer->lock);
+	return stopping;
+}
+
+/* order_tools.wait */
+static bool wait_in_order(void *arg, int ms)
+{
+	struct issuer *issuer = arg;
+	struct timespec until = monotonic_in(ms);
+	pthread_mutex_lock(&issuer->lock);
+	int waited = 0;
+	while (ms > 0 && !issuer->stopping && waited == 0)
+		waited = pthread_cond_timedwait(&issuer->stop_changed, &issuer->lock, &until);
+	bool go_on = !issuer->stopping;
+	pthread_mutex_unlock(&issuer->lock);
+	return go_on;
+}
+
+static void wake_one(struct issuer *issuer)
+{
+	pthread_mutex_lock(&issuer->lock);
+	if (issuer->wakeups < issuer->config.jobs)
+		issuer->wakeups++;
+	pthread_cond_signal(&issuer->changed);
+	pthread_mutex_unlock(&issuer->lock);
+}
+
+static void on_notify(void *arg, const char *channel, const char *payload)
+{
+	(void)channel, (void)payload;
+	wake_one(arg);
+}
+
+static void on_connected(void *arg)
+{
+	wake_one(arg);
+}
+
+/* Nothing is due: sleeps until woken, or, as the one that polls, for at most POLL_MS. */
+static void wait_for_work(struct issuer *issuer)
+{
+	struct timespec until = {0};
+	bool poll = false;
+	int waited = 0;
+	pthread_mutex_lock(&issuer->lock);
+	while (!issuer->stopping && issuer->wakeups == 0 && waited == 0) {
+		if (!poll && !issuer->has_poller) {
+			poll = issuer->has_poller = true;
+			until = monotonic_in(POLL_MS);
+		}
+		waited = poll ? pthread_cond_timedwait(&issuer->changed, &issuer->lock, &until)
+			      : pthread_cond_wait(&issuer->changed, &issuer->lock);
+	}
+	if (issuer->wakeups > 0)
+		issuer->wakeups--;
+	if (poll) {
+		issuer->has_poller = false;
+		pthread_cond_signal(&issuer->changed);
+	}
+	pthread_mutex_unlock(&issuer->lock);
+}
+
+static void count_order(const char *result)
+{
+	char labels[32];
+	snprintf(labels, sizeof labels, "result=\"%s\"", result);
+	metric_add(
+	    metrics_counter("postern_acme_orders_total", labels, "Issuance jobs worked on, by their end."),
+	    1);
+}
+
+static void record_failure(struct worker *worker, struct job *job, const struct acme_failure *failure)
+{
+	struct error error = {0};
+	char labels[48];
+	const char *cause = acme_cause_name(failure->cause);
+	snprintf(labels, sizeof labels, "cause=\"%s\"", cause);
+	metric_add(
+	    metrics_counter("postern_acme_failures_total", labels, "Failed issuance jobs, by cause."), 1);
+	count_order("failed");
+	log_warn("issuance failed", log_str("name", job->name), log_str("cause", cause),
+	    log_str("error", failure->detail), log_int("status", failure->status));
+	if (job_fail(worker->pg, job, failure, &error) != R_OK)
+		log_warn(
+		    "cannot record the failure", log_str("name", job->name), log_str("error", error.text));
+}
+
+static void release(struct worker *worker, struct job *job, const char *why)
+{
+	struct error error = {0};
+	enum result result = pg_wait_ready(worker->pg, RECOVER_MS, &error);
+	if (result == R_OK)
+		result = job_release(worker->pg, job, &error);
+	count_order("released");
+	log_info("job given back", log_str("name", job->name), log_str("why", why),
+	    log_str("result", result_name(result)));
+}
+
+static void report_issued(const struct job *job, int64_t took_us)
+{
+	count_order("issued");
+	histogram_observe_us(metrics_histogram("postern_acme_order_seconds", NULL,
+				 "From the claim to the stored certificate."),
+	    took_us);
+	log_info("certificate issued", log_str("name", job->name), log_int("version", job->fence),
+	    log_int("ms", took_us / 1000));
+}
+
+/* True: the stored certificate is as good as its dates, nothing is to be done. */
+static bool is_served_already(struct worker *worker, const struct job *job)
+{
+	struct error error = {0};
+	if (!job->has_certificate)
+		return false;
+	enum result result = store_check(worker->pg, worker->issuer->config.keys, job->name, &error);
+	if (result == R_INVALID)
+		log_warn("the stored certificate is damaged, a new one is ordered",
+		    log_str("name", job->name), log_str("error", error.text));
+	return result == R_OK;
+}
+
+static void work_on(struct worker *worker, struct job *job)
+{
+	const struct issuer_config *config = &worker->issuer->config;
+	struct acme_failure failure = {.cause = CAUSE_INTERNAL};
+	struct error error = {0};
+	if (is_served_already(worker, job)) {
+		job_close(worker->pg, job, &error);
+		count_order("unneeded");
+		return;
+	}
+	const struct order_tools tools = {.pg = worker->pg,
+	    .session = worker->session,
+	    .account = config->account,
+	    .keys = config->keys,
+	    .types = &config->types,
+	    .directory = ca_directory_url(config->ca),
+	    .wait = wait_in_order,
+	    .arg = worker->issuer};
+	int64_t start_us = clock_monotonic_us();
+	enum result result = order_run(&tools, job, &failure, &error);
+	if (result == R_OK)
+		report_issued(job, clock_monotonic_us() - start_us);
+	else if (result == R_LOST) {
+		count_order("lost");
+		log_warn("another process has this job now", log_str("name", job->name));
+	} else if (result == R_AGAIN || (result == R_ERROR && atomic_load(config->abandon)))
+		release(worker, job, "stopping");
+	else if (result == R_ERROR)
+		record_failure(worker, job, &failure);
+	else
+		release(worker, job, error.text);
+}
+
+/* R_NONE: wait for work. */
+static enum result claim_and_work(struct worker *worker)
+{
+	struct issuer *issuer = worker->issuer;
+	struct job job;
+	struct error error = {0};
+	enum result result =
+	    job_claim(worker->pg, ca_directory_url(issuer->config.ca), issuer->config.lease_ms, &job, &error);
+	if (result == R_AGAIN) {
+		count_order("forbidden");
+		return R_OK;
+	}
+	if (result == R_ERROR)
+		log_error("cannot claim jobs", log_str("error", error.text));
+	if (result != R_OK)
+		return R_NONE;
+	/* There may be more where this came from. */
+	wake_one(issuer);
+	metric_add(issuer->running, 1);
+	log_debug(
+	    "job claimed", log_str("name", job.name), log_int("fence", job.fence), log_int("step", job.step));
+	work_on(worker, &job);
+	metric_add(issuer->running, -1);
+	job_fini(&job);
+	return R_OK;
+}
+
+static void *run(void *arg)
+{
+	struct worker *worker = arg;
+	struct issuer *issuer = worker->issuer;
+	while (!is_stopping(issuer)) {
+		if (pg_wait_ready(worker->pg, RECONNECT_MS, NULL) != R_OK)
+			continue;
+		atomic_store(&issuer->connected, true);
+		if (claim_and_work(worker) == R_NONE)
+			wait_for_work(issuer);
+	}
+	pthread_mutex_lock(&issuer->lock);
+	issuer->running_threads--;
+	pthread_cond_signal(&issuer->thread_ended);
+	pthread_mutex_unlock(&issuer->lock);
+	return NULL;
+}
+
+static void init_conditions(struct issuer *issuer)
+{
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&issuer->changed, &monotonic);
+	pthread_cond_init(&issuer->stop_changed, &monotonic);
+	pthread_cond_init(&issuer->thread_ended, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	pthread_mutex_init(&issuer->lock, NULL);
+}
+
+struct issuer *issuer_start(const struct issuer_config *config)
+{
+	static const char *const channels[] = {"postern_job", NULL};
+	struct issuer *issuer = mem_alloc(sizeof *issuer);
+	issuer->config = *config;
+	init_conditions(issuer);
+	issuer->running =
+	    metrics_gauge("postern_acme_jobs_running", NULL, "Jobs that this process works on.");
+	issuer->workers = mem_alloc_array((size_t)config->jobs, sizeof *issuer->workers);
+	issuer->running_threads = config->jobs;
+	for (int i = 0; i < config->jobs; i++) {
+		struct worker *worker = &issuer->workers[i];
+		worker->issuer = issuer;
+		worker->pg = pg_new(config->database, "postern-acme");
+		worker->session = ca_session_new(config->ca);
+		if (pthread_create(&worker->thread, NULL, run, worker) != 0) {
+			log_error("cannot start a thread");
+			abort();
+		}
+	}
+	const struct pg_listen_handler handler = {
+	    .on_notify = on_notify, .on_connected = on_connected, .arg = issuer};
+	issuer->listen = pg_listen_start(config->database_listen, "postern-acme-listen", channels, &handler);
+	return issuer;
+}
+
+static void stop_threads(struct issuer *issuer)
+{
+	struct timespec until = monotonic_in(ISSUER_STOP_MS);
+	pthread_mutex_lock(&issuer->lock);
+	issuer->stopping = true;
+	pthread_cond_broadcast(&issuer->changed);
+	pthread_cond_broadcast(&issuer->stop_changed);
+	int waited = 0;
+	while (issuer->running_threads > 0 && waited == 0)
+		waited = pthread_cond_timedwait(&issuer->thread_ended, &issuer->lock, &until);
+	pthread_mutex_unlock(&issuer->lock);
+	atomic_store(issuer->config.abandon, true);
+}
+
+void issuer_stop(struct issuer *issuer)
+{
+	if (!issuer)
+		return;
+	pg_listen_stop(issuer->listen);
+	stop_threads(issuer);
+	for (int i = 0; i < issuer->config.jobs; i++) {
+		struct worker *worker = &issuer->workers[i];
+		pthread_join(worker->thread, NULL);
+		ca_session_free(worker->session);
+		pg_free(worker->pg);
+	}
+	pthread_cond_destroy(&issuer->changed);
+	pthread_cond_destroy(&issuer->stop_changed);
+	pthread_cond_destroy(&issuer->thread_ended);
+	pthread_mutex_destroy(&issuer->lock);
+	free(issuer->workers);
+	free(issuer);
+}
+
+bool issuer_is_connected(struct issuer *issuer)
+{
+	return atomic_load(&issuer->connected);
+}

@@ -1,0 +1,42 @@
+/*
+ * The issuer's threads: each claims a job, drives its order, claims the next. As many as the setting `jobs`,
+ * each with a database connection and a curl handle of its own, in straight-line code where every wait has a
+ * deadline. A NOTIFY wakes one; without any, one idle thread looks every second.
+ */
+#ifndef ACME_ISSUER_H
+#define ACME_ISSUER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "acme/account.h"
+#include "acme/ca.h"
+#include "acme/challenge_set.h"
+#include "common/seal.h"
+
+enum { ISSUER_JOBS_MAX = 64, ISSUER_STOP_MS = 10 * 1000 };
+
+struct issuer_config {
+	const char *database;
+	const char *database_listen;
+	const struct seal_keys *keys;
+	struct ca *ca;
+	struct account *account;
+	struct challenge_types types;
+	int jobs;
+	int64_t lease_ms;
+	atomic_bool *abandon; /* set when the threads' time to stop is over: ends requests under way */
+};
+
+struct issuer;
+
+/* The configuration is copied; what it points to must outlive the issuer. */
+struct issuer *issuer_start(const struct issuer_config *config);
+/* Claims nothing more, gives running orders ISSUER_STOP_MS to reach their next persisted step, releases their
+ * jobs for others, joins. */
+void issuer_stop(struct issuer *issuer);
+/* Has the database been reached? */
+bool issuer_is_connected(struct issuer *issuer);
+
+#endif

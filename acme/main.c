@@ -1,0 +1,145 @@
+/*
+ * postern-acme: claims issuance jobs, drives the CA, stores sealed certificates. Main reads what needs
+ * reading, opens what needs rights, drops them, starts the threads and waits for a signal.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "acme/account.h"
+#include "acme/acme_http.h"
+#include "acme/acme_settings.h"
+#include "acme/ca.h"
+#include "acme/issuer.h"
+#include "acme/renew.h"
+#include "common/admin.h"
+#include "common/log.h"
+#include "common/pg.h"
+#include "common/process.h"
+#include "common/seal.h"
+
+enum { EXIT_FAILED = 1, EXIT_WRONG_SETTINGS = 2 };
+
+struct daemon {
+	struct settings *settings;
+	struct seal_keys *keys;
+	struct ca *ca;
+	struct account *account;
+	struct issuer *issuer;
+	struct renew *renew;
+	struct admin *admin;
+	atomic_bool abandon;
+	atomic_bool started; /* issuer and account may be looked at */
+};
+
+/* On the admin thread. */
+static bool is_ready(void *arg, char *reason, size_t size)
+{
+	struct daemon *daemon = arg;
+	const char *missing = NULL;
+	if (!atomic_load(&daemon->started))
+		missing = "starting";
+	else if (!issuer_is_connected(daemon->issuer))
+		missing = "the database has not been reached yet";
+	else if (!account_is_known(daemon->account))
+		missing = "there is no account at the CA yet";
+	if (missing)
+		snprintf(reason, size, "%s", missing);
+	return !missing;
+}
+
+static enum result read_settings(struct daemon *daemon, struct issuer_config *config, struct error *error)
+{
+	const struct settings *settings = daemon->settings;
+	enum result result = acme_settings_check(settings, error);
+	config->database = settings_string(settings, "database");
+	config->database_listen = settings_string(settings, "database-listen");
+	if (!config->database_listen)
+		config->database_listen = config->database;
+	config->jobs = (int)settings_number(settings, "jobs");
+	config->lease_ms = settings_number(settings, "job-lease");
+	if (result == R_OK)
+		result = pg_check_conninfo(config->database, error);
+	if (result == R_OK)
+		result = pg_check_conninfo(config->database_listen, error);
+	for (size_t i = 0; result == R_OK && i < settings_count(settings, "challenge-types"); i++)
+		result = challenge_types_add(
+		    &config->types, settings_string_at(settings, "challenge-types", i), error);
+	if (result == R_OK)
+		result =
+		    seal_keys_load_secret(&daemon->keys, settings_string(settings, "seal-key-file"), error);
+	return result;
+}
+
+static enum result start(struct daemon *daemon, struct issuer_config *config, struct error *error)
+{
+	const struct settings *settings = daemon->settings;
+	const struct admin_hooks hooks = {.ready = is_ready, .arg = daemon};
+	enum result result =
+	    admin_start(&daemon->admin, settings_string(settings, "admin-listen"), &hooks, error);
+	if (result == R_OK)
+		result = process_drop_rights(settings_string(settings, "user"), error);
+	if (result == R_OK)
+		result = acme_http_global_init(error);
+	if (result != R_OK)
+		return result;
+	daemon->ca = ca_new(settings_string(settings, "acme-directory"), settings_string(settings, "acme-ca"),
+	    &daemon->abandon);
+	daemon->account = account_new(daemon->ca, daemon->keys, settings_string(settings, "acme-contact"));
+	config->keys = daemon->keys;
+	config->ca = daemon->ca;
+	config->account = daemon->account;
+	config->abandon = &daemon->abandon;
+	daemon->issuer = issuer_start(config);
+	daemon->renew = renew_start(config->database, daemon->ca, daemon->account);
+	atomic_store(&daemon->started, true);
+	log_info("postern-acme started", log_str("directory", ca_directory_url(daemon->ca)),
+	    log_int("jobs", config->jobs));
+	return R_OK;
+}
+
+static void stop(struct daemon *daemon)
+{
+	admin_stop(daemon->admin);
+	issuer_stop(daemon->issuer);
+	renew_stop(daemon->renew);
+	account_free(daemon->account);
+	ca_free(daemon->ca);
+	seal_keys_free(daemon->keys);
+	settings_free(daemon->settings);
+}
+
+static void wait_for_stop(void)
+{
+	int signal_number = process_wait_signal();
+	while (signal_number == SIGHUP)
+		signal_number = process_wait_signal();
+	log_info("stopping", log_int("signal", signal_number));
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon daemon = {.settings = NULL};
+	struct issuer_config config = {.jobs = 0};
+	struct error error = {0};
+	process_init();
+	enum result result = settings_load(&daemon.settings, &acme_program, argc, argv, &error);
+	if (result == R_NONE)
+		return EXIT_SUCCESS;
+	if (result == R_OK) {
+		settings_init_log(daemon.settings);
+		result = read_settings(&daemon, &config, &error);
+	}
+	if (result != R_OK) {
+		fprintf(stderr, "postern-acme: %s\n", error.text);
+		stop(&daemon);
+		return EXIT_WRONG_SETTINGS;
+	}
+	result = start(&daemon, &config, &error);
+	if (result == R_OK)
+		wait_for_stop();
+	else
+		fprintf(stderr, "postern-acme: %s\n", error.text);
+	stop(&daemon);
+	return result == R_OK ? EXIT_SUCCESS : EXIT_FAILED;
+}

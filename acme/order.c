@@ -1,0 +1,377 @@
+#include "acme/order.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "acme/accept.h"
+#include "acme/authorize.h"
+#include "acme/crash_point.h"
+#include "acme/csr.h"
+#include "acme/jws.h"
+#include "acme/sealed_key.h"
+#include "acme/store.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+/* Each step function returns R_OK to go on with whatever step the job has reached then. */
+
+static enum result fail(struct order_run *run, enum acme_cause cause, const char *sentence)
+{
+	acme_failure_set(run->failure, cause, "%s", sentence);
+	return R_ERROR;
+}
+
+enum result order_judge_query(struct order_run *run, enum result result)
+{
+	switch (result) {
+	case R_OK:
+	case R_LOST: return result;
+	case R_DOWN:
+	case R_TIMEOUT: return R_DOWN;
+	default: return fail(run, CAUSE_DATABASE, run->error->text);
+	}
+}
+
+/* Right before each request: is this process to go on, and is the job still its own? */
+static enum result may_post(void *arg)
+{
+	struct order_run *run = arg;
+	if (!run->tools->wait(run->tools->arg, 0))
+		return R_AGAIN;
+	return order_judge_query(run, job_hold(run->tools->pg, run->job, run->error));
+}
+
+enum result order_post(struct order_run *run, enum ca_kind kind, const char *url, const char *payload,
+    struct acme_response *response)
+{
+	const struct ca_call call = {.kind = kind,
+	    .url = url,
+	    .payload = payload,
+	    .key = run->account.key,
+	    .kid = run->account.url,
+	    .guard = &run->guard};
+	return ca_post(run->tools->session, &call, response, run->failure);
+}
+
+static enum result take_order(struct order_run *run, const struct acme_response *response)
+{
+	struct error error = {0};
+	enum acme_status before = run->order.status;
+	enum result result =
+	    acme_parse_order(&run->order, buf_bytes(&response->body), buf_size(&response->body), &error);
+	run->has_order = result == R_OK;
+	if (result != R_OK)
+		return fail(run, CAUSE_CA, error.text);
+	run->retry_after = response->retry_after;
+	if (run->order.status != before)
+		run->poll_ms = ORDER_POLL_MIN_MS;
+	return R_OK;
+}
+
+/* The order is of no use any more: another one, once. */
+static enum result start_over(struct order_run *run, const char *why)
+{
+	if (++run->restarts > 1)
+		return fail(run, CAUSE_CA, why);
+	log_info("order given up, a new one follows", log_str("name", run->job->name), log_str("why", why));
+	run->has_order = false;
+	run->was_placed = false;
+	run->deadline_ms = 0;
+	return order_judge_query(run, job_forget_order(run->tools->pg, run->job, run->error));
+}
+
+/* RFC 8555 section 7.4. Between the POST and the commit of the order's URL a crash loses the order: no CA
+ * lists an account's orders. */
+static enum result place(struct order_run *run)
+{
+	struct acme_directory directory;
+	struct acme_response response;
+	char payload[HOSTNAME_MAX + 64];
+	enum result result = ca_directory(run->tools->session, &directory, run->failure);
+	if (result != R_OK)
+		return result;
+	result = order_judge_query(
+	    run, job_set_ordering(run->tools->pg, run->job, run->tools->directory, run->error));
+	if (result != R_OK)
+		return result;
+
+	acme_response_init(&response);
+	snprintf(payload, sizeof payload, "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"%s\"}]}",
+	    run->job->name);
+	result = order_post(run, CA_NEW_ORDER, directory.new_order, payload, &response);
+	if (result == R_OK && response.location[0] == '\0')
+		result = fail(run, CAUSE_CA, "newOrder came without the order's URL");
+	if (result == R_OK)
+		result = order_judge_query(
+		    run, job_set_ordered(run->tools->pg, run->job, response.location, run->error));
+	if (result == R_OK) {
+		run->was_placed = true;
+		result = take_order(run, &response);
+	}
+	acme_response_fini(&response);
+	return result;
+}
+
+/* A refusal of the order itself, not of its moment. */
+static bool is_gone(const struct acme_failure *failure)
+{
+	return failure->status == 404 || failure->status == 403 || failure->status == 400 ||
+	       failure->status == 410;
+}
+
+static enum result fetch_order(struct order_run *run)
+{
+	struct acme_response response;
+	acme_response_init(&response);
+	enum result result = order_post(run, CA_ORDER, run->job->order_url, NULL, &response);
+	if (result == R_OK)
+		result = take_order(run, &response);
+	else if (result == R_ERROR && is_gone(run->failure) && strcmp(run->failure->type, "badNonce") != 0 &&
+		 strcmp(run->failure->type, "accountDoesNotExist") != 0)
+		result = start_over(run, "the CA does not know the order any more");
+	acme_response_fini(&response);
+	return result;
+}
+
+/* A pause, bounded in sum; after it the order is read again. Retry-After is a minimum. */
+static enum result pause_and_refetch(struct order_run *run)
+{
+	int64_t now = clock_monotonic_ms();
+	if (run->deadline_ms == 0)
+		run->deadline_ms = now + ORDER_WAIT_MS;
+	int64_t pause = run->poll_ms;
+	if (run->retry_after * 1000 > pause)
+		pause = run->retry_after * 1000;
+	if (now + pause > run->deadline_ms)
+		return fail(run, CAUSE_CA, "the CA did not finish the order within 90 s");
+	run->poll_ms = run->poll_ms * 2 < ORDER_POLL_MAX_MS ? run->poll_ms * 2 : ORDER_POLL_MAX_MS;
+	run->retry_after = -1;
+	run->has_order = false;
+
+	int64_t until = now + pause;
+	for (; now < until; now = clock_monotonic_ms()) {
+		int64_t slice = until - now < ORDER_POLL_MAX_MS ? until - now : ORDER_POLL_MAX_MS;
+		if (!run->tools->wait(run->tools->arg, (int)slice))
+			return R_AGAIN;
+		enum result result = order_judge_query(run, job_hold(run->tools->pg, run->job, run->error));
+		if (result != R_OK)
+			return result;
+	}
+	return R_OK;
+}
+
+static enum result authorize_all(struct order_run *run)
+{
+	for (size_t i = 0; i < run->order.authorization_count; i++) {
+		enum result result = authorize(run, run->order.authorizations[i]);
+		if (result == R_NONE)
+			return start_over(run, "an authorization of the order has lapsed");
+		if (result != R_OK)
+			return result;
+	}
+	run->has_order = false;
+	enum result result = fetch_order(run);
+	/* All valid and still pending: the CA is catching up. */
+	if (result == R_OK && run->has_order && run->order.status == ACME_PENDING)
+		result = pause_and_refetch(run);
+	return result;
+}
+
+/* Key and request, made together and persisted together. */
+static enum result make_request(struct order_run *run)
+{
+	const struct seal_place place = {
+	    .kind = "issuance_key", .name = run->job->name, .version = run->job->fence};
+	struct buf sealed;
+	struct buf csr;
+	buf_init(&sealed, SEALED_KEY_MAX);
+	buf_init(&csr, CSR_MAX);
+	EVP_PKEY *key = jws_key_new();
+	enum result result = sealed_key_make(run->tools->keys, &place, key, &sealed, run->error);
+	if (result == R_OK)
+		result = csr_build(&csr, key, run->job->name, run->error);
+	if (result == R_OK)
+		result = order_judge_query(
+		    run, job_set_finalizing(run->tools->pg, run->job, buf_bytes(&sealed), buf_size(&sealed),
+			     buf_bytes(&csr), buf_size(&csr), run->error));
+	else
+		result = fail(run, CAUSE_INTERNAL, run->error->text);
+	EVP_PKEY_free(key);
+	buf_fini(&csr);
+	buf_fini(&sealed);
+	return result;
+}
+
+/* What a failed finalize leaves open (timeout, 5xx, orderNotReady) is looked up, never assumed. */
+static bool is_undecided(const struct acme_failure *failure)
+{
+	return failure->cause == CAUSE_NETWORK || failure->status >= 500 ||
+	       strcmp(failure->type, "orderNotReady") == 0;
+}
+
+/* RFC 8555 section 7.4; only ever called for an order that was just seen `ready`. */
+static enum result finalize(struct order_run *run)
+{
+	if (run->finalizes++ == FINALIZE_TRIES)
+		return fail(run, CAUSE_CA, "the CA keeps the order ready and does not finalize it");
+	enum result result = run->job->csr ? R_OK : make_request(run);
+	if (result != R_OK)
+		return result;
+
+	struct acme_response response;
+	struct buf payload;
+	acme_response_init(&response);
+	buf_init(&payload, 2 * CSR_MAX);
+	buf_append_string(&payload, "{\"csr\":\"");
+	base64url_encode(&payload, run->job->csr, run->job->csr_size);
+	buf_append_string(&payload, "\"}");
+	result = order_post(run, CA_FINALIZE, run->order.finalize, buf_string(&payload), &response);
+	if (result == R_OK)
+		result = take_order(run, &response);
+	else if (result == R_ERROR && is_undecided(run->failure)) {
+		run->retry_after = run->failure->retry_after;
+		result = pause_and_refetch(run);
+	}
+	/* The answer may show the order as it was before. */
+	if (result == R_OK && run->has_order && run->order.status == ACME_READY)
+		result = pause_and_refetch(run);
+	buf_fini(&payload);
+	acme_response_fini(&response);
+	return result;
+}
+
+static enum result invalid(struct order_run *run)
+{
+	if (!run->was_placed)
+		return start_over(run, "the order had become invalid");
+	acme_failure_of_validation(run->failure, &run->order.problem);
+	if (run->order.problem.type[0] != '\0')
+		return R_ERROR;
+	struct acme_failure found = *run->failure;
+	for (size_t i = 0; i < run->order.authorization_count; i++) {
+		enum result result = authorize_find_problem(run, run->order.authorizations[i], &found);
+		if (result != R_OK && result != R_NONE)
+			return result;
+	}
+	*run->failure = found;
+	return R_ERROR;
+}
+
+static enum result advance(struct order_run *run)
+{
+	if (!run->has_order)
+		return fetch_order(run);
+	switch (run->order.status) {
+	case ACME_PENDING: return authorize_all(run);
+	case ACME_READY: return finalize(run);
+	case ACME_PROCESSING: return pause_and_refetch(run);
+	case ACME_INVALID: return invalid(run);
+	case ACME_VALID: break;
+	default: return start_over(run, "the order is in a state that orders do not have");
+	}
+	/* Valid without our request: whoever finalized it has the key. */
+	if (!run->job->csr)
+		return start_over(run, "the order was finalized by somebody else");
+	if (run->order.certificate[0] == '\0')
+		return pause_and_refetch(run);
+	return order_judge_query(
+	    run, job_set_issued(run->tools->pg, run->job, run->order.certificate, run->error));
+}
+
+static enum result accept_and_store(struct order_run *run, const struct acme_response *response)
+{
+	const struct job *job = run->job;
+	const struct seal_place place = {
+	    .kind = "issuance_key", .name = job->name, .version = job->key_version};
+	struct certificate certificate = {.chain_count = 0};
+	EVP_PKEY *key = NULL;
+	enum result result = sealed_key_open(
+	    run->tools->keys, &place, job->key_sealed, job->key_sealed_size, &key, run->error);
+	if (result != R_OK) {
+		result = start_over(run, "the order's key cannot be opened");
+		goto out;
+	}
+	result = accept_certificate(&certificate, buf_bytes(&response->body), buf_size(&response->body), key,
+	    job->name, clock_wall_ms() / 1000, run->error);
+	if (result != R_OK) {
+		result = fail(run, CAUSE_CERTIFICATE, run->error->text);
+		goto out;
+	}
+	crash_point("accepted");
+	result = order_judge_query(run, store_certificate(run->tools->pg, run->tools->keys, job, &certificate,
+					    key, run->tools->directory, run->error));
+	if (result == R_OK)
+		result = R_EOF;
+out:
+	certificate_fini(&certificate);
+	EVP_PKEY_free(key);
+	return result;
+}
+
+/* RFC 8555 section 7.4.2. R_EOF: stored. */
+static enum result collect(struct order_run *run)
+{
+	struct acme_response response;
+	acme_response_init(&response);
+	enum result result = order_post(run, CA_CERTIFICATE, run->job->certificate_url, NULL, &response);
+	if (result == R_ERROR && run->failure->status == 404)
+		result = start_over(run, "the CA does not know the certificate any more");
+	else if (result == R_OK && !response.is_pem)
+		result = fail(run, CAUSE_CERTIFICATE, "the CA's answer is no PEM chain by its Content-Type");
+	else if (result == R_OK)
+		result = accept_and_store(run, &response);
+	acme_response_fini(&response);
+	return result;
+}
+
+static enum result step(struct order_run *run)
+{
+	switch (run->job->step) {
+	case JOB_NONE:
+	case JOB_ORDERING: return place(run);
+	case JOB_ORDERED:
+	case JOB_FINALIZING: return advance(run);
+	case JOB_ISSUED: break;
+	}
+	return collect(run);
+}
+
+static enum result get_account(struct order_run *run)
+{
+	const struct order_tools *tools = run->tools;
+	enum result result =
+	    account_get(tools->account, tools->session, tools->pg, &run->account, run->failure, run->error);
+	return result == R_TIMEOUT ? R_DOWN : result;
+}
+
+/* The CA lost the account (RFC 8555 section 7.3): register again; its orders are lost with it. */
+static enum result replace_account(struct order_run *run)
+{
+	enum result result = order_judge_query(
+	    run, account_forget(run->tools->account, run->tools->pg, run->account.url, run->error));
+	account_view_fini(&run->account);
+	if (result == R_OK)
+		result = get_account(run);
+	return result == R_OK ? start_over(run, "the CA does not know the account any more") : result;
+}
+
+enum result order_run(
+    const struct order_tools *tools, struct job *job, struct acme_failure *failure, struct error *error)
+{
+	struct order_run run = {.tools = tools,
+	    .job = job,
+	    .poll_ms = ORDER_POLL_MIN_MS,
+	    .retry_after = -1,
+	    .failure = failure,
+	    .error = error};
+	run.guard = (struct ca_guard){.may_post = may_post, .arg = &run};
+	enum result result = get_account(&run);
+	while (result == R_OK) {
+		result = step(&run);
+		if (result == R_ERROR && strcmp(failure->type, "accountDoesNotExist") == 0)
+			result = replace_account(&run);
+	}
+	account_view_fini(&run.account);
+	return result == R_EOF ? R_OK : result;
+}

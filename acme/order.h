@@ -1,0 +1,59 @@
+/*
+ * The order's state machine (RFC 8555 section 7.1.6): from whatever step the job has reached to a stored
+ * certificate, one request after the other, each step persisted before it is acted on.
+ */
+#ifndef ACME_ORDER_H
+#define ACME_ORDER_H
+
+#include <stdbool.h>
+
+#include "acme/account.h"
+#include "acme/ca.h"
+#include "acme/challenge_set.h"
+#include "acme/job.h"
+
+/* What a thread works with. */
+struct order_tools {
+	struct pg *pg;
+	struct ca_session *session;
+	struct account *account;
+	const struct seal_keys *keys;
+	const struct challenge_types *types;
+	const char *directory;
+	/* Sleeps; false: the process is to stop (asked with 0 before each request). */
+	bool (*wait)(void *arg, int ms);
+	void *arg;
+};
+
+/* One run; authorize.c and order.c share it. */
+struct order_run {
+	const struct order_tools *tools;
+	struct job *job;
+	struct account_view account;
+	struct ca_guard guard;
+	struct acme_order order; /* as last seen, when has_order */
+	bool has_order;
+	bool was_placed; /* by this run */
+	int restarts;
+	int finalizes;
+	int poll_ms;         /* next pause between polls of the order */
+	int64_t retry_after; /* seconds, from the last answer about the order; -1: none */
+	int64_t deadline_ms; /* of the polling, monotonic; 0: not begun */
+	struct acme_failure *failure;
+	struct error *error;
+};
+
+enum { ORDER_POLL_MIN_MS = 25, ORDER_POLL_MAX_MS = 5000, ORDER_WAIT_MS = 90 * 1000, FINALIZE_TRIES = 3 };
+
+/* R_OK: stored, the job is closed. R_ERROR: *failure, to be recorded by job_fail. R_LOST: the job is
+ * another's. R_DOWN: the database is away. R_AGAIN: stopping; the job is at a persisted step and may be
+ * released. */
+enum result order_run(
+    const struct order_tools *tools, struct job *job, struct acme_failure *failure, struct error *error);
+
+/* For authorize.c: a signed request of this order, and a statement's result as a result of the run. */
+enum result order_post(struct order_run *run, enum ca_kind kind, const char *url, const char *payload,
+    struct acme_response *response);
+enum result order_judge_query(struct order_run *run, enum result result);
+
+#endif
