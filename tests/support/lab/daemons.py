@@ -33,8 +33,7 @@ class Daemon:
             raise LabError(f"{self.name} is running")
         self.settings.update(settings)
         argv = [program(self.program)] + command_line(self.settings)
-        self.process = Process(self.name, argv, os.path.join(self.directory, f"{self.name}.log"),
-                               env={"POSTERN_LAB": "1"})
+        self.process = Process(self.name, argv, os.path.join(self.directory, f"{self.name}.log"))
         if wait:
             self.wait_ready()
         return self

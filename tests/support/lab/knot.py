@@ -74,12 +74,12 @@ class Knot:
 
     @property
     def server(self):
-        """As libunbound and Pebble's command line write it, with another separator each."""
+        """As Pebble's command line has it."""
         return f"{self.address}:{self.port}"
 
     @property
     def stub(self):
-        return f"test@{self.address}@{self.port}"
+        return f"test={self.address}@{self.port}"
 
     def start(self, wait=True):
         self.process = Process("knot", [tool("knotd"), "-c", self.config], os.path.join(self.directory, "knot.log"))

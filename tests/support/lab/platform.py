@@ -38,12 +38,14 @@ class Ground:
 
 
 class Platform:
-    """`edge`, `acme`, `verifier`: settings for each of that kind. `faulty_ca` puts a ca_proxy.CaProxy between issuers
+    """`edge`, `acme`, `verifier`: settings for each of that kind. Without edges only DNS and
+    the verifier run (and CA and issuers, if `issuers` says so). `faulty_ca` puts a ca_proxy.CaProxy between issuers
     and Pebble (`platform.ca`). Nothing runs before start()."""
 
-    def __init__(self, ground, edges=2, issuers=1, edge=None, acme=None, verifier=None, pebble=None,
+    def __init__(self, ground, edges=2, issuers=None, edge=None, acme=None, verifier=None, pebble=None,
                  pebble_environment=None, faulty_ca=False):
         self.ground, self.db, self.token = ground, ground.database, TOKEN
+        issuers = (1 if edges else 0) if issuers is None else issuers
         front, back = ground.address(1), ground.address(2)
         nodes = [ground.address(11 + index) for index in range(edges)]
         self.https = free_port(front, *nodes, wanted=ground.ports("https"))
@@ -65,8 +67,8 @@ class Platform:
             file.write(TOKEN + "\n")
         daemons, user = ground.folder("daemons"), {"user": ground.user}
         self.verifier = Verifier(daemons, "verifier", back, {
-            "database": self.db.conninfo("postern_verifier"), "seal_public_file": ground.seal_key + ".pub",
-            "saas_root": SAAS_ROOT, "apex_addresses": front, "dns_stub": self.dns.stub, "admin_token_file": token_file,
+            "database": self.db.conninfo("postern_verifier"), "saas_root": SAAS_ROOT,
+            "apex_addresses": front, "dns_stub": self.dns.stub, "admin_token_file": token_file,
             "pre_issue": "off", **user, **(verifier or {})}, (ground.ports("api"), ground.ports("ask")),
             ground.ports("admin_verifier"))
         self.issuers = [Acme(daemons, f"acme{index + 1}", back, {
@@ -91,7 +93,8 @@ class Platform:
 
     @property
     def servers(self):
-        return [self.dns, self.pebble, self.app, self.balancer]
+        return ([self.dns] + ([self.pebble] if self.issuers else [])
+                + ([self.app, self.balancer] if self.edges else []))
 
     @property
     def daemons(self):
