@@ -106,7 +106,7 @@ CREATE TABLE challenges (
 	id                bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	name              text NOT NULL,
 	type              text NOT NULL CHECK (type IN ('tls-alpn-01', 'http-01')),
-	token             text NOT NULL CHECK (token ~ '^[A-Za-z0-9_-]{1,256}$'),
+	token             text NOT NULL CHECK (token ~ '^[A-Za-z0-9_-]+$' AND length(token) <= 256),
 	key_authorization text NOT NULL,
 	fence             bigint NOT NULL,
 	created_at        timestamptz NOT NULL DEFAULT now(),
