@@ -181,6 +181,7 @@ static bool set_protocols(SSL_CTX *ctx)
 static bool set_tickets(SSL_CTX *ctx)
 {
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_timeout(ctx, TICKET_KEY_LIFE_MS / 1000);
 	return SSL_CTX_set_num_tickets(ctx, 1) && SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket_key) &&
 	       SSL_CTX_set_session_ticket_cb(ctx, on_ticket_sealed, on_ticket_opened, NULL);
 }
