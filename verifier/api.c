@@ -30,8 +30,10 @@ void api_call_json(struct api_call *call, unsigned status, json_t *json)
 {
 	call->reply->status = status;
 	call->reply->type = "application/json";
-	call->reply->body = json_dumps(json, JSON_INDENT(2));
-	call->reply->size = strlen(call->reply->body);
+	char *text = json_dumps(json, JSON_INDENT(2));
+	call->reply->size = strlen(text) + 1;
+	call->reply->body = mem_resize(text, call->reply->size);
+	call->reply->body[call->reply->size - 1] = '\n'; /* in place of the NUL: kind to terminals */
 	json_decref(json);
 }
 

@@ -21,6 +21,7 @@ struct poller {
 	atomic_bool stopping;
 	struct domain_check *checks[SLOTS];
 	int busy;
+	bool complained;    /* about the database, since it last answered */
 	int64_t look_at_ms; /* when to ask the database for due domains again */
 };
 
@@ -69,10 +70,12 @@ static void claim_due(struct poller *poller)
 	struct domain_claim claims[SLOTS];
 	int count = 0, room = SLOTS - poller->busy;
 	struct error error = {""};
-	if (domain_claim_due(poller->pg, room, claims, &count, &error) != R_OK) {
+	enum result result = pg_wait_ready(poller->pg, RECONNECT_MS, &error);
+	if (result == R_OK)
+		result = domain_claim_due(poller->pg, room, claims, &count, &error);
+	if (result != R_OK && !poller->complained)
 		log_warn("cannot look for domains to check", log_str("error", error.text));
-		pg_wait_ready(poller->pg, RECONNECT_MS, NULL);
-	}
+	poller->complained = result != R_OK;
 	start_checks(poller, claims, count);
 	/* A full house means that more may be due. */
 	poller->look_at_ms = clock_monotonic_ms() + (count == room ? 0 : LOOK_MS);

@@ -2,27 +2,20 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unbound.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/metrics.h"
-#include "verifier/resolver_options.h"
-
-enum { RCODE_REFUSED = 5 };
+#include "verifier/resolver_contexts.h"
 
 struct resolver {
-	struct ub_ctx *context;
-	pthread_t thread;
-	int stop_fd;
+	struct resolver_contexts *contexts;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	uint64_t completions; /* guarded by lock */
@@ -32,6 +25,7 @@ struct resolver {
 
 struct resolver_query {
 	struct resolver *resolver;
+	struct resolver_context *context; /* NULL: none was to be had */
 	enum resolver_type type;
 	int64_t started_us;
 	int id;
@@ -49,22 +43,6 @@ static const char *const outcome_labels[] = {
     [RESOLVER_BOGUS] = "outcome=\"bogus\"",
 };
 
-/* libunbound works on a thread of its own; this one takes its results, which calls on_answer. */
-static void *resolver_run(void *arg)
-{
-	struct resolver *resolver = arg;
-	struct pollfd fds[] = {
-	    {.fd = ub_fd(resolver->context), .events = POLLIN}, {.fd = resolver->stop_fd, .events = POLLIN}};
-	for (;;) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			return NULL;
-		if (fds[1].revents)
-			return NULL;
-		if (fds[0].revents)
-			ub_process(resolver->context);
-	}
-}
-
 static void register_metrics(struct resolver *resolver)
 {
 	for (int i = RESOLVER_FOUND; i <= RESOLVER_BOGUS; i++)
@@ -76,13 +54,12 @@ static void register_metrics(struct resolver *resolver)
 
 enum result resolver_new(struct resolver **out, const struct resolver_options *options, struct error *error)
 {
-	struct ub_ctx *context = NULL;
-	enum result result = resolver_context_new(&context, options, error);
+	struct resolver_contexts *contexts = NULL;
+	enum result result = resolver_contexts_new(&contexts, options, error);
 	if (result != R_OK)
 		return result;
 	struct resolver *resolver = mem_alloc(sizeof *resolver);
-	resolver->context = context;
-	resolver->stop_fd = eventfd(0, EFD_CLOEXEC);
+	resolver->contexts = contexts;
 	pthread_mutex_init(&resolver->lock, NULL);
 	pthread_condattr_t attributes;
 	pthread_condattr_init(&attributes);
@@ -90,12 +67,6 @@ enum result resolver_new(struct resolver **out, const struct resolver_options *o
 	pthread_cond_init(&resolver->changed, &attributes);
 	pthread_condattr_destroy(&attributes);
 	register_metrics(resolver);
-	if (resolver->stop_fd < 0 || pthread_create(&resolver->thread, NULL, resolver_run, resolver) != 0) {
-		error_set(error, "cannot start the DNS resolver's thread: %s", strerror(errno));
-		resolver->thread = 0;
-		resolver_free(resolver);
-		return R_ERROR;
-	}
 	*out = resolver;
 	return R_OK;
 }
@@ -104,13 +75,7 @@ void resolver_free(struct resolver *resolver)
 {
 	if (!resolver)
 		return;
-	if (resolver->thread) {
-		eventfd_write(resolver->stop_fd, 1);
-		pthread_join(resolver->thread, NULL);
-	}
-	ub_ctx_delete(resolver->context);
-	if (resolver->stop_fd >= 0)
-		close(resolver->stop_fd);
+	resolver_contexts_free(resolver->contexts);
 	pthread_cond_destroy(&resolver->changed);
 	pthread_mutex_destroy(&resolver->lock);
 	free(resolver);
@@ -141,8 +106,11 @@ struct resolver_query *resolver_start(struct resolver *resolver, const char *nam
 	query->resolver = resolver;
 	query->type = type;
 	query->started_us = clock_monotonic_us();
-	int failure =
-	    ub_resolve_async(resolver->context, name, (int)type, CLASS_IN, query, on_answer, &query->id);
+	query->context = resolver_contexts_take(resolver->contexts);
+	int failure = UB_NOMEM;
+	if (query->context)
+		failure = ub_resolve_async(resolver_context_ub(query->context), name, (int)type, CLASS_IN,
+		    query, on_answer, &query->id);
 	if (failure)
 		mark_done(query, failure, NULL);
 	return query;
@@ -174,7 +142,7 @@ static bool wait_until_done(struct resolver_query *query, int64_t deadline_us)
 	pthread_mutex_unlock(&resolver->lock);
 	if (done)
 		return true;
-	if (ub_cancel(resolver->context, query->id) == 0)
+	if (ub_cancel(resolver_context_ub(query->context), query->id) == 0)
 		return false;
 	/* Too late to cancel: its callback is running at this moment, and holds our pointer until it is
 	 * through. */
@@ -247,9 +215,15 @@ static void take_result(struct resolver_answer *out, const struct ub_result *res
 	} else {
 		out->outcome = RESOLVER_TEMPORARY;
 		snprintf(out->detail, sizeof out->detail,
-		    "the domain's name servers gave no usable answer (%s)",
-		    result->rcode == RCODE_REFUSED ? "REFUSED" : "SERVFAIL");
+		    "none of the domain's name servers gave a usable answer");
 	}
+}
+
+static void query_free(struct resolver_query *query)
+{
+	resolver_contexts_give(query->resolver->contexts, query->context);
+	ub_resolve_free(query->result);
+	free(query);
 }
 
 void resolver_finish(struct resolver_query *query, struct resolver_answer *out)
@@ -267,15 +241,13 @@ void resolver_finish(struct resolver_query *query, struct resolver_answer *out)
 	metric_add(resolver->lookups[out->outcome], 1);
 	int64_t end = query->done ? query->done_us : clock_monotonic_us();
 	histogram_observe_us(resolver->duration, end - query->started_us);
-	ub_resolve_free(query->result);
-	free(query);
+	query_free(query);
 }
 
 void resolver_cancel(struct resolver_query *query)
 {
 	wait_until_done(query, 0);
-	ub_resolve_free(query->result);
-	free(query);
+	query_free(query);
 }
 
 void resolver_answer_free(struct resolver_answer *answer)
