@@ -128,7 +128,7 @@ enum result settings_read_environment(struct settings *settings, struct error *e
 {
 	const struct setting_origin origin = {.source = SOURCE_ENVIRONMENT};
 	enum result result = R_OK;
-	for (char **variable = environ; *variable != NULL && result == R_OK; variable++) {
+	for (char **variable = environ; variable != NULL && *variable != NULL && result == R_OK; variable++) {
 		const char *equals = strchr(*variable, '=');
 		if (strncmp(*variable, "POSTERN_", strlen("POSTERN_")) != 0 || equals == NULL)
 			continue;
