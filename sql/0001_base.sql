@@ -56,7 +56,7 @@ CREATE INDEX domain_events_name ON domain_events (name, id DESC);
 -- The certificate in use for a name. `version` only grows (it is the fence of the job that stored it), so a
 -- reader that has a newer one drops an older. The private key is sealed: kind certificate_key, name, version.
 CREATE TABLE certificates (
-	name       text PRIMARY KEY,
+	name       text PRIMARY KEY CHECK (name = lower(name) AND length(name) BETWEEN 1 AND 253),
 	version    bigint NOT NULL,
 	chain_pem  text NOT NULL,
 	key_sealed bytea NOT NULL,
@@ -76,7 +76,7 @@ CREATE SEQUENCE fences;
 -- One permanent row per name. A claim takes the next fence; each later write demands it. `step` says what has
 -- been done for the order in progress, and everything needed to go on from there is in the row.
 CREATE TABLE issuance_jobs (
-	name            text PRIMARY KEY,
+	name            text PRIMARY KEY CHECK (name = lower(name) AND length(name) BETWEEN 1 AND 253),
 	state           text NOT NULL CHECK (state IN ('idle', 'queued', 'running', 'failed')),
 	reason          text NOT NULL CHECK (reason IN ('first_hit', 'pre_issue', 'renewal', 'repair')),
 	requested_at    timestamptz NOT NULL DEFAULT now(),
@@ -158,6 +158,7 @@ $$;
 -- Asks for a certificate: wakes the issuer unless one is already at work, and returns the job's state. A failed
 -- job waits for its time, except that a fresh proof that the customer's DNS is right (pre_issue) may bring it
 -- forward where the customer's side was the cause, at most every 12 minutes (the CA allows 5 failures an hour).
+-- A routine renewal that is still queued becomes urgent when somebody waits for the name.
 CREATE FUNCTION enqueue_issuance(p_name text, p_reason text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -169,6 +170,7 @@ BEGIN
 	   SET state = 'queued', reason = EXCLUDED.reason, requested_at = clock_timestamp(),
 	       next_try_at = clock_timestamp()
 	 WHERE j.state = 'idle'
+	    OR (j.state = 'queued' AND j.reason = 'renewal' AND p_reason <> 'renewal')
 	    OR (j.state = 'failed' AND (j.next_try_at <= clock_timestamp()
 	        OR (p_reason = 'pre_issue' AND j.last_cause IN ('dns', 'connection', 'tls', 'unauthorized')
 	            AND (j.attempts < 2 OR j.last_try_at < clock_timestamp() - interval '12 minutes'))))
@@ -201,18 +203,21 @@ CREATE TRIGGER issuance_jobs_notify AFTER UPDATE OF state ON issuance_jobs
 	FOR EACH ROW WHEN (NEW.state = 'failed') EXECUTE FUNCTION notify_name('postern_site');
 
 -- Grants: each daemon only what it needs. The roles exist (postern migrate makes them); README.md has the matrix.
+-- A trigger's function runs without a grant. A database that was upgraded from PostgreSQL 14 lets everybody create
+-- in public, where a function that runs with its owner's rights looks names up.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO postern_edge, postern_acme, postern_verifier;
 GRANT SELECT ON schema_migrations TO postern_edge, postern_acme, postern_verifier;
 GRANT EXECUTE ON FUNCTION site_blocked(text) TO postern_edge, postern_acme, postern_verifier;
 GRANT EXECUTE ON FUNCTION enqueue_issuance(text, text) TO postern_edge, postern_acme, postern_verifier;
-GRANT EXECUTE ON FUNCTION notify_name() TO postern_acme, postern_verifier;
 
 GRANT SELECT ON certificates TO postern_edge;
 GRANT SELECT (name, status) ON domains TO postern_edge;
 GRANT SELECT (name, state, next_try_at, last_cause, last_try_at, attempts) ON issuance_jobs TO postern_edge;
-GRANT SELECT (id, name, type, token, key_authorization, expires_at, seen_at), UPDATE (seen_at) ON challenges TO postern_edge;
+GRANT SELECT (id, name, type, token, key_authorization, expires_at, seen_at), UPDATE (seen_at) ON challenges
+	TO postern_edge;
 
 GRANT SELECT, INSERT, UPDATE ON certificates, issuance_jobs, ca_accounts TO postern_acme;
 GRANT SELECT, INSERT, UPDATE, DELETE ON challenges, failures TO postern_acme;
@@ -220,9 +225,13 @@ GRANT SELECT (name, status) ON domains TO postern_acme;
 GRANT USAGE ON SEQUENCE fences TO postern_acme;
 
 GRANT SELECT, INSERT ON tenants TO postern_verifier;
-GRANT SELECT, INSERT, UPDATE, DELETE ON domains, sessions TO postern_verifier;
+GRANT SELECT, INSERT, DELETE ON domains, sessions TO postern_verifier;
+GRANT UPDATE (status, points_here, verified_at, status_changed_at, checks, next_check_at, check_lease_until) ON domains
+	TO postern_verifier;
 GRANT SELECT, INSERT ON domain_checks, domain_events TO postern_verifier;
 GRANT DELETE ON domain_checks TO postern_verifier;
-GRANT SELECT (name, version, issuer, serial, directory, not_before, not_after, renew_at, stored_at) ON certificates TO postern_verifier;
-GRANT SELECT (name, state, reason, requested_at, next_try_at, attempts, last_cause, last_error, last_try_at, finished_at) ON issuance_jobs TO postern_verifier;
+GRANT SELECT (name, version, issuer, serial, directory, not_before, not_after, renew_at, stored_at) ON certificates
+	TO postern_verifier;
+GRANT SELECT (name, state, reason, requested_at, next_try_at, attempts, last_cause, last_error, last_try_at, finished_at)
+	ON issuance_jobs TO postern_verifier;
 GRANT SELECT ON failures TO postern_verifier;
