@@ -6,11 +6,11 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-/* The CA is asked 100 ms after the answer was announced, then at growing pauses. Once an edge has marked the
+/* The CA is asked 50 ms after the answer was announced, then at growing pauses. Once an edge has marked the
  * row, a few early polls at short pauses are worth it, even where Retry-After says otherwise: the CA's own
  * servers need about as long as we to agree. */
 enum {
-	POLL_FIRST_MS = 100,
+	POLL_FIRST_MS = 50,
 	POLL_SEEN_MS = 10,
 	POLL_MAX_MS = 5000,
 	POLL_EARLY = 5,

@@ -1,0 +1,325 @@
+/* What the CA reads: base64url, ES256, JWK and thumbprint, against the vectors of RFC 7515 and RFC 7638. */
+#include "acme/jws.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+
+#include "common/certificate.h"
+
+/* RFC 7515 appendix A.3.1. */
+static const char rfc_x[] = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
+static const char rfc_y[] = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
+static const char rfc_d[] = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI";
+
+static EVP_PKEY *rfc_key(void)
+{
+	struct buf scalar;
+	EVP_PKEY *key = NULL;
+	buf_init(&scalar, 64);
+	assert_int_equal(base64url_decode(&scalar, rfc_d, strlen(rfc_d)), R_OK);
+	assert_int_equal(
+	    certificate_key_import(&key, buf_bytes(&scalar), buf_size(&scalar), NULL, NULL), R_OK);
+	buf_fini(&scalar);
+	return key;
+}
+
+static bool signature_holds(EVP_PKEY *key, const unsigned char *raw, const char *input, size_t size)
+{
+	unsigned char *der = NULL;
+	ECDSA_SIG *signature = ECDSA_SIG_new();
+	ECDSA_SIG_set0(signature, BN_bin2bn(raw, 32, NULL), BN_bin2bn(raw + 32, 32, NULL));
+	int der_size = i2d_ECDSA_SIG(signature, &der);
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	EVP_DigestVerifyInit(context, NULL, EVP_sha256(), NULL, key);
+	int verdict = EVP_DigestVerify(context, der, (size_t)der_size, (const unsigned char *)input, size);
+	EVP_MD_CTX_free(context);
+	OPENSSL_free(der);
+	ECDSA_SIG_free(signature);
+	return verdict == 1;
+}
+
+static json_t *decoded(const json_t *document, const char *member)
+{
+	struct buf text;
+	const char *value = json_string_value(json_object_get(document, member));
+	assert_non_null(value);
+	buf_init(&text, 4096);
+	assert_int_equal(base64url_decode(&text, value, strlen(value)), R_OK);
+	json_t *parsed = json_loadb(buf_bytes(&text), buf_size(&text), JSON_DECODE_ANY, NULL);
+	buf_fini(&text);
+	return parsed;
+}
+
+static void base64url_is_as_in_rfc_4648_without_padding(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *plain, *text;
+	} vectors[] = {{"", ""}, {"f", "Zg"}, {"fo", "Zm8"}, {"foo", "Zm9v"}, {"foob", "Zm9vYg"},
+	    {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"}, {"\xff\xfe\xfb", "__77"}};
+	for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+		struct buf out;
+		buf_init(&out, 100);
+		assert_int_equal(base64url_encode(&out, vectors[i].plain, strlen(vectors[i].plain)), R_OK);
+		assert_string_equal(buf_string(&out), vectors[i].text);
+		buf_consume(&out, buf_size(&out));
+		assert_int_equal(base64url_decode(&out, vectors[i].text, strlen(vectors[i].text)), R_OK);
+		assert_string_equal(buf_string(&out), vectors[i].plain);
+		buf_fini(&out);
+	}
+}
+
+static void what_is_no_base64url_is_refused(void **state)
+{
+	(void)state;
+	static const char *const bad[] = {
+	    "Z", "Zg=", "Zg==", "Zm9v\n", "Zm 9v", "+/+/", "Zm9vY", "Zh", "Zm9", "\xc3\xa4"};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		struct buf out;
+		buf_init(&out, 100);
+		if (base64url_decode(&out, bad[i], strlen(bad[i])) != R_INVALID)
+			fail_msg("accepted: %s", bad[i]);
+		buf_fini(&out);
+	}
+}
+
+static void encoding_stops_at_the_buffers_maximum(void **state)
+{
+	(void)state;
+	struct buf out;
+	buf_init(&out, 7);
+	assert_int_equal(base64url_encode(&out, "foobar", 6), R_LIMIT);
+	assert_int_equal(buf_size(&out), 0);
+	buf_fini(&out);
+}
+
+static void a_token_is_1_to_256_characters_of_the_alphabet(void **state)
+{
+	(void)state;
+	char longest[JWS_TOKEN_MAX + 2];
+	memset(longest, 'a', sizeof longest);
+	longest[JWS_TOKEN_MAX + 1] = '\0';
+	assert_false(base64url_is_token(longest));
+	longest[JWS_TOKEN_MAX] = '\0';
+	assert_true(base64url_is_token(longest));
+	assert_true(base64url_is_token("a-_9Z"));
+	static const char *const bad[] = {"", "a/b", "../../etc/passwd", "a.b", "a\r\nb", "a=", "a b", "%00"};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_false(base64url_is_token(bad[i]));
+	assert_false(base64url_is_token(NULL));
+}
+
+static void the_jwk_of_rfc_7515s_key_has_its_coordinates(void **state)
+{
+	(void)state;
+	struct buf jwk;
+	EVP_PKEY *key = rfc_key();
+	buf_init(&jwk, 512);
+	assert_int_equal(jws_append_jwk(&jwk, key, NULL), R_OK);
+	json_t *parsed = json_loads(buf_string(&jwk), 0, NULL);
+	assert_string_equal(json_string_value(json_object_get(parsed, "x")), rfc_x);
+	assert_string_equal(json_string_value(json_object_get(parsed, "y")), rfc_y);
+	assert_string_equal(json_string_value(json_object_get(parsed, "kty")), "EC");
+	assert_string_equal(json_string_value(json_object_get(parsed, "crv")), "P-256");
+	assert_int_equal(json_object_size(parsed), 4);
+	json_decref(parsed);
+	buf_fini(&jwk);
+	EVP_PKEY_free(key);
+}
+
+static void the_thumbprint_of_rfc_7638s_example_comes_out(void **state)
+{
+	(void)state;
+	static const char jwk[] = "{\"e\":\"AQAB\",\"kty\":\"RSA\",\"n\":"
+				  "\"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7a"
+				  "PFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-"
+				  "5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2Qv"
+				  "zqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt"
+				  "-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPks"
+				  "INHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw\"}";
+	char thumbprint[JWS_THUMBPRINT_SIZE];
+	jws_thumbprint_of_jwk(thumbprint, jwk, strlen(jwk));
+	assert_string_equal(thumbprint, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+}
+
+static void the_thumbprint_of_an_ec_key_hashes_its_members_in_order(void **state)
+{
+	(void)state;
+	char thumbprint[JWS_THUMBPRINT_SIZE];
+	EVP_PKEY *key = rfc_key();
+	assert_int_equal(jws_thumbprint(thumbprint, key, NULL), R_OK);
+	assert_string_equal(thumbprint, "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U");
+	EVP_PKEY_free(key);
+}
+
+static void a_key_authorization_is_token_dot_thumbprint(void **state)
+{
+	(void)state;
+	char out[JWS_KEY_AUTHORIZATION_SIZE];
+	assert_int_equal(jws_key_authorization(out, "tok-en_1", "thumb"), R_OK);
+	assert_string_equal(out, "tok-en_1.thumb");
+	assert_int_equal(jws_key_authorization(out, "tok/en", "thumb"), R_INVALID);
+}
+
+static void rfc_7515s_signature_holds_by_this_tests_own_check(void **state)
+{
+	(void)state;
+	static const char input[] =
+	    "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGF"
+	    "tcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+	static const char text[] =
+	    "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+	struct buf raw;
+	EVP_PKEY *key = rfc_key();
+	buf_init(&raw, 64);
+	assert_int_equal(base64url_decode(&raw, text, strlen(text)), R_OK);
+	assert_true(signature_holds(key, (const unsigned char *)buf_bytes(&raw), input, strlen(input)));
+	buf_fini(&raw);
+	EVP_PKEY_free(key);
+}
+
+/* One signature in 128 has an r or s with a leading zero byte, which DER leaves out and a JWS keeps. */
+static void every_signature_has_64_bytes_and_holds(void **state)
+{
+	(void)state;
+	EVP_PKEY *key = rfc_key();
+	const struct jws_header header = {
+	    .nonce = "n", .url = "https://ca.test/x", .kid = "https://ca.test/acct/1"};
+	for (int i = 0; i < 400; i++) {
+		struct buf out;
+		struct buf raw;
+		buf_init(&out, 4096);
+		buf_init(&raw, 100);
+		assert_int_equal(jws_sign(&out, key, &header, "{}", NULL), R_OK);
+		json_t *jws = json_loads(buf_string(&out), 0, NULL);
+		const char *protected = json_string_value(json_object_get(jws, "protected"));
+		const char *payload = json_string_value(json_object_get(jws, "payload"));
+		const char *signature = json_string_value(json_object_get(jws, "signature"));
+		char input[1024];
+		int size = snprintf(input, sizeof input, "%s.%s", protected, payload);
+		assert_int_equal(base64url_decode(&raw, signature, strlen(signature)), R_OK);
+		assert_int_equal(buf_size(&raw), 64);
+		assert_true(
+		    signature_holds(key, (const unsigned char *)buf_bytes(&raw), input, (size_t)size));
+		json_decref(jws);
+		buf_fini(&raw);
+		buf_fini(&out);
+	}
+	EVP_PKEY_free(key);
+}
+
+static void a_request_names_its_account_and_no_key(void **state)
+{
+	(void)state;
+	EVP_PKEY *key = rfc_key();
+	struct buf out;
+	buf_init(&out, 4096);
+	const struct jws_header header = {
+	    .nonce = "nonce-1", .url = "https://ca.test/order", .kid = "https://ca.test/1"};
+	assert_int_equal(jws_sign(&out, key, &header, "{\"a\":1}", NULL), R_OK);
+	json_t *jws = json_loads(buf_string(&out), 0, NULL);
+	json_t *protected = decoded(jws, "protected");
+	assert_string_equal(json_string_value(json_object_get(protected, "alg")), "ES256");
+	assert_string_equal(json_string_value(json_object_get(protected, "nonce")), "nonce-1");
+	assert_string_equal(json_string_value(json_object_get(protected, "url")), "https://ca.test/order");
+	assert_string_equal(json_string_value(json_object_get(protected, "kid")), "https://ca.test/1");
+	assert_null(json_object_get(protected, "jwk"));
+	json_t *payload = decoded(jws, "payload");
+	assert_int_equal(json_integer_value(json_object_get(payload, "a")), 1);
+	json_decref(payload);
+	json_decref(protected);
+	json_decref(jws);
+	buf_fini(&out);
+	EVP_PKEY_free(key);
+}
+
+static void new_account_carries_its_key_and_no_account(void **state)
+{
+	(void)state;
+	EVP_PKEY *key = rfc_key();
+	struct buf out;
+	buf_init(&out, 4096);
+	const struct jws_header header = {.nonce = "n", .url = "https://ca.test/acct"};
+	assert_int_equal(jws_sign(&out, key, &header, "{}", NULL), R_OK);
+	json_t *jws = json_loads(buf_string(&out), 0, NULL);
+	json_t *protected = decoded(jws, "protected");
+	assert_string_equal(
+	    json_string_value(json_object_get(json_object_get(protected, "jwk"), "x")), rfc_x);
+	assert_null(json_object_get(protected, "kid"));
+	json_decref(protected);
+	json_decref(jws);
+	buf_fini(&out);
+	EVP_PKEY_free(key);
+}
+
+static void post_as_get_has_an_empty_payload(void **state)
+{
+	(void)state;
+	EVP_PKEY *key = rfc_key();
+	struct buf out;
+	buf_init(&out, 4096);
+	const struct jws_header header = {
+	    .nonce = "n", .url = "https://ca.test/o", .kid = "https://ca.test/1"};
+	assert_int_equal(jws_sign(&out, key, &header, NULL, NULL), R_OK);
+	json_t *jws = json_loads(buf_string(&out), 0, NULL);
+	assert_string_equal(json_string_value(json_object_get(jws, "payload")), "");
+	json_decref(jws);
+	buf_fini(&out);
+	EVP_PKEY_free(key);
+}
+
+static void a_key_of_another_kind_is_refused(void **state)
+{
+	(void)state;
+	char thumbprint[JWS_THUMBPRINT_SIZE];
+	struct error error = {0};
+	EVP_PKEY *p384 = EVP_EC_gen("P-384");
+	assert_int_equal(jws_thumbprint(thumbprint, p384, &error), R_INVALID);
+	assert_non_null(strstr(error.text, "P-256"));
+	EVP_PKEY_free(p384);
+}
+
+static void a_request_that_does_not_fit_is_no_request(void **state)
+{
+	(void)state;
+	EVP_PKEY *key = rfc_key();
+	struct buf out;
+	struct error error = {0};
+	buf_init(&out, 100);
+	const struct jws_header header = {
+	    .nonce = "n", .url = "https://ca.test/o", .kid = "https://ca.test/1"};
+	assert_int_equal(jws_sign(&out, key, &header, "{}", &error), R_LIMIT);
+	assert_non_null(strstr(error.text, "https://ca.test/o"));
+	buf_fini(&out);
+	EVP_PKEY_free(key);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(base64url_is_as_in_rfc_4648_without_padding),
+	    cmocka_unit_test(what_is_no_base64url_is_refused),
+	    cmocka_unit_test(encoding_stops_at_the_buffers_maximum),
+	    cmocka_unit_test(a_token_is_1_to_256_characters_of_the_alphabet),
+	    cmocka_unit_test(the_jwk_of_rfc_7515s_key_has_its_coordinates),
+	    cmocka_unit_test(the_thumbprint_of_rfc_7638s_example_comes_out),
+	    cmocka_unit_test(the_thumbprint_of_an_ec_key_hashes_its_members_in_order),
+	    cmocka_unit_test(a_key_authorization_is_token_dot_thumbprint),
+	    cmocka_unit_test(rfc_7515s_signature_holds_by_this_tests_own_check),
+	    cmocka_unit_test(every_signature_has_64_bytes_and_holds),
+	    cmocka_unit_test(a_request_names_its_account_and_no_key),
+	    cmocka_unit_test(new_account_carries_its_key_and_no_account),
+	    cmocka_unit_test(post_as_get_has_an_empty_payload),
+	    cmocka_unit_test(a_key_of_another_kind_is_refused),
+	    cmocka_unit_test(a_request_that_does_not_fit_is_no_request),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
