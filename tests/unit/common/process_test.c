@@ -1,6 +1,7 @@
 /* What a daemon gives up, seen by the kernel, each in a child of its own; signals and randomness. */
 #include "common/process.h"
 
+#include <grp.h>
 #include <pwd.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -85,6 +86,7 @@ static void become_nobody(void)
 	struct error error;
 	const struct passwd *nobody = getpwnam("nobody");
 	process_init();
+	expect(setgroups(2, (const gid_t[]){0, 4}) == 0);
 	expect(process_drop_rights("nobody", &error) == R_OK);
 	uid_t uid[3];
 	gid_t gid[3], groups[64];
