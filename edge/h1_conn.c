@@ -1,0 +1,418 @@
+#include "edge/h1_conn.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "common/mem.h"
+#include "edge/h1_conn_state.h"
+#include "edge/h1_parse.h"
+
+enum { READS_PER_EVENT = 4 }; /* then the other connections have their turn */
+
+static void run_closed(struct loop_task *task)
+{
+	struct h1_conn *conn = loop_owner(task, struct h1_conn, closed_task);
+
+	conn->on_closed(conn->owner);
+	free(conn);
+}
+
+void h1_conn_close(struct h1_conn *conn)
+{
+	if (conn->state == H1_CLOSED)
+		return;
+	conn->state = H1_CLOSED;
+	exchange_free(conn->exchange);
+	conn->exchange = NULL;
+	h1_request_end(conn);
+	deadline_fini(&conn->read_deadline);
+	deadline_fini(&conn->write_deadline);
+	stream_fini(&conn->stream);
+	buf_fini(&conn->in);
+	h1_out_fini(&conn->out);
+	loop_defer(conn->worker->loop, &conn->closed_task);
+}
+
+/* Chunks and lengths show by themselves that something is missing, TLS by the close_notify that is; a body
+ * that ends with the connection shows it by a reset only. */
+void h1_conn_cut(struct h1_conn *conn)
+{
+	const struct linger reset = {.l_onoff = 1};
+
+	if (conn->state == H1_CLOSED)
+		return;
+	h1_out_flush(&conn->out);
+	conn->stream.failed = true;
+	if (conn->request.framing == HTTP_BODY_UNTIL_CLOSE)
+		setsockopt(conn->stream.io.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	h1_conn_close(conn);
+}
+
+/* ---- what is waited for */
+
+static bool wants_read(const struct h1_conn *conn)
+{
+	if (conn->read_eof)
+		return false;
+	if (conn->state == H1_EXCHANGE && !conn->request.sent)
+		return !conn->request.body_blocked;
+	if (conn->state == H1_IDLE || conn->state == H1_HEAD || conn->state == H1_LINGER)
+		return true;
+	return buf_size(&conn->in) < H1_PIPELINED_MAX;
+}
+
+static bool wants_write(const struct h1_conn *conn)
+{
+	bool blocked = conn->state == H1_EXCHANGE && conn->request.response_blocked;
+
+	return blocked || buf_size(&conn->out.buf) > 0;
+}
+
+static enum h1_wait what_is_awaited(const struct h1_conn *conn)
+{
+	switch (conn->state) {
+	case H1_IDLE: return H1_WAIT_REQUEST;
+	case H1_HEAD: return H1_WAIT_HEAD;
+	case H1_CHALLENGE: return H1_WAIT_CHALLENGE;
+	case H1_LINGER: return H1_WAIT_END;
+	case H1_EXCHANGE: break;
+	case H1_FLUSH:
+	case H1_CLOSED: return H1_WAIT_NOTHING;
+	}
+	return h1_request_wants_body(conn) && !conn->request.awaits_100 ? H1_WAIT_BODY : H1_WAIT_NOTHING;
+}
+
+static int64_t longest_wait(const struct h1_conn *conn, enum h1_wait wait)
+{
+	switch (wait) {
+	case H1_WAIT_REQUEST: return conn->config->idle_timeout_ms;
+	case H1_WAIT_HEAD: return conn->config->header_timeout_ms;
+	case H1_WAIT_BODY: return conn->config->body_timeout_ms;
+	case H1_WAIT_CHALLENGE: return H1_CHALLENGE_MS;
+	case H1_WAIT_END: return H1_LINGER_MS;
+	case H1_WAIT_NOTHING: break;
+	}
+	return 0;
+}
+
+/* Only a body moves its deadline with each byte: everything else is allowed so much time in all. */
+static void arm_read(struct h1_conn *conn)
+{
+	enum h1_wait wait = what_is_awaited(conn);
+	bool moves = wait == H1_WAIT_BODY && conn->stream.bytes_in != conn->wait_mark;
+
+	if (wait == conn->wait && !moves)
+		return;
+	conn->wait = wait;
+	conn->wait_mark = conn->stream.bytes_in;
+	if (wait == H1_WAIT_NOTHING)
+		deadline_clear(&conn->read_deadline);
+	else
+		deadline_set(&conn->read_deadline, longest_wait(conn, wait));
+}
+
+static void arm_write(struct h1_conn *conn, bool wants)
+{
+	bool moved = conn->stream.bytes_out != conn->write_mark;
+
+	if (!wants) {
+		deadline_clear(&conn->write_deadline);
+		return;
+	}
+	if (deadline_is_set(&conn->write_deadline) && !moved)
+		return;
+	conn->write_mark = conn->stream.bytes_out;
+	deadline_set(&conn->write_deadline, conn->config->write_timeout_ms);
+}
+
+static void settle(struct h1_conn *conn)
+{
+	bool write = wants_write(conn);
+
+	arm_read(conn);
+	arm_write(conn, write);
+	stream_watch(&conn->stream, wants_read(conn), write);
+}
+
+/* ---- reading */
+
+static size_t read_size(const struct h1_conn *conn)
+{
+	size_t room = conn->in.max - buf_size(&conn->in);
+	size_t wanted = conn->state == H1_EXCHANGE && !conn->request.sent ? H1_READ_BODY : H1_READ_SMALL;
+
+	return room < wanted ? room : wanted;
+}
+
+/* False: nothing more for now. A full buffer means a head that is too long, which its parser says. */
+static bool read_some(struct h1_conn *conn)
+{
+	char *space = NULL;
+	size_t got = 0;
+	size_t room = buf_reserve(&conn->in, read_size(conn), &space);
+
+	if (room == 0)
+		return false;
+	enum result result = stream_read(&conn->stream, space, room, &got);
+	if (result == R_OK) {
+		buf_commit(&conn->in, got);
+		return got == room || stream_has_buffered(&conn->stream);
+	}
+	if (result == R_EOF)
+		conn->read_eof = true;
+	if (result == R_ERROR)
+		h1_conn_close(conn);
+	return false;
+}
+
+static void discard(struct h1_conn *conn)
+{
+	char bytes[4096];
+	size_t got = 0;
+	enum result result = stream_read(&conn->stream, bytes, sizeof bytes, &got);
+
+	if (result == R_EOF || result == R_ERROR)
+		h1_conn_close(conn);
+}
+
+static void on_readable(struct h1_conn *conn)
+{
+	bool more = true;
+
+	for (int i = 0; i < READS_PER_EVENT && more && wants_read(conn); i++) {
+		more = read_some(conn);
+		if (conn->state == H1_EXCHANGE)
+			h1_request_pump(conn);
+		if (conn->state == H1_CLOSED)
+			return;
+	}
+}
+
+/* ---- the way of a connection */
+
+static void linger(struct h1_conn *conn)
+{
+	conn->state = H1_LINGER;
+	buf_fini(&conn->in);
+	stream_shutdown(&conn->stream);
+}
+
+static bool has_unread_rest(const struct h1_conn *conn)
+{
+	return !h1_body_is_done(&conn->request.body) || buf_size(&conn->in) > 0 ||
+	       stream_has_buffered(&conn->stream);
+}
+
+/* The response is with the socket. */
+static void after_response(struct h1_conn *conn)
+{
+	h1_request_end(conn);
+	if (conn->request.challenge_row)
+		challenges_mark_seen(conn->worker->edge->challenges, conn->request.challenge_row);
+	conn->wait = H1_WAIT_NOTHING;
+	if (conn->request.keep_alive) {
+		conn->state = H1_IDLE;
+		conn->scan = (struct h1_scan){0};
+		return;
+	}
+	if (conn->read_eof || !has_unread_rest(conn))
+		h1_conn_close(conn);
+	else
+		linger(conn);
+}
+
+/* A step returns true where another one may be possible. */
+static bool step_flush(struct h1_conn *conn)
+{
+	enum result result = h1_out_flush(&conn->out);
+
+	if (result == R_AGAIN)
+		return false;
+	if (result == R_OK)
+		after_response(conn);
+	else
+		h1_conn_close(conn);
+	return true;
+}
+
+static bool step_head_incomplete(struct h1_conn *conn)
+{
+	if (stream_has_buffered(&conn->stream) && read_size(conn) > 0) {
+		read_some(conn);
+		return true;
+	}
+	if (conn->read_eof || (conn->draining && buf_size(&conn->in) == 0)) {
+		h1_conn_close(conn);
+		return false;
+	}
+	if (buf_size(&conn->in) > 0) {
+		conn->state = H1_HEAD;
+		return false;
+	}
+	buf_fini(&conn->in);
+	buf_fini(&conn->out.buf);
+	return false;
+}
+
+static bool step_head(struct h1_conn *conn)
+{
+	struct http_head head;
+	size_t used = 0;
+	int status = 0;
+
+	if (buf_size(&conn->in) == 0)
+		return step_head_incomplete(conn);
+	enum result result =
+	    h1_parse_request(&head, &conn->scan, buf_bytes(&conn->in), buf_size(&conn->in), &used, &status);
+	if (result == R_AGAIN)
+		return step_head_incomplete(conn);
+	if (result == R_OK)
+		h1_request_begin(conn, &head, used);
+	else
+		h1_request_refuse(conn, status);
+	return true;
+}
+
+/* What TLS holds decrypted raises no event. */
+static bool step_exchange(struct h1_conn *conn)
+{
+	if (h1_request_wants_body(conn) && stream_has_buffered(&conn->stream)) {
+		on_readable(conn);
+		return true;
+	}
+	if (h1_request_wants_body(conn) && conn->read_eof) {
+		h1_conn_close(conn);
+		return false;
+	}
+	if (h1_out_flush(&conn->out) == R_ERROR)
+		h1_conn_close(conn);
+	return false;
+}
+
+static bool step(struct h1_conn *conn)
+{
+	switch (conn->state) {
+	case H1_IDLE:
+	case H1_HEAD: return step_head(conn);
+	case H1_EXCHANGE: return step_exchange(conn);
+	case H1_FLUSH: return step_flush(conn);
+	case H1_CHALLENGE:
+	case H1_LINGER:
+	case H1_CLOSED: break;
+	}
+	return false;
+}
+
+void h1_conn_drive(struct h1_conn *conn)
+{
+	if (conn->driving || conn->state == H1_CLOSED)
+		return;
+	conn->driving = true;
+	while (step(conn))
+		;
+	conn->driving = false;
+	if (conn->state != H1_CLOSED)
+		settle(conn);
+}
+
+/* ---- events */
+
+static void on_writable(struct h1_conn *conn)
+{
+	if (conn->state != H1_EXCHANGE || !conn->request.response_blocked)
+		return;
+	if (h1_out_flush(&conn->out) != R_OK)
+		return;
+	conn->request.response_blocked = false;
+	exchange_resume(conn->exchange);
+}
+
+static void on_ready(struct loop_io *io, uint32_t events)
+{
+	struct stream *stream = loop_owner(io, struct stream, io);
+	struct h1_conn *conn = loop_owner(stream, struct h1_conn, stream);
+
+	/* Both directions are gone; a half-close shows as the end of what can be read. */
+	if (events & (EPOLLERR | EPOLLHUP)) {
+		h1_conn_close(conn);
+		return;
+	}
+	on_writable(conn);
+	if (conn->state == H1_LINGER)
+		discard(conn);
+	else if (conn->state != H1_CLOSED)
+		on_readable(conn);
+	h1_conn_drive(conn);
+}
+
+static void on_read_deadline(struct deadline *deadline)
+{
+	struct h1_conn *conn = loop_owner(deadline, struct h1_conn, read_deadline);
+
+	switch (conn->wait) {
+	case H1_WAIT_HEAD: h1_request_refuse(conn, 408); return;
+	case H1_WAIT_BODY:
+	case H1_WAIT_CHALLENGE: h1_request_time_out(conn); return;
+	case H1_WAIT_NOTHING:
+	case H1_WAIT_REQUEST:
+	case H1_WAIT_END: break;
+	}
+	h1_conn_close(conn);
+}
+
+static void on_write_deadline(struct deadline *deadline)
+{
+	h1_conn_cut(loop_owner(deadline, struct h1_conn, write_deadline));
+}
+
+/* ---- for its owner */
+
+struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const struct conn_peer *peer,
+    void (*on_closed)(void *owner), void *owner)
+{
+	struct h1_conn *conn = mem_alloc(sizeof *conn);
+
+	conn->worker = worker;
+	conn->config = worker->edge->http;
+	conn->stream = *stream;
+	conn->stream.io.on_ready = on_ready;
+	stream->io.fd = -1;
+	conn->peer = *peer;
+	conn->on_closed = on_closed;
+	conn->owner = owner;
+	conn->closed_task.run = run_closed;
+	net_format_host(&peer->client, conn->client);
+	deadline_init(&conn->read_deadline, worker->loop, on_read_deadline);
+	deadline_init(&conn->write_deadline, worker->loop, on_write_deadline);
+	buf_init(&conn->in, H1_IN_MAX);
+	h1_out_init(&conn->out, &conn->stream);
+	/* The first request has often come with the end of the handshake. */
+	read_some(conn);
+	h1_conn_drive(conn);
+	return conn;
+}
+
+void h1_conn_drain(struct h1_conn *conn)
+{
+	conn->draining = true;
+	if (conn->state == H1_IDLE)
+		read_some(conn);
+	h1_conn_drive(conn);
+}
+
+void h1_conn_abort(struct h1_conn *conn)
+{
+	if (conn->state == H1_EXCHANGE || conn->state == H1_FLUSH)
+		h1_conn_cut(conn);
+	else
+		h1_conn_close(conn);
+}
+
+void h1_conn_challenge(struct h1_conn *conn, const struct challenge_reply *reply)
+{
+	if (conn->state == H1_CHALLENGE)
+		h1_request_challenge(conn, reply);
+	h1_conn_drive(conn);
+}

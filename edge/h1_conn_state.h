@@ -1,0 +1,111 @@
+/*
+ * What the two halves of an HTTP/1.1 connection share: h1_conn.c knows bytes, events and deadlines,
+ * h1_request.c what one request gets. Nobody else includes this.
+ */
+#ifndef EDGE_H1_CONN_STATE_H
+#define EDGE_H1_CONN_STATE_H
+
+#include "edge/access_log.h"
+#include "edge/deadline.h"
+#include "edge/exchange.h"
+#include "edge/h1_body.h"
+#include "edge/h1_conn.h"
+#include "edge/h1_out.h"
+#include "edge/http_config.h"
+
+enum {
+	H1_IN_MAX = HTTP_HEAD_MAX + 4096,
+	H1_READ_SMALL = 4 * 1024 - 1, /* struct buf rounds up with a byte to spare */
+	H1_READ_BODY = 32 * 1024 - 1,
+	H1_PIPELINED_MAX =
+	    16 * 1024, /* read ahead while a request is being answered; the rest stays in the socket */
+	H1_CHALLENGE_MS = 5 * 1000,
+	H1_LINGER_MS = 2 * 1000,
+};
+
+enum h1_state {
+	H1_IDLE,      /* nothing of the next request has come */
+	H1_HEAD,      /* a head is arriving */
+	H1_CHALLENGE, /* the head stays in `in` while an http-01 token is looked up */
+	H1_EXCHANGE,  /* a request is with its exchange */
+	H1_FLUSH,     /* the response is whole, not all of it is with the socket */
+	H1_LINGER,    /* our side is shut; what still comes is thrown away, lest a reset eats the response */
+	H1_CLOSED,
+};
+
+/* What the client may be slow at: each has a deadline of its own. */
+enum h1_wait { H1_WAIT_NOTHING, H1_WAIT_REQUEST, H1_WAIT_HEAD, H1_WAIT_BODY, H1_WAIT_CHALLENGE, H1_WAIT_END };
+
+/* How far the response is. */
+enum h1_response { H1_RESPONSE_NONE, H1_RESPONSE_BEGUN, H1_RESPONSE_LAST_CHUNK, H1_RESPONSE_WHOLE };
+
+/* The request at hand; cleared when the next begins. */
+struct h1_request {
+	struct h1_body body;
+	int minor_version;
+	bool to_head;
+	bool keep_alive;   /* may the connection go on after it? */
+	bool awaits_100;   /* the client sends its body when it hears a 1xx */
+	bool sent;         /* whole with the exchange */
+	bool body_blocked; /* the exchange takes no more for now */
+	enum h1_response response;
+	enum http_body framing; /* of the response, to this client */
+	bool response_blocked;  /* we took less than the exchange offered */
+	int status;
+	int64_t started_us;
+	uint64_t bytes_before; /* stream's bytes_out when it began */
+	int64_t challenge_row; /* to be marked as seen once the answer is out; 0: none */
+	struct access_entry *entry;
+};
+
+struct h1_conn {
+	struct worker *worker;
+	const struct http_config *config;
+	struct stream stream;
+	struct conn_peer peer;
+	char client[NET_ADDRESS_TEXT];
+	void (*on_closed)(void *owner);
+	void *owner;
+	struct loop_task closed_task;
+
+	enum h1_state state;
+	bool read_eof;
+	bool draining;
+	bool driving;       /* h1_conn_drive is on the stack */
+	enum h1_wait wait;  /* what read_deadline is for */
+	uint64_t wait_mark; /* bytes_in and bytes_out when the deadlines were last moved */
+	uint64_t write_mark;
+	struct deadline read_deadline;
+	struct deadline write_deadline;
+	struct buf in;
+	struct h1_scan scan;
+	struct h1_out out;
+	struct exchange *exchange;
+	struct h1_request request;
+};
+
+/* h1_conn.c */
+void h1_conn_close(struct h1_conn *conn);
+/* Ends a response that cannot be completed, so that the client sees that it is cut. */
+void h1_conn_cut(struct h1_conn *conn);
+/* Does what can be done now: writes a whole response out, reads on, begins the next request. A call from
+ * within is harmless: the outer one goes on. Afterwards what is watched and which deadlines run fits the
+ * state. */
+void h1_conn_drive(struct h1_conn *conn);
+
+/* h1_request.c */
+/* A complete head of `used` bytes is at the front of `in`. */
+void h1_request_begin(struct h1_conn *conn, struct http_head *head, size_t used);
+/* A head that is refused, or does not come. */
+void h1_request_refuse(struct h1_conn *conn, int status);
+/* The body or the look-up takes too long. */
+void h1_request_time_out(struct h1_conn *conn);
+/* Hands what is in `in` to the exchange, as far as it takes it. */
+void h1_request_pump(struct h1_conn *conn);
+bool h1_request_wants_body(const struct h1_conn *conn);
+void h1_request_challenge(struct h1_conn *conn, const struct challenge_reply *reply);
+/* The response is with the socket, or never will be: counts and logs it. Harmless where there is no request.
+ */
+void h1_request_end(struct h1_conn *conn);
+
+#endif

@@ -1,0 +1,369 @@
+#include "edge/h1_conn_state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "edge/conn.h"
+#include "edge/h1_parse.h"
+#include "edge/reply.h"
+#include "edge/route.h"
+
+bool h1_request_wants_body(const struct h1_conn *conn)
+{
+	return conn->state == H1_EXCHANGE && !conn->request.sent && !conn->request.body_blocked;
+}
+
+static void start_request(struct h1_conn *conn, const struct http_head *head)
+{
+	conn->request = (struct h1_request){
+	    .minor_version = head->minor_version,
+	    .to_head = http_slice_equal(head->method, "HEAD"),
+	    .keep_alive = head->keep_alive,
+	    .awaits_100 = head->expects_continue,
+	    .started_us = clock_monotonic_us(),
+	    .bytes_before = conn->stream.bytes_out,
+	    .entry = conn->config->access_log ? access_entry_new(head) : NULL,
+	};
+	h1_body_init(&conn->request.body, head);
+}
+
+void h1_request_end(struct h1_conn *conn)
+{
+	struct h1_request *request = &conn->request;
+	const struct http_metrics *metrics = &conn->config->metrics;
+
+	if (request->started_us == 0)
+		return;
+	int64_t took_us = clock_monotonic_us() - request->started_us;
+	metric_add(metrics->requests[request->status / 100], 1);
+	histogram_observe_us(metrics->request_seconds, took_us);
+	access_entry_end(request->entry, conn->client, request->status,
+	    conn->stream.bytes_out - request->bytes_before, took_us);
+	request->entry = NULL;
+	request->started_us = 0;
+}
+
+/* May another request follow this one's response? Decided when the response's head is written. */
+static bool goes_on(const struct h1_conn *conn)
+{
+	return conn->request.keep_alive && h1_body_is_done(&conn->request.body) && !conn->read_eof &&
+	       !conn->draining && !atomic_load_explicit(&conn->worker->edge->draining, memory_order_relaxed);
+}
+
+static const char *connection_value(const struct h1_conn *conn)
+{
+	if (!conn->request.keep_alive)
+		return "close";
+	return conn->request.minor_version == 0 ? "keep-alive" : NULL;
+}
+
+/* ---- responses of our own */
+
+static void answer(struct h1_conn *conn, struct reply *reply)
+{
+	conn->request.keep_alive = goes_on(conn);
+	conn->request.status = reply->status;
+	conn->request.response = H1_RESPONSE_WHOLE;
+	reply->connection = connection_value(conn);
+	reply->to_head = conn->request.to_head;
+	reply_write(&conn->out.buf, reply);
+	conn->state = H1_FLUSH;
+	h1_conn_drive(conn);
+}
+
+static void answer_status(struct h1_conn *conn, int status)
+{
+	answer(conn, &(struct reply){.status = status});
+}
+
+static void answer_and_close(struct h1_conn *conn, int status)
+{
+	conn->request.keep_alive = false;
+	answer_status(conn, status);
+}
+
+void h1_request_refuse(struct h1_conn *conn, int status)
+{
+	conn->request = (struct h1_request){
+	    .minor_version = 1,
+	    .started_us = clock_monotonic_us(),
+	    .bytes_before = conn->stream.bytes_out,
+	};
+	answer_and_close(conn, status);
+}
+
+static void redirect(struct h1_conn *conn, const struct http_head *head, size_t used, const char *host)
+{
+	static const char scheme[] = "https://";
+	char location[sizeof scheme + HOSTNAME_MAX + 1 + HTTP_TARGET_MAX + 1];
+	bool has_path = head->target.bytes[0] == '/';
+	bool has_target = !http_slice_equal(head->target, "*");
+
+	snprintf(location, sizeof location, "%s%s%s%.*s", scheme, host, has_path ? "" : "/",
+	    has_target ? (int)head->target.size : 0, head->target.bytes);
+	buf_consume(&conn->in, used);
+	answer(conn, &(struct reply){.status = 308, .location = location});
+}
+
+/* ---- the response of an upstream */
+
+static enum http_body framing_to_client(const struct h1_conn *conn, enum http_body body)
+{
+	if (body != HTTP_BODY_CHUNKED && body != HTTP_BODY_UNTIL_CLOSE)
+		return body;
+	return conn->request.minor_version > 0 ? HTTP_BODY_CHUNKED : HTTP_BODY_UNTIL_CLOSE;
+}
+
+/* Interim responses help or do not matter: a client that is slow to read gets none. */
+static void write_interim(struct h1_conn *conn, const struct http_head *head)
+{
+	conn->request.awaits_100 = false;
+	if (conn->request.minor_version > 0 && buf_size(&conn->out.buf) < H1_OUT_GATHER)
+		h1_write_response(&conn->out.buf, head, HTTP_BODY_NONE, NULL);
+}
+
+static void on_head(void *front, struct http_head *head, bool interim)
+{
+	struct h1_conn *conn = front;
+	struct h1_request *request = &conn->request;
+
+	if (interim) {
+		write_interim(conn, head);
+		return;
+	}
+	request->awaits_100 = false;
+	request->status = head->status;
+	request->response = H1_RESPONSE_BEGUN;
+	request->framing = framing_to_client(conn, head->body);
+	request->keep_alive = goes_on(conn) && request->framing != HTTP_BODY_UNTIL_CLOSE;
+	access_entry_set_upstream(request->entry, exchange_upstream(conn->exchange));
+	h1_write_response(&conn->out.buf, head, request->framing, connection_value(conn));
+}
+
+static size_t on_body(void *front, const char *bytes, size_t size)
+{
+	struct h1_conn *conn = front;
+	size_t taken = h1_out_body(&conn->out, bytes, size, conn->request.framing);
+
+	conn->request.response_blocked = taken < size;
+	return taken;
+}
+
+static void on_trailers(void *front, struct http_head *trailers)
+{
+	struct h1_conn *conn = front;
+
+	if (conn->request.framing != HTTP_BODY_CHUNKED)
+		return;
+	h1_write_last_chunk(&conn->out.buf, trailers);
+	conn->request.response = H1_RESPONSE_LAST_CHUNK;
+}
+
+static void drop_exchange(struct h1_conn *conn)
+{
+	exchange_free(conn->exchange);
+	conn->exchange = NULL;
+}
+
+static void on_end(void *front)
+{
+	struct h1_conn *conn = front;
+
+	drop_exchange(conn);
+	if (conn->request.framing == HTTP_BODY_CHUNKED && conn->request.response != H1_RESPONSE_LAST_CHUNK)
+		h1_write_last_chunk(&conn->out.buf, NULL);
+	conn->request.response = H1_RESPONSE_WHOLE;
+	conn->state = H1_FLUSH;
+	h1_conn_drive(conn);
+}
+
+static void on_pause(void *front)
+{
+	h1_conn_drive(front);
+}
+
+static void on_room(void *front)
+{
+	struct h1_conn *conn = front;
+
+	conn->request.body_blocked = false;
+	h1_request_pump(conn);
+	h1_conn_drive(conn);
+}
+
+static void on_failed(void *front, int status)
+{
+	struct h1_conn *conn = front;
+
+	drop_exchange(conn);
+	if (conn->request.response == H1_RESPONSE_NONE)
+		answer_status(conn, status);
+	else
+		h1_conn_cut(conn);
+}
+
+static const struct exchange_front front_callbacks = {
+    .on_head = on_head,
+    .on_body = on_body,
+    .on_trailers = on_trailers,
+    .on_end = on_end,
+    .on_pause = on_pause,
+    .on_room = on_room,
+    .on_failed = on_failed,
+};
+
+/* ---- the request on its way to the upstream */
+
+static void pass_on(struct h1_conn *conn, struct http_head *head, size_t used)
+{
+	const struct forward_identity identity = {
+	    .client = conn->client, .sni = conn->peer.sni.text, .tls = conn->peer.tls};
+
+	conn->state = H1_EXCHANGE;
+	conn->exchange = exchange_start(conn->worker->upstreams, head, &identity, &front_callbacks, conn);
+	buf_consume(&conn->in, used);
+	if (!conn->exchange) {
+		answer_status(conn, 502);
+		return;
+	}
+	h1_request_pump(conn);
+}
+
+/* After a body that breaks its own framing or does not come, nothing can be told from a request any more. */
+static void break_off(struct h1_conn *conn, int status)
+{
+	drop_exchange(conn);
+	if (conn->request.response == H1_RESPONSE_NONE)
+		answer_and_close(conn, status);
+	else
+		h1_conn_cut(conn);
+}
+
+void h1_request_time_out(struct h1_conn *conn)
+{
+	break_off(conn, conn->state == H1_CHALLENGE ? 503 : 408);
+}
+
+static void send_end(struct h1_conn *conn, struct http_head *trailers)
+{
+	conn->request.sent = true;
+	exchange_send_end(conn->exchange, trailers);
+}
+
+static enum result end_chunked(struct h1_conn *conn)
+{
+	struct http_slice section = conn->request.body.trailers;
+	struct http_head trailers;
+
+	if (section.size > 0 && h1_read_trailers(&trailers, section) != R_OK)
+		return R_INVALID;
+	send_end(conn, section.size > 0 ? &trailers : NULL);
+	return R_OK;
+}
+
+/* One step; R_OK: there may be another. */
+static enum result pump_once(struct h1_conn *conn)
+{
+	struct h1_body *body = &conn->request.body;
+	size_t framing = 0;
+	size_t data = 0;
+	enum result result = h1_body_next(body, buf_bytes(&conn->in), buf_size(&conn->in), &framing, &data);
+
+	if (result == R_EOF && body->kind == HTTP_BODY_CHUNKED)
+		result = end_chunked(conn) == R_OK ? R_EOF : R_INVALID;
+	else if (result == R_EOF)
+		send_end(conn, NULL);
+	if (result == R_INVALID)
+		return R_INVALID;
+	buf_consume(&conn->in, framing);
+	if (result != R_OK)
+		return result;
+	size_t taken = exchange_send(conn->exchange, buf_bytes(&conn->in), data);
+	if (taken > 0)
+		h1_body_take(body, taken);
+	buf_consume(&conn->in, taken);
+	conn->request.awaits_100 = false;
+	conn->request.body_blocked = taken < data;
+	return R_OK;
+}
+
+void h1_request_pump(struct h1_conn *conn)
+{
+	enum result result = R_OK;
+
+	while (result == R_OK && h1_request_wants_body(conn))
+		result = pump_once(conn);
+	if (result == R_INVALID)
+		break_off(conn, 400);
+	else if (conn->state == H1_EXCHANGE)
+		exchange_flush(conn->exchange);
+}
+
+/* ---- http-01 */
+
+static void ask_for_challenge(
+    struct h1_conn *conn, struct http_head *head, size_t used, const struct route *route)
+{
+	enum result result = challenges_find(conn->worker->edge->challenges, conn->worker->mailbox,
+	    conn_deliver_challenge, conn->peer.id, CHALLENGE_HTTP, route->host.text, route->token);
+
+	if (result == R_OK) {
+		conn->state = H1_CHALLENGE;
+		return;
+	}
+	if (conn->peer.tls) {
+		pass_on(conn, head, used);
+		return;
+	}
+	buf_consume(&conn->in, used);
+	answer_status(conn, 503);
+}
+
+static void answer_challenge(struct h1_conn *conn, const struct challenge_reply *reply, size_t used)
+{
+	buf_consume(&conn->in, used);
+	if (reply->result != R_OK) {
+		answer_status(conn, reply->result == R_NONE ? 404 : 503);
+		return;
+	}
+	conn->request.challenge_row = reply->id;
+	answer(conn, &(struct reply){.status = 200,
+			 .content_type = "application/octet-stream",
+			 .body = http_slice_of(reply->key_authorization)});
+}
+
+/* The head is read once more: it has waited in `in`, which may have moved. */
+void h1_request_challenge(struct h1_conn *conn, const struct challenge_reply *reply)
+{
+	struct http_head head;
+	size_t used = 0;
+	int status = 0;
+
+	conn->scan = (struct h1_scan){0};
+	enum result result =
+	    h1_parse_request(&head, &conn->scan, buf_bytes(&conn->in), buf_size(&conn->in), &used, &status);
+	conn->scan = (struct h1_scan){0};
+	if (result != R_OK)
+		h1_request_refuse(conn, 400);
+	else if (conn->peer.tls && reply->result != R_OK)
+		pass_on(conn, &head, used);
+	else
+		answer_challenge(conn, reply, used);
+}
+
+void h1_request_begin(struct h1_conn *conn, struct http_head *head, size_t used)
+{
+	struct route route;
+
+	start_request(conn, head);
+	route_request(&route, head, conn->peer.tls ? conn->peer.sni.text : NULL);
+	switch (route.action) {
+	case ROUTE_UPSTREAM: pass_on(conn, head, used); return;
+	case ROUTE_CHALLENGE: ask_for_challenge(conn, head, used, &route); return;
+	case ROUTE_REDIRECT: redirect(conn, head, used, route.host.text); return;
+	case ROUTE_REFUSE: break;
+	}
+	buf_consume(&conn->in, used);
+	answer_status(conn, route.status);
+}

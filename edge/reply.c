@@ -1,0 +1,68 @@
+#include "edge/reply.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/clock.h"
+#include "edge/h1_write.h"
+
+const char *reply_reason(int status)
+{
+	switch (status) {
+	case 200: return "OK";
+	case 308: return "Permanent Redirect";
+	case 400: return "Bad Request";
+	case 404: return "Not Found";
+	case 408: return "Request Timeout";
+	case 414: return "URI Too Long";
+	case 417: return "Expectation Failed";
+	case 421: return "Misdirected Request";
+	case 431: return "Request Header Fields Too Large";
+	case 501: return "Not Implemented";
+	case 502: return "Bad Gateway";
+	case 503: return "Service Unavailable";
+	case 504: return "Gateway Timeout";
+	case 505: return "HTTP Version Not Supported";
+	}
+	return "Error";
+}
+
+/* RFC 9110 section 5.6.7; the process never leaves the C locale. */
+static void write_date(char *text, size_t size)
+{
+	time_t now = (time_t)(clock_wall_ms() / 1000);
+	struct tm parts;
+
+	gmtime_r(&now, &parts);
+	strftime(text, size, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+}
+
+void reply_write(struct buf *out, const struct reply *reply)
+{
+	struct http_head head;
+	char page[64];
+	char date[40];
+	struct http_slice body = reply->body;
+
+	if (!reply->content_type) {
+		int size = snprintf(page, sizeof page, "%d %s\n", reply->status, reply_reason(reply->status));
+
+		body = (struct http_slice){page, (size_t)size};
+	}
+	write_date(date, sizeof date);
+	http_head_clear(&head);
+	head.status = reply->status;
+	head.reason = http_slice_of(reply_reason(reply->status));
+	head.content_length = body.size;
+	http_head_add(&head, http_slice_of("Date"), http_slice_of(date), HTTP_OTHER);
+	http_head_add(&head, http_slice_of("Content-Type"),
+	    http_slice_of(reply->content_type ? reply->content_type : "text/plain"), HTTP_OTHER);
+	if (reply->location)
+		http_head_add(&head, http_slice_of("Location"), http_slice_of(reply->location), HTTP_OTHER);
+	h1_write_response(out, &head, HTTP_BODY_LENGTH, reply->connection);
+	enum result result = reply->to_head ? R_OK : buf_append(out, body.bytes, body.size);
+	assert(result == R_OK);
+	(void)result;
+}

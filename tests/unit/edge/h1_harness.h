@@ -1,0 +1,403 @@
+/*
+ * A client, an h1_conn on a real loop and a scripted origin, all in the test's own thread over loopback TCP.
+ * The clock is the real one plus what the test adds.
+ */
+#ifndef TESTS_H1_HARNESS_H
+#define TESTS_H1_HARNESS_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "edge/conn.h"
+#include "edge/h1_conn.h"
+#include "edge/http_config.h"
+#include "edge/upstream_pool.h"
+
+enum { SEEN_MAX = 1024 * 1024, PATIENCE_ROUNDS = 4000 };
+
+/* What one side has received so far. */
+struct seen {
+	int fd;
+	char *bytes;
+	size_t size;
+	bool eof;
+	bool reset;
+};
+
+static struct harness {
+	struct loop *loop;
+	struct edge edge;
+	struct worker worker;
+	struct http_config *config;
+	struct h1_conn *conn;
+	bool is_closed;
+	int listener;
+	struct seen client;
+	struct seen origin;
+	struct loop_timer stop;
+	/* what the fake challenge store was asked and told */
+	enum result challenge_result;
+	char asked_name[256];
+	char asked_token[300];
+	uint64_t asked_connection;
+	int64_t marked;
+} rig;
+
+static int64_t skew_us;
+
+static inline int64_t skewed_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000LL + now.tv_nsec / 1000 + skew_us;
+}
+
+/* ---- fakes at the seams: the real ones would bring the database along */
+
+enum result challenges_find(struct challenges *challenges, struct mailbox *mailbox,
+    void (*deliver)(struct message *message, void *receiver), uint64_t connection, enum challenge_type type,
+    const char *name, const char *token)
+{
+	(void)challenges, (void)mailbox, (void)deliver;
+	assert_int_equal(type, CHALLENGE_HTTP);
+	snprintf(rig.asked_name, sizeof rig.asked_name, "%s", name);
+	snprintf(rig.asked_token, sizeof rig.asked_token, "%s", token);
+	rig.asked_connection = connection;
+	return rig.challenge_result;
+}
+
+void challenges_mark_seen(struct challenges *challenges, int64_t id)
+{
+	(void)challenges;
+	rig.marked = id;
+}
+
+void conn_deliver_challenge(struct message *message, void *worker)
+{
+	(void)message, (void)worker;
+}
+
+/* ---- the loop, a moment at a time */
+
+static inline void on_stop(struct loop_timer *timer)
+{
+	(void)timer;
+	loop_stop(rig.loop);
+}
+
+static inline void turn(void)
+{
+	rig.stop.on_expire = on_stop;
+	loop_timer_set(rig.loop, &rig.stop, 1);
+	loop_run(rig.loop);
+	loop_timer_clear(rig.loop, &rig.stop);
+}
+
+static inline void turns(int count)
+{
+	for (int i = 0; i < count; i++)
+		turn();
+}
+
+static inline void time_passes(int64_t ms)
+{
+	skew_us += ms * 1000;
+	turns(3);
+}
+
+/* ---- sockets */
+
+static inline int listen_anywhere(struct net_address *address)
+{
+	struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&any, sizeof any), 0);
+	assert_int_equal(listen(fd, 64), 0);
+	address->size = sizeof any;
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address->storage, &address->size), 0);
+	return fd;
+}
+
+static inline int connect_to(const struct net_address *address)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, (const struct sockaddr *)&address->storage, address->size), 0);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	return fd;
+}
+
+static inline void seen_reset(struct seen *seen, int fd)
+{
+	if (seen->fd >= 0)
+		close(seen->fd);
+	free(seen->bytes);
+	*seen = (struct seen){.fd = fd, .bytes = calloc(1, SEEN_MAX + 1)};
+}
+
+static inline void look(struct seen *seen)
+{
+	while (seen->fd >= 0 && !seen->eof && !seen->reset && seen->size < SEEN_MAX) {
+		ssize_t got = recv(seen->fd, seen->bytes + seen->size, SEEN_MAX - seen->size, 0);
+
+		if (got < 0 && errno == EAGAIN)
+			return;
+		seen->eof = got == 0;
+		seen->reset = got < 0;
+		seen->size += got > 0 ? (size_t)got : 0;
+		seen->bytes[seen->size] = '\0';
+	}
+}
+
+static inline void give(struct seen *side, const char *bytes, size_t size)
+{
+	size_t given = 0;
+
+	for (int i = 0; i < PATIENCE_ROUNDS && given < size; i++) {
+		ssize_t put = send(side->fd, bytes + given, size - given, MSG_NOSIGNAL);
+
+		if (put > 0)
+			given += (size_t)put;
+		else
+			turn();
+	}
+	assert_int_equal(given, size);
+}
+
+static inline void say(struct seen *side, const char *bytes)
+{
+	give(side, bytes, strlen(bytes));
+}
+
+static inline void forget(struct seen *side)
+{
+	side->size = 0;
+	side->bytes[0] = '\0';
+}
+
+/* ---- the rig */
+
+static inline void on_conn_closed(void *owner)
+{
+	(void)owner;
+	rig.is_closed = true;
+	rig.conn = NULL;
+}
+
+static inline struct http_config *plain_config(void)
+{
+	struct http_config *config = calloc(1, sizeof *config);
+
+	config->header_timeout_ms = 10000;
+	config->idle_timeout_ms = 60000;
+	config->body_timeout_ms = 30000;
+	config->write_timeout_ms = 30000;
+	config->connect_timeout_ms = 5000;
+	config->upstream_timeout_ms = 60000;
+	for (int i = 0; i < HTTP_CLASS_COUNT; i++)
+		config->metrics.requests[i] = metrics_counter("postern_requests_total",
+		    (const char *[]){"c=\"0\"", "c=\"1\"", "c=\"2\"", "c=\"3\"", "c=\"4\"", "c=\"5\""}[i],
+		    "x");
+	config->metrics.request_seconds = metrics_histogram("postern_seconds", NULL, "x");
+	config->metrics.upstream_new = metrics_counter("postern_new_total", NULL, "x");
+	config->metrics.upstream_reused = metrics_counter("postern_reused_total", NULL, "x");
+	for (int i = 0; i < UPSTREAM_FAILURE_COUNT; i++)
+		config->metrics.upstream_failures[i] = metrics_counter("postern_failures_total", NULL, "x");
+	return config;
+}
+
+static inline int harness_setup(void **state)
+{
+	(void)state;
+	clock_replace(skewed_us, NULL);
+	memset(&rig, 0, sizeof rig);
+	rig.client.fd = rig.origin.fd = -1;
+	rig.loop = loop_new();
+	rig.config = plain_config();
+	rig.listener = listen_anywhere(&rig.config->upstreams.addresses[0].address);
+	rig.config->upstreams.count = 1;
+	net_format_address(
+	    &rig.config->upstreams.addresses[0].address, rig.config->upstreams.addresses[0].text);
+	rig.edge.http = rig.config;
+	rig.worker.edge = &rig.edge;
+	rig.worker.loop = rig.loop;
+	rig.worker.upstreams = upstream_pool_new(rig.loop, rig.config);
+	return 0;
+}
+
+static inline int harness_teardown(void **state)
+{
+	(void)state;
+	if (rig.conn)
+		h1_conn_abort(rig.conn);
+	turns(2);
+	upstream_pool_free(rig.worker.upstreams);
+	turns(2);
+	seen_reset(&rig.client, -1);
+	seen_reset(&rig.origin, -1);
+	free(rig.client.bytes);
+	free(rig.origin.bytes);
+	close(rig.listener);
+	free(rig.config);
+	loop_free(rig.loop);
+	clock_replace(NULL, NULL);
+	return 0;
+}
+
+/* A client at the edge's door: behind a handshake for a.example, or on port 80. `send_buffer` 0: the
+ * kernel's. */
+static inline void visit_with(bool tls, int send_buffer)
+{
+	struct net_address address = {.size = 0};
+	int door = listen_anywhere(&address);
+	struct conn_peer peer = {.id = 77, .tls = tls};
+	struct stream stream;
+
+	seen_reset(&rig.client, connect_to(&address));
+	int fd = accept4(door, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int one = 1;
+
+	close(door);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	if (send_buffer > 0) {
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
+		setsockopt(rig.client.fd, SOL_SOCKET, SO_RCVBUF, &send_buffer, sizeof send_buffer);
+	}
+	net_parse_address(&peer.client, "192.0.2.7:1234", NULL);
+	if (tls)
+		strcpy(peer.sni.text, "a.example");
+	stream_init(&stream, rig.loop, fd, NULL);
+	rig.is_closed = false;
+	rig.conn = h1_conn_new(&rig.worker, &stream, &peer, on_conn_closed, NULL);
+}
+
+static inline void visit(void)
+{
+	visit_with(true, 0);
+}
+
+static inline void expect_all(struct seen *side, const char *who, const char *expected)
+{
+	for (int i = 0; i < PATIENCE_ROUNDS; i++) {
+		look(side);
+		if (side->size >= strlen(expected) || side->eof || side->reset)
+			break;
+		turn();
+	}
+	if (strcmp(side->bytes, expected) != 0)
+		fail_msg("%s expected:\n%s\nand got:\n%s", who, expected, side->bytes);
+	forget(side);
+}
+
+static inline void client_gets(const char *expected)
+{
+	expect_all(&rig.client, "the client", expected);
+}
+
+static inline void origin_gets(const char *expected)
+{
+	expect_all(&rig.origin, "the origin", expected);
+}
+
+/* Reads on until `ending` is the end of what has come. */
+static inline void expect_ending(struct seen *side, const char *ending)
+{
+	size_t size = strlen(ending);
+
+	for (int i = 0; i < PATIENCE_ROUNDS; i++) {
+		look(side);
+		if (side->size >= size && memcmp(side->bytes + side->size - size, ending, size) == 0)
+			return;
+		if (side->eof || side->reset)
+			break;
+		turn();
+	}
+	fail_msg("expected an end in:\n%s\nand got:\n%s", ending, side->bytes);
+}
+
+static inline void expect_closed(struct seen *side, const char *who)
+{
+	for (int i = 0; i < PATIENCE_ROUNDS && !side->eof && !side->reset; i++) {
+		turn();
+		look(side);
+	}
+	if (!side->eof && !side->reset)
+		fail_msg("%s: still open; last seen:\n%s", who, side->bytes);
+}
+
+/* A generated page of that status came, and nothing of what the client had sent is in it. */
+static inline void client_gets_page(int status)
+{
+	char line[32];
+
+	snprintf(line, sizeof line, "HTTP/1.1 %d ", status);
+	for (int i = 0; i < PATIENCE_ROUNDS; i++) {
+		look(&rig.client);
+		if (strstr(rig.client.bytes, "\r\n\r\n") || rig.client.eof || rig.client.reset)
+			break;
+		turn();
+	}
+	if (strncmp(rig.client.bytes, line, strlen(line)) != 0)
+		fail_msg("expected %d, got:\n%s", status, rig.client.bytes);
+}
+
+static inline void origin_accepts(void)
+{
+	int fd = -1;
+
+	for (int i = 0; i < PATIENCE_ROUNDS && fd < 0; i++) {
+		turn();
+		fd = accept4(rig.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	}
+	assert_true(fd >= 0);
+	int one = 1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	seen_reset(&rig.origin, fd);
+}
+
+static inline bool nobody_connects(void)
+{
+	turns(5);
+	return accept4(rig.listener, NULL, NULL, SOCK_CLOEXEC) < 0;
+}
+
+static inline void reset_connection(struct seen *side)
+{
+	const struct linger reset = {.l_onoff = 1};
+
+	setsockopt(side->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	close(side->fd);
+	side->fd = -1;
+}
+
+static inline void hang_up(struct seen *side)
+{
+	close(side->fd);
+	side->fd = -1;
+}
+
+#define H "Host: a.example\r\n"
+#define XF "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.example\r\n"
+#define GET(path) "GET " path " HTTP/1.1\r\n" H "\r\n"
+#define FORWARDED(path) "GET " path " HTTP/1.1\r\n" H XF "\r\n"
+#define rig_test(name) cmocka_unit_test_setup_teardown(name, harness_setup, harness_teardown)
+
+#endif
