@@ -1,6 +1,6 @@
 /*
- * A growing byte buffer with a maximum fixed at creation: what a peer feeds can never grow past it. Reading takes
- * from the front, writing appends to the back.
+ * A growing byte buffer with a maximum fixed at creation: what a peer feeds can never grow past it. Reading
+ * takes from the front, writing appends to the back.
  */
 #ifndef COMMON_BUF_H
 #define COMMON_BUF_H

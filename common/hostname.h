@@ -1,7 +1,7 @@
 /*
  * Host names, normalised in one place: lower case, no trailing dot, Unicode to A-labels (IDNA 2008, UTS #46
- * non-transitional, libidn2). Everything that enters the system (SNI, Host, API, ask, imports) goes through here,
- * and everything stored or compared is the result.
+ * non-transitional, libidn2). Everything that enters the system (SNI, Host, API, ask, imports) goes through
+ * here, and everything stored or compared is the result.
  */
 #ifndef COMMON_HOSTNAME_H
 #define COMMON_HOSTNAME_H
@@ -18,18 +18,19 @@ struct hostname {
 enum hostname_problem {
 	HOSTNAME_OK = 0,
 	HOSTNAME_EMPTY,
-	HOSTNAME_TOO_LONG,       /* over 253 bytes, or a label over 63 */
-	HOSTNAME_BAD_LABEL,      /* empty label, a byte outside a-z 0-9 -, a hyphen first or last */
-	HOSTNAME_BAD_IDNA,       /* not valid IDNA 2008: also an `xn--` label that does not decode to itself */
-	HOSTNAME_IP_LITERAL,     /* IPv4 in any spelling a resolver takes, IPv6 with or without brackets */
-	HOSTNAME_SINGLE_LABEL,   /* `localhost` */
-	HOSTNAME_PUBLIC_SUFFIX,  /* `co.uk`, `com` */
+	HOSTNAME_TOO_LONG,      /* over 253 bytes, or a label over 63 */
+	HOSTNAME_BAD_LABEL,     /* empty label, a byte outside a-z 0-9 -, a hyphen first or last */
+	HOSTNAME_BAD_IDNA,      /* not valid IDNA 2008: also an `xn--` label that does not decode to itself */
+	HOSTNAME_IP_LITERAL,    /* IPv4 in any spelling a resolver takes, IPv6 with or without brackets */
+	HOSTNAME_SINGLE_LABEL,  /* `localhost` */
+	HOSTNAME_PUBLIC_SUFFIX, /* `co.uk`, `com` */
 };
 
 /* What a certificate may be for. `name` need not be terminated. */
 enum hostname_problem hostname_parse(struct hostname *out, const char *name, size_t size);
 /* The same from the wire, where only ASCII may come (RFC 6066 section 3): a cheap path without libidn2 for
- * names without `xn--`. Underscores are let through (platform names; RFC 5280 certificates never have them). */
+ * names without `xn--`. Underscores are let through (platform names; RFC 5280 certificates never have them).
+ */
 enum hostname_problem hostname_parse_sni(struct hostname *out, const char *name, size_t size);
 
 /* A sentence for the person who typed it, without the name: "is an IP address; ...". */

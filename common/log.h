@@ -1,7 +1,7 @@
 /*
- * One line per event: a fixed message and named fields, as text or JSON. Values are escaped (no control byte, no
- * quote gets through) and cut at 1,024 bytes; a line is written by one write(2). There is no field type for a
- * secret: keys, tokens and cookies are never passed in.
+ * One line per event: a fixed message and named fields, as text or JSON. Values are escaped (no control byte,
+ * no quote gets through) and cut at 1,024 bytes; a line is written by one write(2). There is no field type
+ * for a secret: keys, tokens and cookies are never passed in.
  */
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H
@@ -19,8 +19,9 @@ struct log_field {
 	int64_t number;
 };
 
-/* `program` is kept, not copied. Before the call everything from INFO up goes to stderr as text. The descriptor
- * is set non-blocking-safe: a full pipe or disk loses the line and counts it, it never blocks the caller. */
+/* `program` is kept, not copied. Before the call everything from INFO up goes to stderr as text. A full pipe,
+ * socket or disk loses the line and counts it; it never blocks the caller, and O_NONBLOCK is not set on `fd`,
+ * which other programs may share. `fd` stays the caller's and must outlive the log. */
 void log_init(const char *program, enum log_level level, enum log_format format, int fd);
 bool log_enabled(enum log_level level);
 uint64_t log_lost_lines(void);
@@ -36,12 +37,13 @@ static inline const char *log_or_dash(const char *string)
 #define log_str(key, value) ((struct log_field){.name = (key), .string = log_or_dash(value)})
 #define log_int(key, value) ((struct log_field){.name = (key), .number = (value)})
 
-#define log_at(level, message, ...)                                                                          \
-	do {                                                                                                     \
-		if (log_enabled(level)) {                                                                            \
-			const struct log_field log_fields_[] = {{.name = NULL}, ##__VA_ARGS__};                          \
-			log_write((level), (message), log_fields_ + 1, sizeof log_fields_ / sizeof *log_fields_ - 1);    \
-		}                                                                                                    \
+#define log_at(level, message, ...) \
+	do { \
+		if (log_enabled(level)) { \
+			const struct log_field log_fields_[] = {{.name = NULL}, ##__VA_ARGS__}; \
+			log_write((level), (message), log_fields_ + 1, \
+			    sizeof log_fields_ / sizeof *log_fields_ - 1); \
+		} \
 	} while (0)
 #define log_debug(...) log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
 #define log_info(...) log_at(LOG_LEVEL_INFO, __VA_ARGS__)

@@ -1,6 +1,7 @@
 /*
- * Allocation that cannot fail: out of memory ends the process with a line on stderr, since no daemon here can do
- * anything sensible with a failed small allocation. What is sized by a peer is bounded before it comes here.
+ * Allocation that cannot fail: out of memory ends the process with a line on stderr, since no daemon here can
+ * do anything sensible with a failed small allocation. What is sized by a peer is bounded before it comes
+ * here.
  */
 #ifndef COMMON_MEM_H
 #define COMMON_MEM_H

@@ -1,13 +1,14 @@
 /*
- * What a daemon does to itself before it speaks to strangers: no core dumps, no new privileges, SIGPIPE ignored,
- * stop signals taken by one thread, and another user where it was started as root.
+ * What a daemon does to itself before it speaks to strangers: no core dumps, no new privileges, SIGPIPE
+ * ignored, stop signals taken by one thread, and another user where it was started as root.
  */
 #ifndef COMMON_PROCESS_H
 #define COMMON_PROCESS_H
 
 #include "common/result.h"
 
-/* First thing in main: blocks SIGTERM, SIGINT, SIGHUP in every thread to come, ignores SIGPIPE, no core dumps. */
+/* First thing in main: blocks SIGTERM, SIGINT, SIGHUP in every thread to come, ignores SIGPIPE, no core
+ * dumps. */
 void process_init(void);
 /* After all sockets are bound and secrets read. `user` NULL: stay, with no new privileges. */
 enum result process_drop_rights(const char *user, struct error *error);

@@ -187,18 +187,27 @@ static enum result apply_fallbacks(struct settings *settings, struct error *erro
 	return result;
 }
 
+static void set_missing(
+    struct error *error, const struct settings_program *program, const struct setting *setting)
+{
+	char variable[SETTING_VARIABLE_SIZE], twin[SETTING_NAME_MAX + 1];
+	int size = snprintf(twin, sizeof twin, "%s-file", setting->name);
+	bool has_twin = settings_index(program, twin, (size_t)size) < program->count;
+	error_set(error,
+	    "%s is not set: give --%s=%s%s%s%s, the variable %s, or a line `%s ...` in the file that "
+	    "--config names",
+	    setting->name, setting->name, settings_value_word(setting), has_twin ? " or --" : "",
+	    has_twin ? twin : "", has_twin ? "=FILE" : "", settings_variable(variable, setting->name),
+	    setting->name);
+}
+
 static enum result check_required(const struct settings *settings, struct error *error)
 {
 	for (size_t i = 0; i < settings->program->count; i++) {
 		const struct setting *setting = &settings->program->table[i];
-		char variable[SETTING_VARIABLE_SIZE];
 		if ((setting->flags & SETTING_REQUIRED) == 0 || settings->values[i].count > 0)
 			continue;
-		error_set(error,
-		    "%s is not set: give --%s=%s, the variable %s, or a line `%s ...` in the file that "
-		    "--config names",
-		    setting->name, setting->name, settings_value_word(setting),
-		    settings_variable(variable, setting->name), setting->name);
+		set_missing(error, settings->program, setting);
 		return R_INVALID;
 	}
 	return R_OK;

@@ -404,7 +404,8 @@ static void a_required_setting_is_demanded(void **state)
 {
 	(void)state;
 	assert_int_equal(load(&strict_program, NULL), R_INVALID);
-	assert_problem("database is not set: give --database=TEXT, the variable POSTERN_DATABASE");
+	assert_problem("database is not set: give --database=TEXT or --database-file=FILE, the variable "
+		       "POSTERN_DATABASE");
 	assert_int_equal(load(&strict_program, "--database=", NULL), R_INVALID);
 	write_file(secret_path, "host=db\n", 8);
 	char option[128];
