@@ -72,6 +72,13 @@ class Knot:
             file.write(text)
         self.process = None
 
+    @classmethod
+    def at(cls, address, port, zones=("test",)):
+        """One that another process started, to change its records."""
+        server = cls.__new__(cls)
+        server.address, server.port, server.zones, server.process = address, port, list(zones), None
+        return server
+
     @property
     def server(self):
         """As Pebble's command line has it."""

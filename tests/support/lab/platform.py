@@ -21,9 +21,10 @@ class Ground:
     `net` gives the first three numbers of its addresses: .1 the load balancer, .2 everything behind it, .11, .12 …
     the edges. `wanted` maps a port's role to ports to try first (the demo's are meant to be remembered)."""
 
-    def __init__(self, directory, database, seal_key, authority, net, wanted=None, user=None):
+    def __init__(self, directory, database, seal_key, authority, net, wanted=None, user=None,
+                 token=TOKEN):
         self.directory, self.database, self.seal_key, self.authority = directory, database, seal_key, authority
-        self.net, self.wanted, self.user = net, wanted or {}, user
+        self.net, self.wanted, self.user, self.token = net, wanted or {}, user, token
 
     def address(self, number):
         return f"{self.net}{number}"
@@ -44,7 +45,7 @@ class Platform:
 
     def __init__(self, ground, edges=2, issuers=None, edge=None, acme=None, verifier=None, pebble=None,
                  pebble_environment=None, faulty_ca=False):
-        self.ground, self.db, self.token = ground, ground.database, TOKEN
+        self.ground, self.db, self.token = ground, ground.database, ground.token
         issuers = (1 if edges else 0) if issuers is None else issuers
         front, back = ground.address(1), ground.address(2)
         nodes = [ground.address(11 + index) for index in range(edges)]
@@ -59,12 +60,9 @@ class Platform:
         self.ca = CaProxy(self.pebble, back) if faulty_ca else self.pebble
         self.app = Nginx(ground.folder("nginx"), back, ground.ports("app"))
         names = [f"edge{index + 1}" for index in range(edges)]
-        self.balancer = HAProxy(ground.folder("haproxy"), front, self.https, self.http,
-                                [(name, at, self.https, self.http) for name, at in zip(names, nodes)])
-
         token_file = os.path.join(ground.directory, "admin-token")
-        with open(token_file, "w") as file:
-            file.write(TOKEN + "\n")
+        with open(os.open(token_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(self.token + "\n")
         daemons, user = ground.folder("daemons"), {"user": ground.user}
         self.verifier = Verifier(daemons, "verifier", back, {
             "database": self.db.conninfo("postern_verifier"), "saas_root": SAAS_ROOT,
@@ -80,7 +78,9 @@ class Platform:
             "database": self.db.conninfo("postern_edge"), "seal_key_file": ground.seal_key, "upstream": self.app.url,
             "ask_url": self.verifier.ask_url, "issue_wait": "15s", **user, **(edge or {})}, ground.ports("admin_edge"))
             for name, at in zip(names, nodes)]
-        self.api = Api(back, self.verifier.port, TOKEN)
+        self.balancer = HAProxy(ground.folder("haproxy"), front, self.https, self.http,
+                                [(one.name, one.address, one.https, one.http, one.admin) for one in self.edges])
+        self.api = Api(back, self.verifier.port, self.token)
         self._context = None
 
     @property
@@ -113,6 +113,8 @@ class Platform:
             part.start(wait=False)
         for part in started:
             part.wait_ready()
+        if self.balancer in started:
+            self.balancer.wait_nodes(*[edge.name for edge in self.edges if edge in started])
         self.dns.publish(f"nlb.{SAAS_ROOT}", "A", self.address)
         return self
 

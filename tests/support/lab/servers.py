@@ -6,7 +6,7 @@ import pwd
 import socket
 
 from .place import free_port, tool
-from .process import Process
+from .process import Process, wait_until
 
 LARGE = 32 * 1024 * 1024
 
@@ -45,9 +45,12 @@ http {{
 
 HAPROXY = """\
 global
+    stats socket {directory}/stats level user
     {user}
 defaults
     mode tcp
+    option httpchk GET /readyz
+    timeout check 1s
     timeout connect 2s
     timeout client 5m
     timeout server 5m
@@ -106,17 +109,18 @@ class Nginx:
 
 
 class HAProxy:
-    """TCP mode: it knows nothing of TLS or names, as an AWS NLB. `nodes`: (name, address, https port, http port)."""
+    """TCP mode: it knows nothing of TLS or names, as an AWS NLB. `nodes`: (name, address, https port, http port, admin
+    port); a node that is not ready there gets no new connection."""
 
     def __init__(self, directory, address, https, http, nodes):
         self.directory, self.address, self.https, self.http = directory, address, https, http
-        line = "    server {0} {1}:{2} check inter 200ms fastinter 100ms fall 2 rise 1\n"
+        line = "    server {0} {1}:{2} check port {3} inter 200ms fastinter 100ms fall 2 rise 1\n"
         self.config = os.path.join(directory, "haproxy.cfg")
         with open(self.config, "w") as file:
             file.write(HAPROXY.format(
-                address=address, https=https, http=http, user=_drop_to("nobody", "user nobody\n    group nogroup"),
-                https_servers="".join(line.format(name, at, tls) for name, at, tls, _ in nodes),
-                http_servers="".join(line.format(name, at, plain) for name, at, _, plain in nodes)))
+                directory=directory, address=address, https=https, http=http, user=_drop_to("nobody", "user nobody\n    group nogroup"),
+                https_servers="".join(line.format(name, at, tls, admin) for name, at, tls, _, admin in nodes),
+                http_servers="".join(line.format(name, at, plain, admin) for name, at, _, plain, admin in nodes)))
         self.process = None
 
     def start(self, wait=True):
@@ -128,6 +132,19 @@ class HAProxy:
 
     def wait_ready(self):
         self.process.wait_ready(lambda: connects(self.address, self.https))
+
+    def nodes_up(self):
+        """Names of the nodes that get new connections."""
+        with socket.socket(socket.AF_UNIX) as control:
+            control.connect(os.path.join(self.directory, "stats"))
+            control.sendall(b"show stat\n")
+            lines = control.makefile().read().splitlines()
+        rows = [line.split(",") for line in lines]
+        return {row[1] for row in rows if row[0] == "https" and row[1] not in ("FRONTEND", "BACKEND")
+                and row[17].startswith("UP")}
+
+    def wait_nodes(self, *names, seconds=10):
+        wait_until(lambda: self.nodes_up() == set(names), seconds, f"the load balancer to have {names}, has others")
 
     def stop(self):
         if self.process:
