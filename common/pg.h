@@ -1,9 +1,9 @@
 /*
  * One PostgreSQL connection that never hangs its thread: every query has a deadline after which the socket is
- * closed; connecting (name look-up, TLS, each host of a multi-host conninfo in turn) happens in a helper thread,
- * and a query while there is no connection fails at once with R_DOWN. Reconnects by itself, 50 ms growing to 2 s,
- * to a host that accepts writes (target_session_attrs=read-write). Belongs to one thread; nothing is prepared by
- * name, so poolers in transaction mode work.
+ * closed; connecting (name look-up, TLS, each host of a multi-host conninfo in turn) happens in a helper
+ * thread, and a query while there is no connection fails at once with R_DOWN. Reconnects by itself, 50 ms
+ * growing to 2 s, to a host that accepts writes (target_session_attrs=read-write). Belongs to one thread;
+ * nothing is prepared by name, so poolers in transaction mode work.
  */
 #ifndef COMMON_PG_H
 #define COMMON_PG_H
@@ -41,18 +41,18 @@ struct pg_param {
 const char *pg_int_text(char text[24], int64_t value);
 
 /* Runs one statement. `timeout_ms` bounds it all. On R_OK *out holds the result, to be cleared by the caller
- * (out may be NULL). R_DOWN: no connection, or it broke (the statement may or may not have run). R_TIMEOUT: as
- * R_DOWN, after the deadline. R_ERROR: the server refused the statement; pg_sqlstate has its code. Result columns
- * come as text; bytea through pg_get_bytes. */
+ * (out may be NULL). R_DOWN: no connection, or it broke (the statement may or may not have run). R_TIMEOUT:
+ * as R_DOWN, after the deadline. R_ERROR: the server refused the statement; pg_sqlstate has its code. Result
+ * columns come as text; bytea through pg_get_bytes. */
 enum result pg_query(struct pg *pg, int timeout_ms, PGresult **out, struct error *error, const char *sql,
     const struct pg_param *params, int count);
-#define pg_run(pg, timeout_ms, out, error, sql, ...)                                                         \
-	pg_query((pg), (timeout_ms), (out), (error), (sql), (const struct pg_param[]){__VA_ARGS__},             \
+#define pg_run(pg, timeout_ms, out, error, sql, ...) \
+	pg_query((pg), (timeout_ms), (out), (error), (sql), (const struct pg_param[]){__VA_ARGS__}, \
 	    (int)(sizeof((const struct pg_param[]){__VA_ARGS__}) / sizeof(struct pg_param)))
 const char *pg_sqlstate(const struct pg *pg);
 
-/* A transaction is BEGIN, statements, COMMIT through pg_query; after any failure pg_rollback makes the connection
- * usable again. */
+/* A transaction is BEGIN, statements, COMMIT through pg_query; after any failure pg_rollback makes the
+ * connection usable again. */
 void pg_rollback(struct pg *pg);
 
 /* Text of a field, NULL where SQL NULL. */

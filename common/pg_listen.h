@@ -1,8 +1,8 @@
 /*
- * A thread that LISTENs on a connection of its own and hands on what arrives. NOTIFY is a hint: anyone may send
- * any payload, and any may be lost. After each (re)connect `on_connected` is called, after LISTEN, so that its
- * reader sees everything that was committed before. A NOTIFY to itself that does not come back within 5 s is
- * logged as a warning (a pooler in transaction mode swallows LISTEN).
+ * A thread that LISTENs on a connection of its own and hands on what arrives. NOTIFY is a hint: anyone may
+ * send any payload, and any may be lost. After each (re)connect `on_connected` is called, after LISTEN, so
+ * that its reader sees everything that was committed before. A NOTIFY to itself that does not come back
+ * within 5 s is logged as a warning (a pooler in transaction mode swallows LISTEN).
  */
 #ifndef COMMON_PG_LISTEN_H
 #define COMMON_PG_LISTEN_H
@@ -10,7 +10,8 @@
 struct pg_listen;
 
 struct pg_listen_handler {
-	void (*on_notify)(void *arg, const char *channel, const char *payload); /* payload: at most 8,000 bytes */
+	void (*on_notify)(
+	    void *arg, const char *channel, const char *payload); /* payload: at most 8,000 bytes */
 	void (*on_connected)(void *arg);
 	void *arg;
 };
