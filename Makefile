@@ -9,7 +9,6 @@ BUILD     ?= build
 PREFIX    ?= /usr/local
 DESTDIR   ?=
 SANITIZE  ?=
-PYTHON    := /usr/bin/python3
 
 # libunbound is named below: its .pc file asks for libevent's, which its package does not bring.
 PKGS      := openssl libcurl jansson libmicrohttpd libpq libidn2 libpsl
@@ -23,18 +22,19 @@ ifeq ($(filter aarch64 arm64,$(shell uname -m)),)
 else
 HARDEN    := $(filter-out -fcf-protection=full,$(HARDEN)) -mbranch-protection=standard
 endif
-OPTIMISE  ?= -O2 -g
 ifeq ($(SANITIZE),)
-OPTIMISE  += -D_FORTIFY_SOURCE=2
+HARDEN    += -D_FORTIFY_SOURCE=2
 endif
-CFLAGS    += -std=gnu11 -pthread $(OPTIMISE) $(WARNINGS) $(HARDEN) $(SANITIZE) -D_GNU_SOURCE -I. $(PKG_CFLAGS)
-LDFLAGS   += -pthread -pie -Wl,-z,relro,-z,now,-z,noexecstack $(SANITIZE)
+# CFLAGS and LDFLAGS are the packager's: what the code needs stands before them.
+CFLAGS    ?= -O2 -g
+COMPILE    = $(CC) -std=gnu11 -pthread $(WARNINGS) $(HARDEN) $(SANITIZE) -D_GNU_SOURCE -I. $(PKG_CFLAGS) $(CFLAGS)
+LINK       = $(CC) -pthread -pie -Wl,-z,relro,-z,now,-z,noexecstack $(SANITIZE) $(LDFLAGS)
 # A variant that tests can kill or freeze at named moments (acme/crash_point.h): give it a BUILD of its own.
 ifneq ($(CRASH_POINTS),)
-CFLAGS    += -DPOSTERN_CRASH_POINTS
+COMPILE   += -DPOSTERN_CRASH_POINTS
 endif
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LDLIBS     = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lunbound
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lunbound
 
 PROGRAMS  := $(BUILD)/postern-edge $(BUILD)/postern-acme $(BUILD)/postern-verifier $(BUILD)/postern
 objects    = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
@@ -49,14 +49,14 @@ $(BUILD)/postern-acme: $(BUILD)/acme/main.o $(call library,acme) $(call library,
 $(BUILD)/postern-verifier: $(BUILD)/verifier/main.o $(call library,verifier) $(call library,common)
 $(BUILD)/postern: $(BUILD)/common/cli/main.o $(call library,common/cli) $(call library,common)
 $(PROGRAMS):
-	@echo "LD $@"; $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS)
 
 .SECONDEXPANSION:
 $(foreach area,$(AREAS),$(call library,$(area))): $(BUILD)/%/lib.a: $$(call modules,%)
 	@mkdir -p $(@D); rm -f $@; ar rcs $@ $^
 
 $(BUILD)/%.o: %.c
-	@mkdir -p $(@D); echo "CC $<"; $(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@mkdir -p $(@D); echo "CC $<"; $(COMPILE) -MMD -MP -c -o $@ $<
 
 # What a program carries inside itself: the migrations in `postern`, the dashboard in the verifier.
 $(BUILD)/common/cli/migrations.o: $(wildcard sql/*.sql)
@@ -67,9 +67,9 @@ UNIT      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*/*_test.c))
 PGTESTS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/pg/*_test.c))
 area       = $(notdir $(patsubst %/,%,$(dir $(1))))
 $(UNIT): %: %.o $$(foreach area,$$(filter-out common,$$(call area,%)) common,$$(call library,$$(area)))
-	@echo "LD $@"; $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS) -lcmocka
 $(PGTESTS): %: %.o $(BUILD)/tests/pg/database.o $(foreach area,$(AREAS),$(call library,$(area)))
-	@echo "LD $@"; $(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS) -lcmocka
 
 unit-tests: $(UNIT)
 pg-tests: $(PGTESTS) $(BUILD)/postern
