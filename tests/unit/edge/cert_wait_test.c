@@ -249,8 +249,8 @@ static void repeated_or_earlier_phase_lengthens_nothing(void **state)
 	join(&a, shop);
 	reply(a.world, shop, BROKER_PHASE, BROKER_ASK, NULL);
 	loop_pass(a.world->loop, 4000);
-	reply(a.world, shop, BROKER_PHASE, BROKER_ASK, NULL);
 	reply(a.world, shop, BROKER_PHASE, BROKER_LOOKUP, NULL);
+	reply(a.world, shop, BROKER_PHASE, BROKER_ASK, NULL);
 	loop_pass(a.world->loop, 1000);
 	assert_int_equal(a.calls, 1);
 }

@@ -552,6 +552,16 @@ static void waiting_client_that_leaves_frees_its_place(void **state)
 	assert_int_equal(told.forgotten, 1);
 }
 
+static void waiting_client_that_half_closes_has_left(void **state)
+{
+	struct client client = call(*state, "new.example", NULL);
+
+	assert_int_equal(shutdown(client.fd, SHUT_WR), 0);
+	rounds(*state, 1);
+	assert_int_equal(connections(*state), 0);
+	hang_up(&client);
+}
+
 static void who_leaves_while_queued_for_its_handshake_harms_nobody(void **state)
 {
 	struct world *world = *state;
@@ -747,6 +757,7 @@ int main(void)
 	    TEST(frozen_broker_ends_in_an_internal_error),
 	    TEST(known_refusal_asks_nobody),
 	    TEST(waiting_client_that_leaves_frees_its_place),
+	    TEST(waiting_client_that_half_closes_has_left),
 	    TEST(who_leaves_while_queued_for_its_handshake_harms_nobody),
 	    TEST(newest_above_the_waiting_limit_is_shed),
 	    TEST(bytes_that_wait_are_bounded),
