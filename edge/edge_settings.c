@@ -25,8 +25,9 @@ static const struct setting table[] = {
 
 	HTTP_SETTINGS,
 
-	{"ask-url", SETTING_URL, SETTING_REQUIRED, NULL,
-	    "May this name have a certificate? GET ask-url?domain=NAME; any 2xx answer allows.", NULL, 0, 0},
+	{"ask-url", SETTING_URL, 0, NULL,
+	    "May this name have a certificate? GET ask-url?domain=NAME; any 2xx answer allows, other definite ones "
+	    "deny. Default: only names with a stored certificate are served.", NULL, 0, 0},
 	{"ask-ca", SETTING_FILE, 0, NULL,
 	    "PEM file of the CAs that may vouch for an https ask-url. Default: the system's.", NULL, 0, 0},
 	{"ask-token", SETTING_STRING, SETTING_SECRET, NULL,
