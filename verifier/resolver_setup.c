@@ -21,7 +21,7 @@ static const char *const fixed_options[][2] = {
     {"cache-min-ttl:", "0"},
     {"cache-max-negative-ttl:", "0"},
     {"infra-host-ttl:", "0"},
-    /* A server is given 0.8 s, then twice that, and so on: one that takes 2 s still is heard in time. */
+    /* A server is given 0.8 s, then longer and longer: one that takes a second is heard in time. */
     {"unknown-server-time-limit:", "800"},
     {"infra-cache-max-rtt:", "4000"},
     {"val-bogus-ttl:", "0"},
