@@ -190,7 +190,8 @@ static enum result load_cname_target(struct config *config, struct error *error)
 
 static enum result load_txt_label(struct config *config, struct error *error)
 {
-	config->txt_label = settings_string(config->settings, "txt-label");
+	const char *set = settings_string(config->settings, "txt-label");
+	config->txt_label = set ? set : "";
 	size_t size = strlen(config->txt_label);
 	if (size >= 1 && size <= TXT_LABEL_MAX &&
 	    strspn(config->txt_label, "abcdefghijklmnopqrstuvwxyz0123456789_-") == size)
@@ -273,11 +274,27 @@ static enum result load_public_url(struct config *config, struct error *error)
 	return R_OK;
 }
 
+/* `--listen=` takes the default away; without a listener there is nothing to do. */
+static enum result check_listeners(const struct config *config, struct error *error)
+{
+	static const char *const names[] = {"listen", "ask-listen"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (!settings_string(config->settings, names[i])) {
+			error_set(error, "%s is empty: give an address, as in --%s=127.0.0.1:8080", names[i],
+			    names[i]);
+			return R_INVALID;
+		}
+	}
+	return R_OK;
+}
+
 static enum result load_all(struct config *config, struct error *error)
 {
 	config->pre_issue = settings_switch(config->settings, "pre-issue");
 	enum result result = check_name(
 	    &config->saas_root, "saas-root", settings_string(config->settings, "saas-root"), error);
+	if (result == R_OK)
+		result = check_listeners(config, error);
 	if (result == R_OK)
 		result = load_txt_label(config, error);
 	if (result == R_OK)

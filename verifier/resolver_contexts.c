@@ -117,6 +117,30 @@ static enum result add_context(struct resolver_contexts *contexts, struct error 
 	return R_OK;
 }
 
+static void ignore_answer(void *arg, int failure, struct ub_result *result)
+{
+	(void)arg;
+	(void)failure;
+	ub_resolve_free(result);
+}
+
+/* The library reads root hints only when its thread starts: a name that it answers by itself starts it. */
+static enum result try_first(struct resolver_contexts *contexts, struct error *error)
+{
+	enum { TYPE_A = 1, CLASS_IN = 1 };
+	struct ub_ctx *ub = contexts->first->ub;
+	int failure = ub_resolve_async(ub, "localhost", TYPE_A, CLASS_IN, NULL, ignore_answer, NULL);
+	if (!failure)
+		failure = ub_wait(ub);
+	if (!failure)
+		return R_OK;
+	if (contexts->options.root_hints)
+		error_set(error, "dns-root-hints: %s holds no root hints", contexts->options.root_hints);
+	else
+		error_set(error, "the DNS resolver does not start: %s", ub_strerror(failure));
+	return R_INVALID;
+}
+
 static const char *const *copy_list(const char *const *list, size_t count)
 {
 	return count ? mem_copy(list, count * sizeof *list) : NULL;
@@ -133,6 +157,8 @@ enum result resolver_contexts_new(
 	contexts->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	/* The first one shows whether the options are right. */
 	enum result result = add_context(contexts, error);
+	if (result == R_OK)
+		result = try_first(contexts, error);
 	if (result == R_OK &&
 	    (contexts->wake_fd < 0 || pthread_create(&contexts->thread, NULL, contexts_run, contexts) != 0)) {
 		error_set(error, "cannot start the DNS resolver's thread: %s", strerror(errno));
