@@ -148,25 +148,26 @@ static void answer(
 	send_reply(request, R_NONE, 0, "");
 }
 
-static void end_batch(struct challenges *challenges, struct request *const *batch, size_t count)
+static void unlink_batch(struct challenges *challenges, struct request *const *batch, size_t count)
 {
 	pthread_mutex_lock(&challenges->lock);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++)
 		TAILQ_REMOVE(&challenges->pending, batch[i], link);
-		challenges->pending_count--;
-		free(batch[i]);
-	}
+	challenges->pending_count -= count;
 	pthread_mutex_unlock(&challenges->lock);
 }
 
+/* Their places are free before the answers go out: who gets one may ask again. */
 static void answer_batch(struct challenges *challenges, struct request *const *batch, size_t count)
 {
 	PGresult *rows = NULL;
 	enum result result = find_batch(challenges, batch, count, &rows);
 
-	for (size_t i = 0; i < count; i++)
+	unlink_batch(challenges, batch, count);
+	for (size_t i = 0; i < count; i++) {
 		answer(challenges, batch[i], result == R_OK ? rows : NULL, i);
-	end_batch(challenges, batch, count);
+		free(batch[i]);
+	}
 	PQclear(rows);
 }
 
