@@ -55,17 +55,6 @@ static bool is_ready(void *arg, char *reason, size_t size)
 	return false;
 }
 
-static void update_gauges(void *arg)
-{
-	const struct node *node = arg;
-
-	metric_set(metrics_gauge("postern_edge_site_cache_bytes", NULL,
-		       "Memory of the certificates that workers share."),
-	    (int64_t)site_cache_bytes(node->edge.sites));
-	metric_set(metrics_gauge("postern_edge_site_cache_entries", NULL, "Certificates that workers share."),
-	    (int64_t)site_cache_count(node->edge.sites));
-}
-
 /* Every connection may need a second descriptor for its upstream. */
 static int64_t connections_for_descriptors(void)
 {
@@ -332,7 +321,6 @@ int main(int argc, char **argv)
 		code = result == R_INVALID ? 2 : 1;
 		goto out;
 	}
-	metrics_before_render(update_gauges, &node);
 	log_info("started", log_int("workers", node.worker_count),
 	    log_int("max_connections", node.edge.limits.max_connections));
 	wait_for_end();
