@@ -35,7 +35,7 @@ static const struct {
 static struct metric *state_gauge(enum conn_state state)
 {
 	static _Atomic(struct metric *) gauges[CONN_STATES];
-	struct metric *gauge = atomic_load_explicit(&gauges[state], memory_order_relaxed);
+	struct metric *gauge = atomic_load_explicit(&gauges[state], memory_order_acquire);
 	char label[64];
 
 	if (gauge)
@@ -43,7 +43,7 @@ static struct metric *state_gauge(enum conn_state state)
 	gauge = metrics_gauge("postern_edge_connections",
 	    metrics_label(label, sizeof label, "state", states[state].name),
 	    "Connections held now, by state.");
-	atomic_store_explicit(&gauges[state], gauge, memory_order_relaxed);
+	atomic_store_explicit(&gauges[state], gauge, memory_order_release);
 	return gauge;
 }
 

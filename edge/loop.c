@@ -45,15 +45,6 @@ struct loop *loop_new(void)
 	return loop;
 }
 
-void loop_free(struct loop *loop)
-{
-	if (!loop)
-		return;
-	close(loop->epoll);
-	free(loop->heap);
-	free(loop);
-}
-
 int64_t loop_now(const struct loop *loop)
 {
 	return loop->now;
@@ -231,6 +222,17 @@ void loop_run(struct loop *loop)
 	}
 	while (loop->tasks)
 		run_tasks(loop);
+}
+
+void loop_free(struct loop *loop)
+{
+	if (!loop)
+		return;
+	while (loop->tasks)
+		run_tasks(loop);
+	close(loop->epoll);
+	free(loop->heap);
+	free(loop);
 }
 
 void loop_stop(struct loop *loop)

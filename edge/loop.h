@@ -13,7 +13,7 @@
 struct loop;
 
 /* The struct that embeds an io, a timer, a task: what a callback starts with. */
-#define loop_owner(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define loop_owner(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* A watched descriptor, embedded in its owner. `events` are EPOLLIN, EPOLLOUT, EPOLLRDHUP (level-triggered).
  * It may be moved by copying it while it is watched, if the new place calls loop_watch or loop_unwatch before
@@ -42,6 +42,7 @@ struct loop_task {
 };
 
 struct loop *loop_new(void);
+/* Runs what was put off and not yet run: it may be a struct that frees itself. */
 void loop_free(struct loop *loop);
 /* The round's time, monotonic ms. */
 int64_t loop_now(const struct loop *loop);

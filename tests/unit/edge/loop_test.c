@@ -279,6 +279,17 @@ static void what_is_put_off_runs_before_the_loop_ends(void **state)
 	assert_int_equal(work.calls, 3);
 }
 
+static void what_is_put_off_runs_before_the_loop_is_freed(void **state)
+{
+	struct loop *loop = loop_new();
+	struct work work = {.loop = loop, .task = {.run = on_work}};
+
+	(void)state;
+	loop_defer(loop, &work.task);
+	loop_free(loop);
+	assert_int_equal(work.calls, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -295,6 +306,7 @@ int main(void)
 	    TEST(thousands_of_timers_fire_in_order),
 	    TEST(task_runs_once_however_often_deferred),
 	    TEST(what_is_put_off_runs_before_the_loop_ends),
+	    TEST(what_is_put_off_runs_before_the_loop_is_freed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
