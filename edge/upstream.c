@@ -1,7 +1,8 @@
 #include "edge/upstream.h"
 
 #include <netdb.h>
-#include <stdio.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const failure_names[UPSTREAM_FAILURE_COUNT] = {
@@ -48,7 +49,8 @@ static bool split_authority(struct place *place, const char *text, size_t size)
 	if (rest_size == 0)
 		return copy_part(place->port, sizeof place->port, "80", 2);
 	return rest[0] == ':' && strspn(rest + 1, "0123456789") >= rest_size - 1 &&
-	       copy_part(place->port, sizeof place->port, rest + 1, rest_size - 1);
+	       copy_part(place->port, sizeof place->port, rest + 1, rest_size - 1) &&
+	       strtoul(place->port, NULL, 10) <= UINT16_MAX;
 }
 
 static enum result split_url(struct place *place, const char *url, struct error *error)

@@ -202,6 +202,15 @@ static inline void on_conn_closed(void *owner)
 	rig.conn = NULL;
 }
 
+/* The visit is over, however far it has come. */
+static inline void leave(void)
+{
+	if (rig.conn)
+		h1_conn_abort(rig.conn);
+	turns(2);
+	assert_null(rig.conn);
+}
+
 static inline struct http_config *plain_config(void)
 {
 	struct http_config *config = calloc(1, sizeof *config);
@@ -246,9 +255,7 @@ static inline int harness_setup(void **state)
 static inline int harness_teardown(void **state)
 {
 	(void)state;
-	if (rig.conn)
-		h1_conn_abort(rig.conn);
-	turns(2);
+	leave();
 	upstream_pool_free(rig.worker.upstreams);
 	turns(2);
 	seen_reset(&rig.client, -1);
@@ -267,6 +274,7 @@ static inline int harness_teardown(void **state)
 static inline void visit_with(bool tls, int send_buffer)
 {
 	struct net_address address = {.size = 0};
+	leave();
 	int door = listen_anywhere(&address);
 	struct conn_peer peer = {.id = 77, .tls = tls};
 	struct stream stream;
