@@ -8,6 +8,7 @@ import ssl
 
 from .place import free_port, tool
 from .process import Process
+from .servers import connects
 
 
 class Pebble:
@@ -49,7 +50,8 @@ class Pebble:
         return self
 
     def wait_ready(self):
-        self.process.wait_ready(lambda: self.process.logged("ACME directory available"))
+        # It logs that it listens a moment before it does.
+        self.process.wait_ready(lambda: connects(self.address, self.management) and connects(self.address, self.port))
         with open(self.root, "w") as file:
             file.write(self._management("/roots/0"))
 
