@@ -16,12 +16,13 @@
 #include "common/mem.h"
 #include "common/process.h"
 
-enum { ACCOUNT_LEASE_MS = 60 * 1000, LOOK_AGAIN_MS = 200 };
+enum { LOOK_AGAIN_MS = 200, AWAY_MAX_MS = 60 * 1000 };
 
 struct account {
 	const struct ca *ca;
 	const struct seal_keys *keys;
 	const char *contact;
+	int64_t lease_ms;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool is_known;
@@ -44,7 +45,8 @@ struct search {
 	struct error *error;
 };
 
-struct account *account_new(const struct ca *ca, const struct seal_keys *keys, const char *contact)
+struct account *account_new(
+    const struct ca *ca, const struct seal_keys *keys, const char *contact, int64_t lease_ms)
 {
 	struct account *account = mem_alloc(sizeof *account);
 	pthread_condattr_t monotonic;
@@ -56,6 +58,7 @@ struct account *account_new(const struct ca *ca, const struct seal_keys *keys, c
 	account->ca = ca;
 	account->keys = keys;
 	account->contact = contact;
+	account->lease_ms = lease_ms;
 	return account;
 }
 
@@ -259,7 +262,7 @@ static enum result find_or_register(struct search *search, int64_t deadline_ms)
 			return result;
 		result = judge_query(
 		    search, lease_acquire(&search->lease, search->pg, &lease_ca_accounts, search->directory,
-				process_id(), ACCOUNT_LEASE_MS, search->error));
+				process_id(), (int)search->account->lease_ms, search->error));
 		/* Its last owner may have got further between our look and our lease. */
 		if (result == R_OK)
 			result = load(search);
@@ -271,6 +274,15 @@ static enum result find_or_register(struct search *search, int64_t deadline_ms)
 	}
 	acme_failure_set(search->failure, CAUSE_CA, "another instance is still registering the account");
 	return R_ERROR;
+}
+
+/* Everything waits for the account: a CA that was away for long is asked every minute, unless it said when.
+ */
+static int64_t delay_ms(const struct acme_failure *failure, int refusals, uint32_t random)
+{
+	int64_t delay = acme_failure_delay_ms(failure, refusals, random);
+	bool is_away = failure->cause == CAUSE_NETWORK || failure->cause == CAUSE_CA;
+	return is_away && failure->retry_after == 0 && delay > AWAY_MAX_MS ? AWAY_MAX_MS : delay;
 }
 
 /* With the lock held: keeps what was found, or why not, for everybody. */
@@ -291,8 +303,8 @@ static void settle_locked(struct account *account, struct search *search, enum r
 		if (search->failure->cause == CAUSE_REJECTED)
 			search->failure->cause = CAUSE_CA;
 		account->failure = *search->failure;
-		account->retry_at_ms = clock_monotonic_ms() +
-				       acme_failure_delay_ms(search->failure, ++account->refusals, random);
+		account->retry_at_ms =
+		    clock_monotonic_ms() + delay_ms(search->failure, ++account->refusals, random);
 		log_warn("no account at the CA", log_str("directory", search->directory),
 		    log_str("error", search->failure->detail));
 	}

@@ -23,8 +23,10 @@ struct account_view {
 	char thumbprint[JWS_THUMBPRINT_SIZE];
 };
 
-/* `contact`: an address, with or without "mailto:", or NULL. Keys and string must outlive it. */
-struct account *account_new(const struct ca *ca, const struct seal_keys *keys, const char *contact);
+/* `contact`: an address, with or without "mailto:", or NULL. Keys and string must outlive it. `lease_ms`: how
+ * long one that registers keeps the others waiting should it die over it. */
+struct account *account_new(
+    const struct ca *ca, const struct seal_keys *keys, const char *contact, int64_t lease_ms);
 void account_free(struct account *account);
 bool account_is_known(struct account *account);
 

@@ -21,30 +21,34 @@ static const char *const cause_names[CAUSE_COUNT] = {
     [CAUSE_INTERNAL] = "internal",
 };
 
-/* Types that are missing here say nothing about the name: the status decides. `unauthorized` means the
- * customer's web server in a validation, but our account in a response. */
+/* Types that are missing here say nothing about the name: the status decides. In a validation `unauthorized`
+ * means the customer's web server, in a response our account; `malformed` there means what the CA found at
+ * the customer's, here our request. */
+enum place { ANYWHERE, IN_RESPONSE, IN_VALIDATION };
+
 static const struct {
 	const char *type;
 	enum acme_cause cause;
 	bool permanent;
-	bool in_validation_only;
+	enum place place;
 } types[] = {
-    {"dns", CAUSE_DNS, false, false},
-    {"connection", CAUSE_CONNECTION, false, false},
-    {"tls", CAUSE_TLS, false, false},
-    {"unauthorized", CAUSE_UNAUTHORIZED, false, true},
-    {"incorrectResponse", CAUSE_UNAUTHORIZED, false, true},
-    {"caa", CAUSE_CAA, false, false},
-    {"rateLimited", CAUSE_RATE_LIMITED, false, false},
-    {"badCSR", CAUSE_REJECTED, true, false},
-    {"rejectedIdentifier", CAUSE_REJECTED, true, false},
-    {"unsupportedIdentifier", CAUSE_REJECTED, true, false},
-    {"malformed", CAUSE_REJECTED, true, false},
-    {"userActionRequired", CAUSE_REJECTED, true, false},
-    {"externalAccountRequired", CAUSE_REJECTED, true, false},
-    {"invalidContact", CAUSE_REJECTED, true, false},
-    {"unsupportedContact", CAUSE_REJECTED, true, false},
-    {"serverInternal", CAUSE_CA, false, false},
+    {"dns", CAUSE_DNS, false, ANYWHERE},
+    {"connection", CAUSE_CONNECTION, false, ANYWHERE},
+    {"tls", CAUSE_TLS, false, ANYWHERE},
+    {"unauthorized", CAUSE_UNAUTHORIZED, false, IN_VALIDATION},
+    {"incorrectResponse", CAUSE_UNAUTHORIZED, false, IN_VALIDATION},
+    {"malformed", CAUSE_UNAUTHORIZED, false, IN_VALIDATION},
+    {"caa", CAUSE_CAA, false, ANYWHERE},
+    {"rateLimited", CAUSE_RATE_LIMITED, false, ANYWHERE},
+    {"badCSR", CAUSE_REJECTED, true, ANYWHERE},
+    {"rejectedIdentifier", CAUSE_REJECTED, true, ANYWHERE},
+    {"unsupportedIdentifier", CAUSE_REJECTED, true, ANYWHERE},
+    {"malformed", CAUSE_REJECTED, true, IN_RESPONSE},
+    {"userActionRequired", CAUSE_REJECTED, true, ANYWHERE},
+    {"externalAccountRequired", CAUSE_REJECTED, true, ANYWHERE},
+    {"invalidContact", CAUSE_REJECTED, true, ANYWHERE},
+    {"unsupportedContact", CAUSE_REJECTED, true, ANYWHERE},
+    {"serverInternal", CAUSE_CA, false, ANYWHERE},
 };
 
 const char *acme_cause_name(enum acme_cause cause)
@@ -75,10 +79,11 @@ void acme_failure_set(struct acme_failure *failure, enum acme_cause cause, const
 	acme_clean_text(failure->detail, sizeof failure->detail, text);
 }
 
-static bool find_type(const char *type, bool in_validation, struct acme_failure *failure)
+static bool find_type(const char *type, enum place place, struct acme_failure *failure)
 {
 	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-		if (strcmp(types[i].type, type) != 0 || (types[i].in_validation_only && !in_validation))
+		if (strcmp(types[i].type, type) != 0 ||
+		    (types[i].place != ANYWHERE && types[i].place != place))
 			continue;
 		failure->cause = types[i].cause;
 		failure->permanent = types[i].permanent;
@@ -110,9 +115,9 @@ void acme_failure_of_response(
 	/* A server in trouble may say `malformed` of what it could not read: 5xx is never the request's
 	 * fault. */
 	if (status >= 500)
-		find_type(strcmp(problem->type, "rateLimited") == 0 ? problem->type : "serverInternal", false,
-		    failure);
-	else if (!find_type(problem->type, false, failure))
+		find_type(strcmp(problem->type, "rateLimited") == 0 ? problem->type : "serverInternal",
+		    IN_RESPONSE, failure);
+	else if (!find_type(problem->type, IN_RESPONSE, failure))
 		failure->cause = status == 429 ? CAUSE_RATE_LIMITED : CAUSE_CA;
 	set_words(failure, problem);
 }
@@ -120,7 +125,7 @@ void acme_failure_of_response(
 void acme_failure_of_validation(struct acme_failure *failure, const struct acme_problem *problem)
 {
 	*failure = (struct acme_failure){.cause = CAUSE_UNAUTHORIZED};
-	find_type(problem->type, true, failure);
+	find_type(problem->type, IN_VALIDATION, failure);
 	set_words(failure, problem);
 }
 

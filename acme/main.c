@@ -48,6 +48,14 @@ static bool is_ready(void *arg, char *reason, size_t size)
 	return !missing;
 }
 
+static enum result check_conninfo(const char *setting, const char *conninfo, struct error *error)
+{
+	enum result result = pg_check_conninfo(conninfo, error);
+	if (result != R_OK)
+		error_prefix(error, "%s", setting);
+	return result;
+}
+
 static enum result read_settings(struct daemon *daemon, struct issuer_config *config, struct error *error)
 {
 	const struct settings *settings = daemon->settings;
@@ -59,9 +67,9 @@ static enum result read_settings(struct daemon *daemon, struct issuer_config *co
 	config->jobs = (int)settings_number(settings, "jobs");
 	config->lease_ms = settings_number(settings, "job-lease");
 	if (result == R_OK)
-		result = pg_check_conninfo(config->database, error);
+		result = check_conninfo("database", config->database, error);
 	if (result == R_OK)
-		result = pg_check_conninfo(config->database_listen, error);
+		result = check_conninfo("database-listen", config->database_listen, error);
 	for (size_t i = 0; result == R_OK && i < settings_count(settings, "challenge-types"); i++)
 		result = challenge_types_add(
 		    &config->types, settings_string_at(settings, "challenge-types", i), error);
@@ -85,7 +93,8 @@ static enum result start(struct daemon *daemon, struct issuer_config *config, st
 		return result;
 	daemon->ca = ca_new(settings_string(settings, "acme-directory"), settings_string(settings, "acme-ca"),
 	    &daemon->abandon);
-	daemon->account = account_new(daemon->ca, daemon->keys, settings_string(settings, "acme-contact"));
+	daemon->account = account_new(
+	    daemon->ca, daemon->keys, settings_string(settings, "acme-contact"), config->lease_ms);
 	config->keys = daemon->keys;
 	config->ca = daemon->ca;
 	config->account = daemon->account;

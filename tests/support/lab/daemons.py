@@ -25,6 +25,7 @@ class Daemon:
         self.directory, self.name, self.address = directory, name, address
         self.admin = free_port(address, wanted=wanted_admin)
         self.settings = {"admin_listen": f"{address}:{self.admin}", "log_level": "debug", **settings}
+        self.environment = {}
         self.process = None
 
     def start(self, wait=True, **settings):
@@ -33,7 +34,8 @@ class Daemon:
             raise LabError(f"{self.name} is running")
         self.settings.update(settings)
         argv = [program(self.program)] + command_line(self.settings)
-        self.process = Process(self.name, argv, os.path.join(self.directory, f"{self.name}.log"))
+        self.process = Process(self.name, argv, os.path.join(self.directory, f"{self.name}.log"),
+                               env=self.environment)
         if wait:
             self.wait_ready()
         return self

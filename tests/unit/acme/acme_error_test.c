@@ -45,6 +45,8 @@ static void a_refused_validation_is_the_customers_side(void **state)
 	assert_int_equal(validation("incorrectResponse").cause, CAUSE_UNAUTHORIZED);
 	assert_int_equal(validation("caa").cause, CAUSE_CAA);
 	assert_int_equal(validation("serverInternal").cause, CAUSE_CA);
+	assert_int_equal(validation("malformed").cause, CAUSE_UNAUTHORIZED);
+	assert_false(validation("malformed").permanent);
 	assert_int_equal(validation("").cause, CAUSE_UNAUTHORIZED);
 	assert_false(validation("dns").permanent);
 	assert_string_equal(validation("dns").detail, "words of the CA");

@@ -1,0 +1,107 @@
+"""The issuing half alone: a database, Pebble behind a counting, faulty CA, and issuers; no edge and no DNS.
+
+Pebble finds every challenge answered, unless it is told otherwise. With `crash_points` the issuers are of the variant
+that can be killed or frozen at a named moment (acme/crash_point.h)."""
+
+import os
+import re
+import subprocess
+
+from .ca_proxy import CaProxy
+from .daemons import Acme
+from .pebble import Pebble
+from .place import BUILD, ROOT, free_port
+from .process import LabError, wait_until
+
+
+def build_crash_variant():
+    """Path below BUILD of the variant, built if need be: seconds at first, then nothing."""
+    folder = os.path.join(BUILD, "crash")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(["make", "-s", "-C", ROOT, "CRASH_POINTS=1", f"BUILD={folder}", f"{folder}/postern-acme"],
+                          env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        raise LabError(f"the variant with crash points does not build:\n{done.stdout[-3000:]}")
+    return "crash/postern-acme"
+
+
+class Issuance:
+    """`issuer()` makes one more; nothing of it runs before its start()."""
+
+    def __init__(self, lab, own_postgres=False, pebble_environment=None, acme=None, crash_points=False, ca_is_up=True):
+        ground = lab.ground(own_postgres)
+        self.ground, self.db, self._acme = ground, ground.database, acme or {}
+        address = ground.address(2)
+        # Nobody listens at the ports where Pebble would validate, nor at its DNS server's.
+        self.pebble = Pebble(ground.folder("pebble"), ground.authority, f"{address}:{free_port(address)}",
+                             free_port(address), free_port(address), address,
+                             {"PEBBLE_VA_ALWAYS_VALID": "1", "PEBBLE_WFE_NONCEREJECT": "0",
+                              **(pebble_environment or {})})
+        self.ca = CaProxy(self.pebble, address)
+        self.issuers = []
+        self._program = build_crash_variant() if crash_points else Acme.program
+        lab.platforms.append(self)
+        if ca_is_up:
+            self.pebble.start()
+
+    # As lab.Lab wants it of a platform
+
+    @property
+    def daemons(self):
+        return self.issuers
+
+    def processes(self):
+        return [part.process for part in [self.pebble] + self.issuers if part.process]
+
+    def stop(self):
+        for part in self.issuers + [self.pebble]:
+            part.stop()
+        self.ca.close()
+
+    # What scenarios do
+
+    def issuer(self, kill_at=None, stop_at=None, **settings):
+        issuer = Acme(self.ground.folder("daemons"), f"acme{len(self.issuers) + 1}", self.ground.address(2), {
+            "database": self.db.conninfo("postern_acme"), "seal_key_file": self.ground.seal_key,
+            "acme_directory": self.ca.directory_url, "acme_ca": self.pebble.ca, **self._acme, **settings})
+        issuer.program = self._program
+        if kill_at:
+            issuer.environment["POSTERN_TEST_KILL_AT"] = kill_at
+        if stop_at:
+            issuer.environment["POSTERN_TEST_STOP_AT"] = stop_at
+        self.issuers.append(issuer)
+        return issuer
+
+    def ask_for(self, *names, reason="first_hit"):
+        rows = ", ".join(f"('{name}')" for name in names)
+        self.db.query(f"SELECT enqueue_issuance(n, '{reason}') FROM (VALUES {rows}) AS wanted (n)")
+
+    def stored(self, name):
+        """(serial, version) of the stored certificate, None where there is none."""
+        rows = self.db.query(f"SELECT serial, version FROM certificates WHERE name = '{name}'")
+        return tuple(rows[0]) if rows else None
+
+    def job(self, name):
+        """(state, step, attempts, last_cause)."""
+        rows = self.db.query("SELECT state, step, attempts, coalesce(last_cause, '') FROM issuance_jobs "
+                             f"WHERE name = '{name}'")
+        return tuple(rows[0]) if rows else None
+
+    def wait_issued(self, *names, seconds=15):
+        wanted = ", ".join(f"'{name}'" for name in names)
+        self.db.wait(f"SELECT count(*) = {len(names)} FROM certificates JOIN issuance_jobs USING (name) "
+                     f"WHERE name IN ({wanted}) AND state = 'idle'", seconds)
+
+    def wait_failed(self, name, seconds=15):
+        """Returns the cause."""
+        self.db.wait(f"SELECT state = 'failed' FROM issuance_jobs WHERE name = '{name}'", seconds)
+        return self.job(name)[3]
+
+
+def is_frozen(process):
+    with open(f"/proc/{process.pid}/stat") as file:
+        return re.search(r"\) (\S)", file.read())[1] == "T"
+
+
+def wait_frozen(process, seconds=10):
+    wait_until(lambda: is_frozen(process), seconds, f"{process.name} to freeze")
