@@ -217,6 +217,11 @@ static enum result claim_and_work(struct worker *worker)
 		count_order("forbidden");
 		return R_OK;
 	}
+	/* The connection broke while it was idle: once it is back there may be work. Waiting for the next
+	 * poll instead would cost a second for each thread, as each finds out for itself after a restart of
+	 * the database. */
+	if (result == R_DOWN || result == R_TIMEOUT)
+		return R_OK;
 	if (result == R_ERROR)
 		log_error("cannot claim jobs", log_str("error", error.text));
 	if (result != R_OK)
