@@ -22,7 +22,8 @@ def test_handshake_ends_at_its_deadline_and_the_job_succeeds_later(lab):
 
 def test_ca_that_is_down_is_tried_again(lab):
     platform = lab.prepare(edge={"issue_wait": "2s"})
-    platform.start(without=[platform.pebble])
+    platform.start(without=[platform.pebble, platform.acme])
+    platform.acme.start(wait=False)
     platform.activate(NAME)
     answer = platform.refusal(NAME)
     assert answer.alert == "internal_error", answer

@@ -23,25 +23,36 @@ class Session:
         self.authority = Authority(self.directory)
         self.seal_key = os.path.join(self.directory, "seal.key")
         run([program("postern"), "seal-key", "new", self.seal_key])
-        self.cluster = None
         self._count = 0
-        first = Cluster(os.path.join(self.directory, "pristine"))
+        self.cluster = self._new_cluster("postgres")
+        self._pristine = None
+
+    def _new_cluster(self, name):
+        """Running, with the migrated database `postern_template`."""
+        cluster = Cluster(os.path.join(self.directory, name))
         try:
-            first.start()
-            self.template = first.migrate()
-        finally:
-            first.stop()
-        self.pristine = first.data
-        self.cluster = Cluster(os.path.join(self.directory, "postgres"), template=self.pristine)
-        self.cluster.start()
+            cluster.start()
+            self.template = cluster.migrate()
+        except BaseException:
+            cluster.stop()
+            raise
+        return cluster
+
+    @property
+    def pristine(self):
+        """Data folder of a stopped cluster, to be copied. Made when the first scenario wants a server of its own."""
+        if not self._pristine:
+            cluster = self._new_cluster("pristine")
+            cluster.stop()
+            self._pristine = cluster.data
+        return self._pristine
 
     def database(self):
         self._count += 1
         return self.cluster.create(f"t{self._count}", self.template)
 
     def close(self):
-        if self.cluster:
-            self.cluster.stop()
+        self.cluster.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
 

@@ -7,8 +7,7 @@ import urllib.request
 import ssl
 
 from .place import free_port, tool
-from .process import Process
-from .servers import connects
+from .process import Process, connects
 
 
 class Pebble:
@@ -50,10 +49,15 @@ class Pebble:
         return self
 
     def wait_ready(self):
-        # It logs that it listens a moment before it does.
-        self.process.wait_ready(lambda: connects(self.address, self.management) and connects(self.address, self.port))
+        """It says that it listens a moment before it does."""
+        def root():
+            try:
+                return connects(self.address, self.port) and self._management("/roots/0")
+            except OSError:
+                return None
+        self.process.wait_ready(root)
         with open(self.root, "w") as file:
-            file.write(self._management("/roots/0"))
+            file.write(root())
 
     def _management(self, path):
         trust = ssl.create_default_context(cafile=self.ca)

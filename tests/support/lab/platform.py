@@ -93,30 +93,29 @@ class Platform:
 
     @property
     def servers(self):
-        return ([self.dns] + ([self.pebble] if self.issuers else [])
-                + ([self.app, self.balancer] if self.edges else []))
+        return [self.dns] + ([self.pebble] if self.issuers else []) + ([self.app] if self.edges else [])
 
     @property
     def daemons(self):
         return [self.verifier] + self.issuers + self.edges
 
     def parts(self):
-        return self.servers + self.daemons
+        return self.servers + self.daemons + ([self.balancer] if self.edges else [])
 
     def processes(self):
         return [part.process for part in self.parts() if part.process]
 
     def start(self, without=()):
-        """The servers, then the daemons: an issuer that finds no CA comes back only 5 s later. `without`: parts that the
-        scenario starts itself."""
-        for parts in (self.servers, self.daemons):
+        """The servers all at once, then the daemons, then the load balancer, which finds them ready. `without`: parts
+        that the scenario starts itself."""
+        for parts in (self.servers, self.daemons, [self.balancer] if self.edges else []):
             started = [part for part in parts if part not in without]
             for part in started:
                 part.start(wait=False)
             for part in started:
                 part.wait_ready()
-        if self.balancer in started:
-            self.balancer.wait_nodes(*[edge.name for edge in self.edges if edge in started])
+        if self.edges and self.balancer not in without:
+            self.balancer.wait_nodes(*[edge.name for edge in self.edges if edge not in without])
         self.dns.publish(f"nlb.{SAAS_ROOT}", "A", self.address)
         return self
 

@@ -5,6 +5,7 @@ import os
 import pwd
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -44,6 +45,14 @@ def as_user(user, argv):
     gid = str(pwd.getpwnam(user).pw_gid)
     # A change of user clears the parent-death signal that Process sets.
     return ["setpriv", "--pdeathsig=INT", f"--reuid={user}", f"--regid={gid}", "--clear-groups"] + argv
+
+
+def connects(address, port, timeout=1):
+    try:
+        socket.create_connection((address, port), timeout).close()
+        return True
+    except OSError:
+        return False
 
 
 class Process:

@@ -6,7 +6,7 @@ import pwd
 import socket
 
 from .place import free_port, tool
-from .process import Process, wait_until
+from .process import Process, connects, wait_until
 
 LARGE = 32 * 1024 * 1024
 
@@ -136,7 +136,10 @@ class HAProxy:
     def nodes_up(self):
         """Names of the nodes that get new connections."""
         with socket.socket(socket.AF_UNIX) as control:
-            control.connect(os.path.join(self.directory, "stats"))
+            try:
+                control.connect(os.path.join(self.directory, "stats"))
+            except OSError:
+                return set()  # not there yet
             control.sendall(b"show stat\n")
             lines = control.makefile().read().splitlines()
         rows = [line.split(",") for line in lines]
@@ -149,14 +152,6 @@ class HAProxy:
     def stop(self):
         if self.process:
             self.process.stop(2)
-
-
-def connects(address, port, timeout=1):
-    try:
-        socket.create_connection((address, port), timeout).close()
-        return True
-    except OSError:
-        return False
 
 
 def http_status(address, port, path, timeout=2):
