@@ -143,7 +143,17 @@ static enum result try_first(struct resolver_contexts *contexts, struct error *e
 
 static const char *const *copy_list(const char *const *list, size_t count)
 {
-	return count ? mem_copy(list, count * sizeof *list) : NULL;
+	const char **copy = mem_alloc_array(count + 1, sizeof *copy);
+	for (size_t i = 0; i < count; i++)
+		copy[i] = mem_string(list[i]);
+	return copy;
+}
+
+static void free_strings(const char *const *list)
+{
+	for (size_t i = 0; list[i]; i++)
+		free((char *)list[i]);
+	free((void *)list);
 }
 
 enum result resolver_contexts_new(
@@ -153,6 +163,8 @@ enum result resolver_contexts_new(
 	contexts->options = *options;
 	contexts->options.servers = copy_list(options->servers, options->server_count);
 	contexts->options.stubs = copy_list(options->stubs, options->stub_count);
+	contexts->options.root_hints = mem_string(options->root_hints);
+	contexts->options.trust_anchor = mem_string(options->trust_anchor);
 	pthread_mutex_init(&contexts->lock, NULL);
 	contexts->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	/* The first one shows whether the options are right. */
@@ -188,8 +200,10 @@ void resolver_contexts_free(struct resolver_contexts *contexts)
 	if (contexts->wake_fd >= 0)
 		close(contexts->wake_fd);
 	pthread_mutex_destroy(&contexts->lock);
-	free((void *)contexts->options.servers);
-	free((void *)contexts->options.stubs);
+	free_strings(contexts->options.servers);
+	free_strings(contexts->options.stubs);
+	free((char *)contexts->options.root_hints);
+	free((char *)contexts->options.trust_anchor);
 	free(contexts);
 }
 

@@ -14,7 +14,7 @@ struct ub_ctx;
 struct resolver_contexts;
 struct resolver_context;
 
-/* The options' strings must live as long. Starts the thread on which libunbound's callbacks run. */
+/* The options are copied. Starts the thread on which libunbound's callbacks run. */
 enum result resolver_contexts_new(
     struct resolver_contexts **out, const struct resolver_options *options, struct error *error);
 /* Every context must have been given back. */

@@ -250,6 +250,21 @@ static void due_claims_are_taken_by_one_only(void **state)
 	assert_int_equal(count, 0);
 }
 
+static void claim_locked_by_somebody_else_is_passed_over(void **state)
+{
+	struct pg *pg = database_connect(state, ROLE), *admin = database_connect(state, NULL);
+	struct domain_claim claims[2];
+	int count = 0;
+	add(pg, "brand", NAME);
+	add(pg, "brand", "other.brand.test");
+	database_run(admin, "BEGIN");
+	database_run(admin, "SELECT 1 FROM domains WHERE name = $1 FOR UPDATE", NAME);
+	ok(domain_claim_due(pg, 2, claims, &count, &last));
+	assert_int_equal(count, 1);
+	assert_string_equal(claims[0].name, "other.brand.test");
+	database_run(admin, "ROLLBACK");
+}
+
 /* Checked by the poller, a claim comes back later and later, and at last no more; a click starts anew. */
 static void schedule_goes_on_and_ends_and_restarts(void **state)
 {
@@ -425,6 +440,7 @@ int main(void)
 	    database_test(of_tenants_that_race_one_owns_the_name),
 	    database_test(owner_is_released_and_a_claim_deleted),
 	    database_test(due_claims_are_taken_by_one_only),
+	    database_test(claim_locked_by_somebody_else_is_passed_over),
 	    database_test(schedule_goes_on_and_ends_and_restarts),
 	    database_test(active_name_is_watched_until_it_points_here),
 	    database_test(routing_that_is_unknown_keeps_what_was_seen),

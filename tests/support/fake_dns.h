@@ -7,7 +7,7 @@
  *   none     NXDOMAIN, good for an hour          empty    no data, good for an hour
  *   later    as none, until fake_dns_publish     big      cut on UDP, a thousand TXT records on TCP
  *   loop     CNAME to itself                     fail, refused   these codes
- *   silent   nothing at all
+ *   flaky    as fail, until fake_dns_publish     silent   nothing at all
  */
 #ifndef TESTS_SUPPORT_FAKE_DNS_H
 #define TESTS_SUPPORT_FAKE_DNS_H
@@ -133,7 +133,7 @@ static inline void fake_fill(const struct fake_dns *dns, struct fake_message *me
 		fake_addresses(message, goal);
 	} else if (strcmp(label, "loop") == 0)
 		fake_record(message, NULL, 5, "\4loop\4test", 11);
-	else if (strcmp(label, "fail") == 0)
+	else if (strcmp(label, "fail") == 0 || (strcmp(label, "flaky") == 0 && !dns->published))
 		fake_code(message, 2);
 	else if (strcmp(label, "refused") == 0)
 		fake_code(message, 5);

@@ -132,6 +132,22 @@ static void record_is_seen_as_soon_as_it_is_there(void **state)
 	expect(state, "later.test", RESOLVER_TXT, RESOLVER_FOUND);
 }
 
+/* libunbound itself would remember the failure for five seconds. */
+static void mended_server_is_noticed_within_a_second(void **state)
+{
+	struct bench *bench = *state;
+	expect(state, "flaky.test", RESOLVER_TXT, RESOLVER_TEMPORARY);
+	fake_dns_publish(bench->dns);
+	int64_t start = clock_monotonic_ms();
+	enum resolver_outcome outcome;
+	do {
+		struct resolver_answer answer = look_up(state, "flaky.test", RESOLVER_TXT);
+		outcome = answer.outcome;
+		resolver_answer_free(&answer);
+	} while (outcome == RESOLVER_TEMPORARY && clock_monotonic_ms() - start < 2000);
+	assert_int_equal(outcome, RESOLVER_NO_DATA);
+}
+
 static void big_answer_comes_whole_by_tcp(void **state)
 {
 	struct resolver_answer answer = look_up(state, "big.test", RESOLVER_TXT);
@@ -240,6 +256,7 @@ int main(void)
 	    bench_test(failing_servers_are_temporary),
 	    bench_test(impossible_name_is_temporary_not_a_crash),
 	    bench_test(record_is_seen_as_soon_as_it_is_there),
+	    bench_test(mended_server_is_noticed_within_a_second),
 	    bench_test(big_answer_comes_whole_by_tcp),
 	    bench_test(silent_server_is_given_up_in_time),
 	    bench_test(fifty_silent_look_ups_delay_no_other),
