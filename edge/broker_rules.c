@@ -173,7 +173,7 @@ void broker_enqueued_locked(
 {
 	if (flight->receiver_count == 0) {
 		broker_remove_locked(broker, flight);
-	} else if (result != R_OK) {
+	} else if (result != R_OK || issuance == ISSUANCE_UNKNOWN) {
 		fail_locked(broker, flight, "database", DOWN_MEMORY_MS);
 	} else if (issuance == ISSUANCE_FAILED) {
 		fail_locked(broker, flight, "failed", FAILED_MEMORY_MS);

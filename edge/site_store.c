@@ -230,26 +230,27 @@ static int compare_requests(const void *left, const void *right)
 	return strcmp(a->name.text, b->name.text);
 }
 
-enum result site_store_enqueue(struct site_store *store, struct site_request *requests, size_t count,
+/* Waits for a lock end early: an issuer that froze within a transaction must not hold up every name. */
+static const char enqueue_sql[] =
+    "WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', '200ms', true))"
+    " SELECT q.place, enqueue_issuance(q.name, q.reason)"
+    " FROM patience, unnest($1::text[], $2::text[]) WITH ORDINALITY AS q (name, reason, place)";
+
+static enum result enqueue_all(struct site_store *store, struct site_request *requests, size_t count,
     int timeout_ms, struct error *error)
 {
-	static const char sql[] =
-	    "SELECT q.place, enqueue_issuance(q.name, q.reason)"
-	    " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q (name, reason, place)";
 	const char *reasons[SITE_STORE_BATCH];
 	PGresult *found = NULL;
 	size_t index = 0;
 
-	assert(count <= SITE_STORE_BATCH);
-	qsort(requests, count, sizeof *requests, compare_requests);
 	for (size_t i = 0; i < count; i++) {
 		reasons[i] = requests[i].reason;
-		requests[i].issuance = ISSUANCE_NONE;
+		requests[i].issuance = ISSUANCE_UNKNOWN;
 	}
 	char *names = names_literal(&requests->name, sizeof *requests, count);
 	char *whys = pg_text_array(reasons, count);
 	const struct pg_param params[] = {pg_text(names), pg_text(whys)};
-	enum result result = run(store, timeout_ms, &found, error, sql, params, 2);
+	enum result result = run(store, timeout_ms, &found, error, enqueue_sql, params, 2);
 	free(names);
 	free(whys);
 	if (result != R_OK)
@@ -259,6 +260,22 @@ enum result site_store_enqueue(struct site_store *store, struct site_request *re
 			requests[index].issuance = issuance_of(pg_get(found, at, 1), true, false);
 	}
 	PQclear(found);
+	return R_OK;
+}
+
+/* R_ERROR is the server's refusal, of one name among them for all we know. */
+enum result site_store_enqueue(struct site_store *store, struct site_request *requests, size_t count,
+    int timeout_ms, struct error *error)
+{
+	int64_t deadline = clock_monotonic_ms() + timeout_ms;
+
+	assert(count <= SITE_STORE_BATCH);
+	qsort(requests, count, sizeof *requests, compare_requests);
+	enum result result = enqueue_all(store, requests, count, timeout_ms, error);
+	if (result != R_ERROR || count == 1)
+		return result;
+	for (size_t i = 0; i < count && clock_monotonic_ms() < deadline; i++)
+		enqueue_all(store, &requests[i], 1, (int)(deadline - clock_monotonic_ms()), error);
 	return R_OK;
 }
 

@@ -16,8 +16,7 @@ struct site_store;
 enum site_standing {
 	SITE_ABSENT,
 	SITE_USABLE,
-	SITE_UNUSABLE, /* a row that must not be served: damaged, for another name or key, expired. Logged,
-			  counted */
+	SITE_UNUSABLE, /* a row not to be served: damaged, for another name or key, expired; logged, counted */
 	SITE_BLOCKED,  /* the domain is suspended or released */
 };
 
@@ -25,8 +24,8 @@ enum issuance_state {
 	ISSUANCE_NONE, /* never asked for, or idle */
 	ISSUANCE_UNDER_WAY,
 	ISSUANCE_FAILED,  /* and not to be tried before its time */
-	ISSUANCE_RECHECK, /* failed on the customer's side, long enough ago for a visitor to bring it forward
-			   */
+	ISSUANCE_RECHECK, /* failed on the customer's side, so long ago that a visitor may bring it forward */
+	ISSUANCE_UNKNOWN, /* of a request: it could not be made */
 };
 
 struct site_row {
@@ -49,14 +48,14 @@ struct site_store *site_store_new(
     const char *conninfo, const struct seal_keys *keys, struct site_cache *cache);
 void site_store_free(struct site_store *store);
 
-/* Is the database there, with the tables that this program was written for? Does not wait for a connection.
- */
+/* Is the database there, with the tables that we were written for? Does not wait for a connection. */
 enum result site_store_check(struct site_store *store, int timeout_ms, struct error *error);
 /* At most SITE_STORE_BATCH rows. */
 enum result site_store_load(
     struct site_store *store, struct site_row *rows, size_t count, int timeout_ms, struct error *error);
 /* At most SITE_STORE_BATCH. Sorts `requests` by name: two nodes that enqueue the same names must not
- * deadlock. */
+ * deadlock. A row that someone holds locked for longer than a moment fails alone: the others are made without
+ * it. */
 enum result site_store_enqueue(struct site_store *store, struct site_request *requests, size_t count,
     int timeout_ms, struct error *error);
 /* At most SITE_STORE_VERSIONS. versions[i] becomes -1 where there is nothing to serve any more. */

@@ -472,6 +472,37 @@ static void silent_database_fails_names_within_a_second_and_recovers(void **stat
 	} while (next_reply()->outcome != BROKER_READY);
 }
 
+static void locked_job_holds_up_no_other_name(void **state)
+{
+	enum { NAMES = 20 };
+	struct pg *frozen = database_connect(state, NULL);
+	int issuing = 0, failed = 0;
+	char name[64];
+
+	database_run(frozen, "BEGIN");
+	database_run(frozen, "INSERT INTO issuance_jobs (name, state, reason)"
+			     " VALUES ('n7.example.com', 'queued', 'pre_issue')");
+	ask_server_hold(fixture.ask_server, true);
+	start_broker();
+	for (int i = 0; i < NAMES; i++) {
+		snprintf(name, sizeof name, "n%d.example.com", i);
+		find(name);
+	}
+	for (int i = 0; i < NAMES; i++)
+		expect_phase(BROKER_ASK);
+	ask_server_hold(fixture.ask_server, false);
+	while (issuing + failed < NAMES) {
+		const struct broker_reply *reply = next_reply();
+
+		issuing += reply->outcome == BROKER_PHASE && reply->phase == BROKER_ISSUE;
+		failed +=
+		    reply->outcome == BROKER_TEMPORARY && strcmp(reply->name.text, "n7.example.com") == 0;
+	}
+	assert_int_equal(issuing, NAMES - 1);
+	assert_int_equal(failed, 1);
+	database_run(frozen, "ROLLBACK");
+}
+
 static void waiting_for_the_issuer_outlasts_a_database_restart(void **state)
 {
 	(void)state;
@@ -641,6 +672,7 @@ int main(void)
 	    broker_test(broken_connection_is_replaced_within_the_look_up),
 	    broker_test(database_that_is_away_fails_names_within_a_second_and_recovers),
 	    broker_test(silent_database_fails_names_within_a_second_and_recovers),
+	    broker_test(locked_job_holds_up_no_other_name),
 	    broker_test(waiting_for_the_issuer_outlasts_a_database_restart),
 	    broker_test(server_that_accepts_and_stays_silent_makes_the_node_unready),
 	    broker_test(database_of_a_newer_program_is_not_ready),

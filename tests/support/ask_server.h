@@ -73,7 +73,7 @@ static inline bool ask_server_answer(int fd, int status, size_t body_size)
 {
 	char head[256];
 	int size = snprintf(head, sizeof head,
-	    "HTTP/1.1 %d Said\r\nLocation: http://127.0.0.1:1/elsewhere\r\nContent-Length: %zu\r\n\r\n",
+	    "HTTP/1.1 %d Said\r\nLocation: /elsewhere\r\nContent-Length: %zu\r\n\r\n",
 	    status, body_size);
 
 	if (send(fd, head, (size_t)size, MSG_NOSIGNAL) != size)
