@@ -2,7 +2,7 @@
  * What a ClientHello asks for, read from the raw bytes before any SSL exists: which name, which protocols.
  * Pure bytes, no OpenSSL; every length is checked, and what it lets through OpenSSL still judges for itself.
  *
- * Limits: a hello of 16 KiB in at most 64 records. The caller's buffer needs CLIENT_HELLO_WIRE_MAX bytes.
+ * Limits: a hello of 16 KiB in at most 1,024 records. The caller's buffer needs CLIENT_HELLO_WIRE_MAX bytes.
  */
 #ifndef EDGE_CLIENT_HELLO_H
 #define EDGE_CLIENT_HELLO_H
@@ -16,7 +16,7 @@
 
 enum {
 	CLIENT_HELLO_MAX = 16 * 1024, /* the handshake message, with its 4 bytes of header */
-	CLIENT_HELLO_RECORDS_MAX = 64,
+	CLIENT_HELLO_RECORDS_MAX = 1024,
 	/* The first records' headers, and one full record that may hold more than the rest of the hello. */
 	CLIENT_HELLO_WIRE_MAX = CLIENT_HELLO_MAX + 5 * CLIENT_HELLO_RECORDS_MAX + 16 * 1024,
 };

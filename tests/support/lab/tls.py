@@ -66,11 +66,12 @@ def get(address, port, name, context, path="/", method="GET", headers=None, body
     start = time.monotonic()
     sock = connect(address, port, name, context, timeout, session)
     try:
+        # http.client closes the socket with an answer that says `Connection: close`: what TLS knows is read before.
+        certificate, resumed, version = sock.getpeercert(), sock.session_reused, sock.version()
         connection = HttpOver(sock, name, timeout)
         connection.request(method, path, body=body, headers=headers or {})
         answer = connection.getresponse()
         data = answer.read()
-        return Visit(answer.status, answer.headers, data, sock.getpeercert(), time.monotonic() - start,
-                     sock.session_reused, sock.version())
+        return Visit(answer.status, answer.headers, data, certificate, time.monotonic() - start, resumed, version)
     finally:
         sock.close()

@@ -190,7 +190,7 @@ static void name_protocols_and_versions_are_read(void **state)
 
 static void every_truncation_asks_for_more(void **state)
 {
-	static const size_t fragments[] = {16384, 100, 7, 4, 3};
+	static const size_t fragments[] = {16384, 100, 7, 4, 3, 1};
 
 	(void)state;
 	for (size_t f = 0; f < sizeof fragments / sizeof *fragments; f++) {
@@ -225,12 +225,16 @@ static void bytes_behind_the_hello_are_left_alone(void **state)
 	buf_fini(&wire);
 }
 
-static void hello_of_one_byte_records_is_too_large(void **state)
+static void hello_of_over_a_thousand_records_is_too_large(void **state)
 {
+	static const char padding[1100] = "\x00\x15\x04\x48"; /* extension padding, 1,096 bytes */
+	struct parts parts = usual;
 	struct buf wire;
 
 	(void)state;
-	build(&wire, &usual, 1);
+	parts.extra = padding;
+	parts.extra_size = sizeof padding;
+	build(&wire, &parts, 1);
 	assert_refused(&wire, CLIENT_HELLO_TOO_LARGE, TLS_ALERT_DECODE_ERROR);
 	buf_fini(&wire);
 }
@@ -559,7 +563,7 @@ int main(void)
 	    cmocka_unit_test(name_protocols_and_versions_are_read),
 	    cmocka_unit_test(every_truncation_asks_for_more),
 	    cmocka_unit_test(bytes_behind_the_hello_are_left_alone),
-	    cmocka_unit_test(hello_of_one_byte_records_is_too_large),
+	    cmocka_unit_test(hello_of_over_a_thousand_records_is_too_large),
 	    cmocka_unit_test(hello_over_16_kib_is_too_large),
 	    cmocka_unit_test(hello_without_extensions_has_no_name),
 	    cmocka_unit_test(names_of_any_bytes_reach_the_name_check),
