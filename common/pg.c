@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -34,21 +33,11 @@ struct pg *pg_new(const char *conninfo, const char *role)
 	return pg;
 }
 
-/* PQfinish says goodbye to the server. It cannot block: the socket is non-blocking, and shut down before
- * where a statement is still under way. */
-static void close_handle(PGconn *conn)
-{
-	if (PQtransactionStatus(conn) == PQTRANS_ACTIVE && PQsocket(conn) >= 0)
-		shutdown(PQsocket(conn), SHUT_RDWR);
-	PQfinish(conn);
-}
-
 void pg_free(struct pg *pg)
 {
 	if (!pg)
 		return;
-	if (pg->conn)
-		close_handle(pg->conn);
+	PQfinish(pg->conn);
 	pg_connector_abandon(pg->connector);
 	free(pg->conninfo);
 	free(pg->role);
@@ -101,7 +90,7 @@ void pg_drop(struct pg *pg, const char *why)
 	if (!pg->conn)
 		return;
 	log_warn("database connection lost", log_str("role", pg->role), log_str("error", why));
-	close_handle(pg->conn);
+	PQfinish(pg->conn); /* cannot block: the socket is non-blocking */
 	pg->conn = NULL;
 	pg->delay_ms = next_delay(pg);
 	pg->connector = pg_connector_start(pg->conninfo, pg->role, pg->delay_ms);
@@ -158,18 +147,6 @@ static enum result fail_broken(struct pg *pg, struct error *error)
 	char line[400];
 	pg_error_line(line, sizeof line, PQerrorMessage(pg->conn));
 	return fail_down(pg, error, *line ? line : "closed by the server");
-}
-
-/* A server that went away while nobody asked has closed the socket: seen here, before a statement is risked.
- */
-static bool went_stale(struct pg *pg)
-{
-	struct pollfd idle = {.fd = PQsocket(pg->conn), .events = POLLIN};
-	while (poll(&idle, 1, 0) > 0) {
-		if (!PQconsumeInput(pg->conn))
-			return true;
-	}
-	return PQstatus(pg->conn) != CONNECTION_OK;
 }
 
 static int left_ms(int64_t deadline_ms)
@@ -290,7 +267,7 @@ enum result pg_query(struct pg *pg, int timeout_ms, PGresult **out, struct error
 		say_down(pg, error);
 		return R_DOWN;
 	}
-	if (went_stale(pg) || !send_statement(pg->conn, sql, params, count))
+	if (!send_statement(pg->conn, sql, params, count))
 		return fail_broken(pg, error);
 	enum result outcome = collect(pg->conn, deadline_ms, &result);
 	if (outcome == R_TIMEOUT) {

@@ -75,6 +75,20 @@ static void failing_file_leaves_nothing_of_itself(void **state)
 	assert_int_equal(migrate(state, three, 3, &log, &error), R_OK);
 }
 
+/* The note that a file was applied belongs to its transaction. */
+static void file_that_cannot_be_noted_leaves_nothing_either(void **state)
+{
+	const struct migration files[] = {
+	    three[0], {2, "0002_bad.sql",
+			  "CREATE TABLE half (id int); INSERT INTO schema_migrations VALUES (2, '', '');"}};
+	struct log log;
+	struct error error;
+	struct pg *pg = database_connect(state, NULL);
+	assert_int_equal(migrate(state, files, 2, &log, &error), R_ERROR);
+	assert_string_equal(database_value(pg, "SELECT to_regclass('half') IS NULL"), "t");
+	assert_string_equal(database_value(pg, "SELECT max(version) FROM schema_migrations"), "1");
+}
+
 static void newer_database_is_refused(void **state)
 {
 	struct log log;
@@ -260,6 +274,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    empty_test(files_are_applied_in_order_and_once),
 	    empty_test(failing_file_leaves_nothing_of_itself),
+	    empty_test(file_that_cannot_be_noted_leaves_nothing_either),
 	    empty_test(newer_database_is_refused),
 	    empty_test(changed_file_is_refused),
 	    empty_test(two_at_once_apply_each_file_once),

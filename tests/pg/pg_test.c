@@ -161,8 +161,34 @@ static void query_past_its_deadline_gives_the_thread_back(void **state)
 	assert_int_equal(pg_query(pg, 200, NULL, &error, "SELECT pg_sleep(30)", NULL, 0), R_TIMEOUT);
 	assert_in_range(clock_monotonic_ms() - start, 200, 1000);
 	assert_non_null(strstr(error.text, "200 ms"));
+	if (pg_query(pg, 200, NULL, &error, "SELECT 1", NULL, 0) != R_OK)
+		assert_non_null(strstr(error.text, "no database connection"));
 	wait_until_back(pg);
 	assert_int_equal(pg_generation(pg), 2);
+}
+
+/* More than the sockets hold, to a server that reads nothing: neither the statement nor the goodbye may wait.
+ */
+static void frozen_server_gives_the_thread_back(void **state)
+{
+	enum { MUCH = 32 * 1024 * 1024 };
+	struct pg *pg = database_connect(state, NULL);
+	struct pg *admin = database_connect(state, NULL);
+	pid_t backend = atoi(database_value(pg, "SELECT pg_backend_pid()"));
+	char *much = malloc(MUCH);
+	assert_non_null(much);
+	memset(much, 'x', MUCH);
+	assert_int_equal(kill(backend, SIGSTOP), 0);
+	struct error error;
+	int64_t start = clock_monotonic_ms();
+	enum result result = pg_run(pg, 300, NULL, &error, "SELECT length($1::bytea)", pg_bytea(much, MUCH));
+	int64_t took = clock_monotonic_ms() - start;
+	wait_until_back(pg);
+	kill(backend, SIGCONT);
+	free(much);
+	assert_int_equal(result, R_TIMEOUT);
+	assert_in_range(took, 300, 1500);
+	assert_string_equal(database_value(admin, "SELECT 1"), "1");
 }
 
 static void ended_backend_is_replaced(void **state)
@@ -320,6 +346,7 @@ int main(void)
 	    database_test(rollback_ends_a_failed_transaction),
 	    database_test(copy_is_refused),
 	    database_test(query_past_its_deadline_gives_the_thread_back),
+	    database_test(frozen_server_gives_the_thread_back),
 	    database_test(ended_backend_is_replaced),
 	    database_test(restarted_server_is_found_again),
 	    cmocka_unit_test(silent_server_costs_a_query_nothing),

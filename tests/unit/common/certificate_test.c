@@ -426,6 +426,24 @@ static void every_changed_bit_of_the_body_is_noticed(void **state)
 	OPENSSL_free(der);
 }
 
+static void block_with_something_behind_its_certificate_is_refused(void **state)
+{
+	struct chain *chain = *state;
+	unsigned char der[4096] = {0};
+	unsigned char *at = der;
+	int size = i2d_X509(chain->leaf.certificate, NULL);
+	assert_in_range(size, 1, sizeof der - 1);
+	i2d_X509(chain->leaf.certificate, &at);
+	BIO *bio = BIO_new(BIO_s_mem());
+	PEM_write_bio(bio, "CERTIFICATE", "", der, size + 1);
+	char *bytes = NULL;
+	long text_size = BIO_get_mem_data(bio, &bytes);
+	char *text = strndup(bytes, (size_t)text_size);
+	refused(text, chain->leaf.key, "certificate 1 in the chain cannot be decoded");
+	free(text);
+	BIO_free(bio);
+}
+
 static void limits_hold(void **state)
 {
 	struct chain *chain = *state;
@@ -493,7 +511,9 @@ static void impossible_keys_are_refused(void **state)
 	assert_null(key);
 	assert_int_equal(OPENSSL_hexstr2buf_ex(scalar, sizeof scalar, NULL, order, 0), 1);
 	assert_int_equal(certificate_key_import(&key, scalar, sizeof scalar, NULL, &error), R_INVALID);
-	scalar[31]--;
+	scalar[31]++; /* as a point that would be 1 again */
+	assert_int_equal(certificate_key_import(&key, scalar, sizeof scalar, NULL, &error), R_INVALID);
+	scalar[31] -= 2;
 	assert_int_equal(certificate_key_import(&key, scalar, sizeof scalar, NULL, &error), R_OK);
 	EVP_PKEY_free(key);
 	assert_int_equal(certificate_key_import(&key, "junk", 4, NULL, &error), R_INVALID);
@@ -531,6 +551,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(only_certificates_may_be_in_it, setup, teardown),
 	    cmocka_unit_test_setup_teardown(damaged_text_is_refused, setup, teardown),
 	    cmocka_unit_test_setup_teardown(every_changed_bit_of_the_body_is_noticed, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		block_with_something_behind_its_certificate_is_refused, setup, teardown),
 	    cmocka_unit_test_setup_teardown(limits_hold, setup, teardown),
 	    cmocka_unit_test_setup_teardown(short_rsa_key_is_refused_and_a_good_one_served, setup, teardown),
 	    cmocka_unit_test(key_goes_out_and_in),
