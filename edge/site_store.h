@@ -16,7 +16,7 @@ struct site_store;
 enum site_standing {
 	SITE_ABSENT,
 	SITE_USABLE,
-	SITE_UNUSABLE, /* a row not to be served: damaged, for another name or key, expired; logged, counted */
+	SITE_UNUSABLE, /* a row not to be served: damaged, of another name or key, expired. Counted */
 	SITE_BLOCKED,  /* the domain is suspended or released */
 };
 

@@ -13,9 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { ASK_SERVER_CONNECTIONS = 600, ASK_SERVER_NEVER = -1, ASK_SERVER_CLOSE = -2 };
+enum {
+	ASK_SERVER_PATIENCE_S = 20,
+	ASK_SERVER_CONNECTIONS = 600,
+	ASK_SERVER_NEVER = -1,
+	ASK_SERVER_CLOSE = -2
+};
 
 struct ask_server {
 	int fd;
@@ -73,8 +79,7 @@ static inline bool ask_server_answer(int fd, int status, size_t body_size)
 {
 	char head[256];
 	int size = snprintf(head, sizeof head,
-	    "HTTP/1.1 %d Said\r\nLocation: /elsewhere\r\nContent-Length: %zu\r\n\r\n",
-	    status, body_size);
+	    "HTTP/1.1 %d Said\r\nLocation: /elsewhere\r\nContent-Length: %zu\r\n\r\n", status, body_size);
 
 	if (send(fd, head, (size_t)size, MSG_NOSIGNAL) != size)
 		return false;
@@ -187,12 +192,21 @@ static inline int ask_server_asks(struct ask_server *server)
 	return asks;
 }
 
-/* Waits until so many requests have come. */
+/* Waits until so many requests have come; ends the program where they do not. */
 static inline void ask_server_await(struct ask_server *server, int asks)
 {
+	struct timespec until;
+	int waited = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += ASK_SERVER_PATIENCE_S;
 	pthread_mutex_lock(&server->lock);
-	while (server->asks < asks)
-		pthread_cond_wait(&server->changed, &server->lock);
+	while (server->asks < asks && waited == 0)
+		waited = pthread_cond_timedwait(&server->changed, &server->lock, &until);
+	if (server->asks < asks) {
+		fprintf(stderr, "%d questions of %d came to the ask endpoint\n", server->asks, asks);
+		abort();
+	}
 	pthread_mutex_unlock(&server->lock);
 }
 

@@ -8,13 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 #include "common/clock.h"
 #include "tests/support/ask_server.h"
 
-enum { DEADLINE_MS = 10000, SHORT_DEADLINE_MS = 200 };
+enum { DEADLINE_MS = 10000, SHORT_DEADLINE_MS = 200, PATIENCE_S = 20 };
 
 struct fixture {
 	struct ask_server *server;
@@ -43,10 +44,18 @@ static void on_verdict(void *arg, const char *name, enum ask_verdict verdict)
 
 static void await_verdicts(struct fixture *fixture, int count)
 {
+	struct timespec until;
+	int waited = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += PATIENCE_S;
 	pthread_mutex_lock(&fixture->lock);
-	while (fixture->count < count)
-		pthread_cond_wait(&fixture->told, &fixture->lock);
+	while (fixture->count < count && waited == 0)
+		waited = pthread_cond_timedwait(&fixture->told, &fixture->lock, &until);
+	int told = fixture->count;
 	pthread_mutex_unlock(&fixture->lock);
+	if (told < count)
+		fail_msg("%d verdicts of %d within %d s", told, count, PATIENCE_S);
 }
 
 static void start_ask(struct fixture *fixture, const char *path, const char *token, int deadline_ms)
