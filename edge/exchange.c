@@ -16,7 +16,6 @@ struct exchange {
 	struct buf head;              /* the request's head, while no upstream has taken it */
 	struct upstream_request request;
 	bool is_idempotent;
-	bool was_retried;
 	size_t address;
 	size_t addresses_left; /* that were not tried yet */
 	int connect_timeouts;
@@ -177,14 +176,13 @@ static bool try_elsewhere(struct exchange *exchange, enum upstream_failure failu
 	return connect_somewhere(exchange);
 }
 
-/* A kept connection whose end met our request: nothing was answered, so an idempotent request may go again,
- * once. */
+/* A kept connection whose end met our request: nothing was answered, so an idempotent request may go again.
+ * Once: the connection that it goes to is new. */
 static bool try_again(struct exchange *exchange, enum result recovered, bool was_used)
 {
-	if (!was_used || exchange->was_retried || (recovered != R_OK && !exchange->is_idempotent))
-		return false;
-	exchange->was_retried = true;
-	return connect_somewhere(exchange);
+	bool is_safe = recovered == R_OK || exchange->is_idempotent;
+
+	return was_used && is_safe && connect_somewhere(exchange);
 }
 
 static bool recover(struct exchange *exchange, enum upstream_failure failure)

@@ -76,6 +76,7 @@ static const struct chunked_case chunked_cases[] = {
     {R_INVALID, "5\r\nhello0\r\n\r\n", "hello", "", 0},
     {R_INVALID, "5\r\nhello\n0\r\n\r\n", "hello", "", 0},
     {R_INVALID, "5\r\nhello\r0\r\n\r\n", "hello", "", 0},
+    {R_INVALID, "5\r\nhelloX\n0\r\n\r\n", "hello", "", 0},
     {R_INVALID, "0x5\r\nhello\r\n0\r\n\r\n", "", "", 0},
     {R_INVALID, "+5\r\nhello\r\n0\r\n\r\n", "", "", 0},
     {R_INVALID, "-5\r\nhello\r\n0\r\n\r\n", "", "", 0},

@@ -333,6 +333,32 @@ static void a_reset_until_close_is_not_taken_for_its_end(void **state)
 	assert_string_equal(rig.client.bytes, "");
 }
 
+/* The failed write of the upload takes the reset's error, so that the next read sees a plain end. */
+static void a_reset_during_an_upload_is_not_taken_for_its_end_either(void **state)
+{
+	enum { SIZE = 8 * 1024 * 1024 };
+	char *body = calloc(1, SIZE);
+	size_t sent = 0;
+
+	(void)state;
+	visit();
+	say(&rig.client, "POST / HTTP/1.1\r\n" H "Content-Length: 8388608\r\n\r\n");
+	origin_accepts();
+	for (int idle = 0; idle < 20 && sent < SIZE; turn()) {
+		ssize_t put = send(rig.client.fd, body + sent, SIZE - sent, MSG_NOSIGNAL);
+
+		idle = put > 0 ? 0 : idle + 1;
+		sent += put > 0 ? (size_t)put : 0;
+	}
+	say(&rig.origin, "HTTP/1.1 200 OK\r\n\r\nhello");
+	client_gets(
+	    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n");
+	hang_up(&rig.origin);
+	expect_closed(&rig.client, "the client");
+	assert_string_equal(rig.client.bytes, "");
+	free(body);
+}
+
 static void bad_chunks_from_upstream_cut_the_response(void **state)
 {
 	(void)state;
@@ -422,6 +448,17 @@ static void a_post_that_meets_the_end_of_a_kept_connection_is_502(void **state)
 	assert_true(nobody_connects());
 }
 
+static void a_post_without_a_body_is_not_sent_again_either(void **state)
+{
+	(void)state;
+	keep_one();
+	say(&rig.client, "POST /2 HTTP/1.1\r\n" H "\r\n");
+	origin_gets("POST /2 HTTP/1.1\r\n" H XF "\r\n");
+	hang_up(&rig.origin);
+	client_gets_page(502);
+	assert_true(nobody_connects());
+}
+
 static void a_get_that_was_answered_in_part_is_not_sent_again(void **state)
 {
 	(void)state;
@@ -451,9 +488,9 @@ static void a_post_avoids_a_kept_connection_whose_end_has_come(void **state)
 {
 	(void)state;
 	keep_one();
-	/* Both are in their sockets before the loop turns. */
-	hang_up(&rig.origin);
+	/* Both are in their sockets before the loop turns, and the request is looked at first. */
 	say(&rig.client, "POST /2 HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nhi");
+	hang_up(&rig.origin);
 	origin_accepts();
 	origin_gets("POST /2 HTTP/1.1\r\n" H XF "Content-Length: 2\r\n\r\nhi");
 }
@@ -646,12 +683,14 @@ int main(void)
 	    rig_test(cut_chunks_get_no_last_chunk),
 	    rig_test(a_cut_until_close_ends_in_a_reset),
 	    rig_test(a_reset_until_close_is_not_taken_for_its_end),
+	    rig_test(a_reset_during_an_upload_is_not_taken_for_its_end_either),
 	    rig_test(bad_chunks_from_upstream_cut_the_response),
 	    rig_test(bytes_behind_a_response_end_the_connection),
 	    rig_test(bytes_on_an_idle_connection_end_it),
 	    rig_test(an_idle_upstream_connection_is_not_kept_for_ever),
 	    rig_test(a_get_that_meets_the_end_of_a_kept_connection_goes_again_once),
 	    rig_test(a_post_that_meets_the_end_of_a_kept_connection_is_502),
+	    rig_test(a_post_without_a_body_is_not_sent_again_either),
 	    rig_test(a_get_that_was_answered_in_part_is_not_sent_again),
 	    rig_test(a_fresh_connection_that_dies_is_502_at_once),
 	    rig_test(a_post_avoids_a_kept_connection_whose_end_has_come),
