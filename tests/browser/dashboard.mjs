@@ -47,7 +47,7 @@ page.on("request", (request) => {
 		complaints.push(`request to somebody else: ${request.url()}`);
 });
 
-const shot = (name) => page.screenshot({ path: `${SCREENSHOTS}/${name}.png`, fullPage: true });
+const shot = (name, fullPage = true) => page.screenshot({ path: `${SCREENSHOTS}/${name}.png`, fullPage });
 const card = page.locator(`.card[data-name="${DOMAIN}"]`);
 const result = card.locator(".result");
 
@@ -164,7 +164,7 @@ async function worksByKeyboard() {
 async function remove() {
 	await card.getByRole("button", { name: "Delete" }).click();
 	await page.getByRole("dialog").getByText(DOMAIN).waitFor();
-	await shot("09-confirm");
+	await shot("09-confirm", false);
 	await page.keyboard.press("Escape");
 	await card.waitFor();
 	await card.getByRole("button", { name: "Delete" }).click();

@@ -163,6 +163,11 @@ function nextText(domain) {
 	return seconds <= 1 ? "Checking …" : `Next check in ${inWords(seconds)}`;
 }
 
+// Nothing is left to do in DNS.
+function isInPlace(domain) {
+	return domain.status === "active" && domain.points_here === true;
+}
+
 function isBusy(domain) {
 	return domain.status === "pending" || domain.certificate.state === "issuing" ||
 		(domain.status === "active" && domain.points_here !== true && domain.next_check_at !== null);
@@ -204,12 +209,17 @@ function addCopy(button, text, what) {
 
 // ---- cards
 
+// A long name may break after its dots.
+function breakable(text) {
+	return text.split(/(?<=\.)/).flatMap((part) => [part, document.createElement("wbr")]).slice(0, -1);
+}
+
 function recordNode(record) {
 	const node = byId("record-template").content.firstElementChild.cloneNode(true);
 	node.querySelector(".type").textContent = record.type;
 	const [name, value] = node.querySelectorAll(".record-field");
 	for (const [field, text, what] of [[name, record.name, "name"], [value, record.value, "value"]]) {
-		field.querySelector("code").textContent = text;
+		field.querySelector("code").replaceChildren(...breakable(text));
 		addCopy(field.querySelector("button"), text, `${what} of the ${record.type} record`);
 	}
 	node.querySelector(".note").textContent = record.note ?? "";
@@ -294,15 +304,18 @@ class Card {
 		this.root.querySelector(".meta").textContent = domain.tenant === "default" ? "" : `Tenant ${domain.tenant}`;
 		this.root.querySelector('[data-action="verify"]').addEventListener("click", () => verify(this));
 		this.root.querySelector('[data-action="delete"]').addEventListener("click", () => remove(this));
-		this.root.querySelector(".records").open = domain.status === "pending" || domain.points_here !== true;
+		this.records = this.root.querySelector(".records");
+		this.records.open = !isInPlace(domain);
 		this.update(domain);
 	}
 
 	update(domain) {
-		const records = JSON.stringify(domain.records);
-		if (records !== this.records)
+		const shown = JSON.stringify(domain.records);
+		if (shown !== this.shown)
 			this.root.querySelector(".record-list").replaceChildren(...domain.records.map(recordNode));
-		this.records = records;
+		this.shown = shown;
+		if (this.domain && isInPlace(domain) && !isInPlace(this.domain))
+			this.records.open = false;
 		const [text, tone] = summary(domain);
 		if (this.domain && this.pill.textContent !== text)
 			announce(`${domain.name}: ${text}`);
