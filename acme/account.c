@@ -16,7 +16,7 @@
 #include "common/mem.h"
 #include "common/process.h"
 
-enum { LOOK_AGAIN_MS = 200, AWAY_MAX_MS = 60 * 1000 };
+enum { LOOK_AGAIN_MS = 200, AWAY_MIN_MS = 1000, AWAY_MAX_MS = 60 * 1000 };
 
 struct account {
 	const struct ca *ca;
@@ -276,11 +276,13 @@ static enum result find_or_register(struct search *search, int64_t deadline_ms)
 	return R_ERROR;
 }
 
-/* Everything waits for the account: a CA that was away for long is asked every minute, unless it said when.
- */
+/* Everything waits for the account, and one look is cheap: a CA that cannot be reached is tried after 1, 2, 4
+ * … s, one in trouble by its ladder, both at most every minute. */
 static int64_t delay_ms(const struct acme_failure *failure, int refusals, uint32_t random)
 {
 	int64_t delay = acme_failure_delay_ms(failure, refusals, random);
+	if (failure->cause == CAUSE_NETWORK)
+		delay = AWAY_MIN_MS << (refusals < 8 ? refusals - 1 : 7);
 	bool is_away = failure->cause == CAUSE_NETWORK || failure->cause == CAUSE_CA;
 	return is_away && failure->retry_after == 0 && delay > AWAY_MAX_MS ? AWAY_MAX_MS : delay;
 }
