@@ -148,7 +148,8 @@ static bool ticket_is_for(SSL_SESSION *ticket, const char *name)
 }
 
 /* A ticket opens only for the name it was given to, which is the connection's own: SSL_get_servername is NULL
- * here. SSL_TICKET_RETURN_USE would keep a client of an old key from ever getting a new ticket in TLS 1.3. */
+ * here. In TLS 1.3 clients use a ticket once: SSL_TICKET_RETURN_USE would leave them without one for the next
+ * visit. */
 static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *ticket, const unsigned char *key_name,
     size_t key_name_size, SSL_TICKET_STATUS status, void *arg)
 {
@@ -161,7 +162,9 @@ static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *ticket, const u
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
 	if (session->challenge || !ticket_is_for(ticket, session->name))
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
-	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+	if (status == SSL_TICKET_SUCCESS_RENEW || SSL_version(ssl) >= TLS1_3_VERSION)
+		return SSL_TICKET_RETURN_USE_RENEW;
+	return SSL_TICKET_RETURN_USE;
 }
 
 static bool set_protocols(SSL_CTX *ctx)
