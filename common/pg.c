@@ -10,7 +10,7 @@
 #include "common/pg_connect.h"
 #include "common/pg_internal.h"
 
-enum { SHORT_LIVED_MS = 2000, ROLLBACK_MS = 1000 };
+enum { SHORT_LIVED_MS = 2000, ROLLBACK_MS = 1000, RECONNECT_MS = 200 };
 
 /* Exactly one of `conn` and `connector` is set: there is a connection, or one is being made. */
 struct pg {
@@ -149,6 +149,33 @@ static enum result fail_broken(struct pg *pg, struct error *error)
 	return fail_down(pg, error, *line ? line : "closed by the server");
 }
 
+static bool is_closed(PGconn *conn)
+{
+	struct pollfd idle = {.fd = PQsocket(conn), .events = POLLIN};
+	while (poll(&idle, 1, 0) > 0) {
+		if (!PQconsumeInput(conn))
+			return true;
+	}
+	return PQstatus(conn) != CONNECTION_OK;
+}
+
+/* A server that went away while nobody asked has closed the socket: seen here, before a statement is risked.
+ * Where no transaction is lost with it, a server that is back already is used at once: after a restart of the
+ * database each of a program's connections would else cost somebody a failure. */
+static bool has_connection(struct pg *pg, int timeout_ms)
+{
+	take_over(pg, 0);
+	if (!pg->conn)
+		return false;
+	bool in_transaction = PQtransactionStatus(pg->conn) != PQTRANS_IDLE;
+	if (!is_closed(pg->conn))
+		return true;
+	pg_drop(pg, "closed by the server while idle");
+	if (!in_transaction)
+		take_over(pg, timeout_ms < RECONNECT_MS ? timeout_ms : RECONNECT_MS);
+	return pg->conn;
+}
+
 static int left_ms(int64_t deadline_ms)
 {
 	int64_t left = deadline_ms - clock_monotonic_ms();
@@ -262,8 +289,7 @@ enum result pg_query(struct pg *pg, int timeout_ms, PGresult **out, struct error
 	memset(pg->sqlstate, 0, sizeof pg->sqlstate);
 	if (count > PARAMS_MAX)
 		abort();
-	take_over(pg, 0);
-	if (!pg->conn) {
+	if (!has_connection(pg, timeout_ms)) {
 		say_down(pg, error);
 		return R_DOWN;
 	}

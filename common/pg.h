@@ -3,7 +3,8 @@
  * closed; connecting (name look-up, TLS, each host of a multi-host conninfo in turn) happens in a helper
  * thread, and a query while there is no connection fails at once with R_DOWN. Reconnects by itself, 50 ms
  * growing to 2 s, to a host that accepts writes (target_session_attrs=read-write). Belongs to one thread;
- * nothing is prepared by name, so poolers in transaction mode work.
+ * nothing is prepared by name, so poolers in transaction mode work. A connection that the server closed while
+ * it was idle is replaced first, within 200 ms.
  */
 #ifndef COMMON_PG_H
 #define COMMON_PG_H

@@ -191,14 +191,29 @@ static void frozen_server_gives_the_thread_back(void **state)
 	assert_string_equal(database_value(admin, "SELECT 1"), "1");
 }
 
-static void ended_backend_is_replaced(void **state)
+static void end_backend(void **state, struct pg *pg)
 {
-	struct pg *pg = database_connect(state, NULL);
-	struct pg *other = database_connect(state, NULL);
 	char pid[32];
 	snprintf(pid, sizeof pid, "%s", database_value(pg, "SELECT pg_backend_pid()"));
-	database_run(other, "SELECT pg_terminate_backend($1::int, 5000)", pid);
+	database_run(database_connect(state, NULL), "SELECT pg_terminate_backend($1::int, 5000)", pid);
+}
+
+static void ended_idle_backend_is_replaced_before_the_statement(void **state)
+{
+	struct pg *pg = database_connect(state, NULL);
+	end_backend(state, pg);
+	struct error error = {0};
+	if (pg_query(pg, 5000, NULL, &error, "SELECT 1", NULL, 0) != R_OK)
+		fail_msg("%s", error.text);
+	assert_int_equal(pg_generation(pg), 2);
+}
+
+static void backend_ended_in_a_transaction_is_an_error(void **state)
+{
+	struct pg *pg = database_connect(state, NULL);
 	struct error error;
+	assert_int_equal(pg_query(pg, 5000, NULL, &error, "BEGIN", NULL, 0), R_OK);
+	end_backend(state, pg);
 	assert_int_equal(pg_query(pg, 5000, NULL, &error, "SELECT 1", NULL, 0), R_DOWN);
 	wait_until_back(pg);
 	assert_int_equal(pg_generation(pg), 2);
@@ -347,7 +362,8 @@ int main(void)
 	    database_test(copy_is_refused),
 	    database_test(query_past_its_deadline_gives_the_thread_back),
 	    database_test(frozen_server_gives_the_thread_back),
-	    database_test(ended_backend_is_replaced),
+	    database_test(ended_idle_backend_is_replaced_before_the_statement),
+	    database_test(backend_ended_in_a_transaction_is_an_error),
 	    database_test(restarted_server_is_found_again),
 	    cmocka_unit_test(silent_server_costs_a_query_nothing),
 	    cmocka_unit_test(refused_connection_is_told_in_words),
