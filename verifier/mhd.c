@@ -28,6 +28,7 @@ struct mhd_server {
 struct incoming {
 	struct mhd_request request;
 	size_t received;
+	bool holds_nul;
 };
 
 const char *mhd_request_header(const struct mhd_request *request, const char *name)
@@ -90,17 +91,26 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct mhd_
 	return result;
 }
 
-static struct incoming *incoming_new(
-    struct mhd_server *server, struct MHD_Connection *connection, const char *method, const char *path)
+/* Called first of all, with the address as it came: decoded, it would end at an encoded NUL, and somebody
+ * else's name could pass for a domain's. */
+static void *on_address(void *arg, const char *address, struct MHD_Connection *connection)
 {
+	(void)arg;
 	struct incoming *incoming = mem_alloc(sizeof *incoming);
 	incoming->request.connection = connection;
+	incoming->holds_nul = strstr(address, "%00");
+	buf_init(&incoming->request.body, MHD_BODY_MAX);
+	return incoming;
+}
+
+static void begin(struct mhd_server *server, struct incoming *incoming, const char *method, const char *path)
+{
 	/* HEAD is answered as GET; the library leaves the body out. */
 	incoming->request.method = mem_string(strcmp(method, "HEAD") == 0 ? "GET" : method);
 	incoming->request.path = mem_string(path);
-	buf_init(&incoming->request.body, MHD_BODY_MAX);
+	const char *length = mhd_request_header(&incoming->request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	incoming->request.too_large = length && strtoull(length, NULL, 10) > MHD_BODY_MAX;
 	server->in_flight++;
-	return incoming;
 }
 
 static void on_completed(
@@ -111,12 +121,13 @@ static void on_completed(
 	struct incoming *incoming = *context;
 	if (!incoming)
 		return;
+	if (incoming->request.method)
+		server->in_flight--;
 	buf_wipe(&incoming->request.body);
 	free((char *)incoming->request.method);
 	free((char *)incoming->request.path);
 	free(incoming);
 	*context = NULL;
-	server->in_flight--;
 	mhd_deadlines_set(server->deadlines, connection, MHD_STAGE_MS);
 }
 
@@ -124,7 +135,10 @@ static enum MHD_Result handle(struct mhd_server *server, struct incoming *incomi
 {
 	struct mhd_reply reply = {.status = 500};
 	mhd_deadlines_set(server->deadlines, incoming->request.connection, 0);
-	server->options.handle(server->options.arg, &incoming->request, &reply);
+	if (incoming->holds_nul)
+		mhd_reply_text(&reply, MHD_HTTP_BAD_REQUEST, "the address holds a NUL byte\n");
+	else
+		server->options.handle(server->options.arg, &incoming->request, &reply);
 	mhd_deadlines_set(server->deadlines, incoming->request.connection, MHD_STAGE_MS);
 	return send_reply(incoming->request.connection, &reply);
 }
@@ -142,13 +156,12 @@ static enum MHD_Result take_body(struct incoming *incoming, const char *bytes, s
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *path,
     const char *method, const char *version, const char *upload, size_t *upload_size, void **context)
 {
+	(void)connection;
 	(void)version;
 	struct mhd_server *server = arg;
 	struct incoming *incoming = *context;
-	if (!incoming) {
-		incoming = *context = incoming_new(server, connection, method, path);
-		const char *length = mhd_request_header(&incoming->request, MHD_HTTP_HEADER_CONTENT_LENGTH);
-		incoming->request.too_large = length && strtoull(length, NULL, 10) > MHD_BODY_MAX;
+	if (!incoming->request.method) {
+		begin(server, incoming, method, path);
 		return incoming->request.too_large ? handle(server, incoming) : MHD_YES;
 	}
 	if (*upload_size == 0)
@@ -214,8 +227,8 @@ enum result mhd_server_start(struct mhd_server **out, const struct mhd_options *
 	    MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET, options->fd,
 	    MHD_OPTION_CONNECTION_LIMIT, options->connections, MHD_OPTION_CONNECTION_TIMEOUT,
 	    (unsigned)MHD_STAGE_MS / 1000, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK,
-	    MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-	    server, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+	    MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_URI_LOG_CALLBACK, on_address, NULL,
+	    MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 	if (!server->daemon) {
 		error_set(error, options->certificate ? "cannot start the HTTPS server: do ask-cert-file and "
 							"ask-key-file hold a PEM chain and its key?"

@@ -1,0 +1,135 @@
+"""The default DNS mode for real: full recursion from the root with DNSSEC validation, against a private root with a
+trust anchor of its own, in a network namespace."""
+
+import os
+import time
+
+import pytest
+
+from lab.api import Api
+from lab.daemons import Verifier
+from lab.dns_tree import Zone, can_have_namespaces, run_in_own_network
+
+TOKEN = "private-root-admin-token-0123456789"
+WRONG_DS = "{zone} 3600 DS 4711 13 2 " + "ab" * 32
+
+
+class Tree:
+    """root → test → signed.test, plain.test (not signed), broken.test (its DS is wrong), dead.test (nobody there)."""
+
+    def __init__(self, directory):
+        self.signed = Zone(directory, "signed.test.", "127.0.0.3")
+        self.plain = Zone(directory, "plain.test.", "127.0.0.4", signed=False)
+        self.broken = Zone(directory, "broken.test.", "127.0.0.5")
+        self.top = Zone(directory, "test.", "127.0.0.2", self.signed.delegation() + self.plain.delegation()
+                        + self.broken.delegation(WRONG_DS.format(zone="broken.test."))
+                        + ["dead.test. 3600 NS ns.dead.test.", "ns.dead.test. 3600 A 127.0.0.99"])
+        self.root = Zone(directory, ".", "127.0.0.1", self.top.delegation())
+        self.hints, self.anchor = os.path.join(directory, "root.hints"), os.path.join(directory, "root.key")
+        with open(self.hints, "w") as file:
+            file.write(". 3600 NS ns.\nns. 3600 A 127.0.0.1\n")
+        with open(self.anchor, "w") as file:
+            file.write(self.root.ds() + "\n")
+
+    def stop(self):
+        for zone in (self.signed, self.plain, self.broken, self.top, self.root):
+            zone.stop()
+
+
+def with_tree(lab, story, **settings):
+    """Runs story(api, tree) in a network of its own, with a verifier that recurses from the tree's root."""
+    if not can_have_namespaces():
+        pytest.skip("needs root, to make a network namespace")
+    ground = lab.ground()
+    cluster = ground.database.cluster
+    token_file = os.path.join(ground.directory, "token")
+    with open(token_file, "w") as file:
+        file.write(TOKEN)
+
+    def body():
+        tree = Tree(ground.folder("dns"))
+        verifier = Verifier(ground.directory, "verifier", "127.0.0.1", {
+            "database": f"host={cluster.directory} port={cluster.port} dbname={ground.database.name} "
+                        "user=postern_verifier",
+            "saas_root": "saas.test", "admin_token_file": token_file, "dns_root_hints": tree.hints,
+            "dns_trust_anchor": tree.anchor, **settings})
+        try:
+            verifier.start()
+            story(Api("127.0.0.1", verifier.port, TOKEN), tree)
+        except BaseException:
+            print(verifier.process.log()[-4000:] if verifier.process else "the verifier was not started")
+            raise
+        finally:
+            code = verifier.stop()
+            tree.stop()
+        assert code == 0, verifier.process.log()[-4000:]
+    run_in_own_network(body)
+
+
+def add_and_publish(api, zone, name):
+    record = api.add(name)["records"][0]
+    zone.publish(record["name"] + ".", "TXT", f'"{record["value"]}"')
+
+
+def test_signed_domain_is_verified_and_known_to_be_signed(lab):
+    def story(api, tree):
+        add_and_publish(api, tree.signed, "shop.signed.test")
+        domain = api.verify("shop.signed.test")
+        assert (domain["status"], domain["check"]["outcome"]) == ("active", "verified"), domain["check"]
+        assert domain["check"]["found"]["dnssec"] is True
+        print(f"from the root, validated: {domain['check']['took_ms']} ms")
+    with_tree(lab, story)
+
+
+def test_unsigned_domain_is_verified_too(lab):
+    def story(api, tree):
+        add_and_publish(api, tree.plain, "shop.plain.test")
+        domain = api.verify("shop.plain.test")
+        assert domain["status"] == "active", domain["check"]
+        assert "dnssec" not in domain["check"]["found"]
+    with_tree(lab, story)
+
+
+def test_domain_with_broken_dnssec_is_bogus_and_stays_pending(lab):
+    def story(api, tree):
+        add_and_publish(api, tree.broken, "shop.broken.test")
+        domain = api.verify("shop.broken.test")
+        assert (domain["status"], domain["check"]["outcome"]) == ("pending", "bogus"), domain["check"]
+        assert "DNSSEC" in domain["check"]["detail"]
+        assert domain["check"]["found"]["txt"] == []
+    with_tree(lab, story)
+
+
+def test_unreachable_servers_are_temporary(lab):
+    def story(api, tree):
+        api.add("shop.dead.test")
+        start = time.monotonic()
+        domain = api.verify("shop.dead.test")
+        assert (domain["status"], domain["check"]["outcome"]) == ("pending", "temporary"), domain["check"]
+        assert time.monotonic() - start < 7
+    with_tree(lab, story)
+
+
+def test_verify_publish_verify_within_a_second(lab):
+    def story(api, tree):
+        record = api.add("shop.signed.test")["records"][0]
+        start = time.monotonic()
+        before = api.verify("shop.signed.test")
+        tree.signed.publish(record["name"] + ".", "TXT", f'"{record["value"]}"')
+        after = api.verify("shop.signed.test")
+        took = time.monotonic() - start
+        assert (before["check"]["outcome"], after["check"]["outcome"]) == ("absent", "verified"), (before, after)
+        assert took < 1, took
+    with_tree(lab, story)
+
+
+def test_anchor_of_another_root_makes_everything_bogus(lab):
+    wrong = os.path.join(lab.directory, "other-root.key")
+    with open(wrong, "w") as file:
+        file.write(WRONG_DS.format(zone=".") + "\n")
+
+    def story(api, tree):
+        add_and_publish(api, tree.signed, "shop.signed.test")
+        domain = api.verify("shop.signed.test")
+        assert (domain["status"], domain["check"]["outcome"]) == ("pending", "bogus"), domain["check"]
+    with_tree(lab, story, dns_trust_anchor=wrong)
