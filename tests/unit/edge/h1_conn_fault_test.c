@@ -419,6 +419,24 @@ static void an_idle_upstream_connection_is_not_kept_for_ever(void **state)
 	expect_closed(&rig.origin, "the origin");
 }
 
+static void an_upstream_connection_used_again_is_kept_anew(void **state)
+{
+	(void)state;
+	visit();
+	for (int i = 0; i < 2; i++) {
+		say(&rig.client, GET("/1"));
+		if (i == 0)
+			origin_accepts();
+		origin_gets(FORWARDED("/1"));
+		say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+		client_gets("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+		time_passes(UPSTREAM_IDLE_MS - 20000);
+	}
+	assert_int_equal(upstream_pool_idle_count(rig.worker.upstreams), 1);
+	time_passes(20000);
+	assert_int_equal(upstream_pool_idle_count(rig.worker.upstreams), 0);
+}
+
 /* A connection that has served one request and waits for the next. */
 static void keep_one(void)
 {
@@ -528,19 +546,6 @@ static void the_next_address_is_tried_with_the_whole_request(void **state)
 	origin_gets("POST / HTTP/1.1\r\n" H XF "Content-Length: 2\r\n\r\nhi");
 	say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 	client_gets("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-}
-
-/* A listener whose queue is full: what connects to it hangs. */
-static int blackhole(struct net_address *address, int fillers[2])
-{
-	int fd = listen_anywhere(address);
-
-	listen(fd, 0);
-	for (int i = 0; i < 2; i++) {
-		fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		connect(fillers[i], (const struct sockaddr *)&address->storage, address->size);
-	}
-	return fd;
 }
 
 static void a_hanging_connect_is_504(void **state)
@@ -687,6 +692,7 @@ int main(void)
 	    rig_test(bytes_behind_a_response_end_the_connection),
 	    rig_test(bytes_on_an_idle_connection_end_it),
 	    rig_test(an_idle_upstream_connection_is_not_kept_for_ever),
+	    rig_test(an_upstream_connection_used_again_is_kept_anew),
 	    rig_test(a_get_that_meets_the_end_of_a_kept_connection_goes_again_once),
 	    rig_test(a_post_that_meets_the_end_of_a_kept_connection_is_502),
 	    rig_test(a_post_without_a_body_is_not_sent_again_either),

@@ -47,7 +47,8 @@ static void pipelined_requests_are_answered_in_order(void **state)
 static void thousands_of_pipelined_requests_need_no_stack(void **state)
 {
 	enum { COUNT = 2000 };
-	static const char one[] = "GET / HTTP/1.1\r\nHost: b.example\r\n\r\n";
+	static const char one[] =
+	    "GET / HTTP/1.1\r\nHost: b.example\r\n\r\n"; /* a large frame: the Location */
 	char *bytes = malloc(COUNT * sizeof one);
 	size_t answered = 0;
 
@@ -55,13 +56,13 @@ static void thousands_of_pipelined_requests_need_no_stack(void **state)
 	bytes[0] = '\0';
 	for (int i = 0; i < COUNT; i++)
 		memcpy(bytes + (size_t)i * (sizeof one - 1), one, sizeof one);
-	visit();
+	visit_with(false, 0);
 	give(&rig.client, bytes, COUNT * (sizeof one - 1));
 	for (int i = 0; i < PATIENCE_ROUNDS && answered < COUNT; i++) {
 		turn();
 		look(&rig.client);
 		answered = 0;
-		for (char *at = rig.client.bytes; (at = strstr(at, "HTTP/1.1 421 ")); at++)
+		for (char *at = rig.client.bytes; (at = strstr(at, "HTTP/1.1 308 ")); at++)
 			answered++;
 	}
 	assert_int_equal(answered, COUNT);

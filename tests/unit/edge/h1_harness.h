@@ -387,6 +387,19 @@ static inline bool nobody_connects(void)
 	return accept4(rig.listener, NULL, NULL, SOCK_CLOEXEC) < 0;
 }
 
+/* A listener whose queue is full: what connects to it hangs. */
+static inline int blackhole(struct net_address *address, int fillers[2])
+{
+	int fd = listen_anywhere(address);
+
+	listen(fd, 0);
+	for (int i = 0; i < 2; i++) {
+		fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		connect(fillers[i], (const struct sockaddr *)&address->storage, address->size);
+	}
+	return fd;
+}
+
 static inline void reset_connection(struct seen *side)
 {
 	const struct linger reset = {.l_onoff = 1};

@@ -219,6 +219,41 @@ static void a_large_upload_arrives_byte_for_byte(void **state)
 	free(body);
 }
 
+/* Small records: OpenSSL has taken them all out of the socket before we have taken them all out of OpenSSL.
+ */
+static void what_openssl_holds_when_the_upstream_has_room_again_is_read(void **state)
+{
+	enum { RECORD = 1000, COUNT = 45 };
+	static const char head[] = "PUT / HTTP/1.1\r\n" H "Content-Length: 45000\r\n\r\n";
+	struct upstream_list *list = &rig.config->upstreams;
+	char *body = pattern(RECORD * COUNT);
+	int fillers[2];
+
+	(void)state;
+	list->addresses[1] = list->addresses[0];
+	list->count = 2;
+	int fd = blackhole(&list->addresses[0].address, fillers);
+	visit_by_tls(64 * 1024);
+	push(head, sizeof head - 1);
+	for (size_t i = 0; i < COUNT; i++)
+		assert_int_equal(push(body + i * RECORD, RECORD), RECORD);
+	turns(5);
+	time_passes(5500);
+	origin_accepts();
+	for (int i = 0; i < PATIENCE_ROUNDS && rig.origin.size < RECORD * COUNT; i++) {
+		turn();
+		look(&rig.origin);
+	}
+	assert_true(rig.origin.size > RECORD * COUNT);
+	assert_memory_equal(rig.origin.bytes + rig.origin.size - RECORD * COUNT, body, RECORD * COUNT);
+	say(&rig.origin, EMPTY);
+	client_sees(EMPTY);
+	close(fd);
+	close(fillers[0]);
+	close(fillers[1]);
+	free(body);
+}
+
 static void expect_download(const char *head, const char *expected_head)
 {
 	enum { SIZE = 8 * 1024 * 1024 };
@@ -309,6 +344,7 @@ int main(void)
 	    tls_test(requests_in_one_record_are_answered_in_order),
 	    tls_test(a_request_and_more_than_one_buffer_of_pipelined_ones),
 	    tls_test(a_large_upload_arrives_byte_for_byte),
+	    tls_test(what_openssl_holds_when_the_upstream_has_room_again_is_read),
 	    tls_test(a_large_download_arrives_byte_for_byte),
 	    tls_test(a_close_after_a_whole_response_is_announced),
 	    tls_test(a_cut_response_ends_without_close_notify),
