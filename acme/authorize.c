@@ -6,16 +6,16 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-/* The CA is asked 50 ms after the answer was announced, then at growing pauses. Once an edge has marked the
+/* The CA is asked 30 ms after the answer was announced, then at growing pauses. Once an edge has marked the
  * row, a few early polls at short pauses are worth it, even where Retry-After says otherwise: the CA's own
  * servers need about as long as we to agree. */
 enum {
-	POLL_FIRST_MS = 50,
-	POLL_SEEN_MS = 10,
+	POLL_FIRST_MS = 30,
+	POLL_SEEN_MS = 5,
 	POLL_MAX_MS = 5000,
 	POLL_EARLY = 5,
 	POLL_BOUND_MS = 90 * 1000,
-	WATCH_EVERY_MS = 15, /* how often the row is looked at, */
+	WATCH_EVERY_MS = 10, /* how often the row is looked at, */
 	WATCH_MS = 2000,     /* for how long */
 };
 
