@@ -33,7 +33,7 @@ bool account_is_known(struct account *account);
 /* Any thread, with its own session and connection. Waits at most ACCOUNT_WAIT_MS for another thread or
  * instance to register. R_ERROR: *failure; after a refusal nobody tries again for a while. R_DOWN, R_TIMEOUT:
  * the database. */
-enum { ACCOUNT_WAIT_MS = 20 * 1000 };
+enum { ACCOUNT_WAIT_MS = 8 * 1000 };
 enum result account_get(struct account *account, struct ca_session *session, struct pg *pg,
     struct account_view *out, struct acme_failure *failure, struct error *error);
 void account_view_fini(struct account_view *view);

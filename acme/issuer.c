@@ -141,7 +141,10 @@ static void record_failure(struct worker *worker, struct job *job, const struct 
 static void release(struct worker *worker, struct job *job, const char *why)
 {
 	struct error error = {0};
-	enum result result = pg_wait_ready(worker->pg, RECOVER_MS, &error);
+	int64_t deadline_ms = clock_monotonic_ms() + RECOVER_MS;
+	enum result result = pg_wait_ready(worker->pg, RECONNECT_MS, &error);
+	while (result != R_OK && !is_stopping(worker->issuer) && clock_monotonic_ms() < deadline_ms)
+		result = pg_wait_ready(worker->pg, RECONNECT_MS, &error);
 	if (result == R_OK)
 		result = job_release(worker->pg, job, &error);
 	count_order("released");
@@ -205,7 +208,8 @@ static void work_on(struct worker *worker, struct job *job)
 		release(worker, job, error.text);
 }
 
-/* R_NONE: wait for work. */
+/* R_NONE: wait for work. R_DOWN: the connection proved dead; what this thread was woken for is still to be
+ * done. */
 static enum result claim_and_work(struct worker *worker)
 {
 	struct issuer *issuer = worker->issuer;
@@ -222,6 +226,8 @@ static enum result claim_and_work(struct worker *worker)
 	 * the database. */
 	if (result == R_DOWN || result == R_TIMEOUT)
 		return R_OK;
+	if (result == R_DOWN || result == R_TIMEOUT)
+		return R_DOWN;
 	if (result == R_ERROR)
 		log_error("cannot claim jobs", log_str("error", error.text));
 	if (result != R_OK)

@@ -12,6 +12,7 @@
 #include "acme/sealed_key.h"
 #include "acme/store.h"
 #include "common/clock.h"
+#include "common/hostname.h"
 #include "common/log.h"
 
 /* Each step function returns R_OK to go on with whatever step the job has reached then. */
@@ -356,6 +357,13 @@ static enum result replace_account(struct order_run *run)
 	return result == R_OK ? start_over(run, "the CA does not know the account any more") : result;
 }
 
+/* Whoever enqueues checks names; but this one goes into JSON and a CSR, and the CA counts what it refuses. */
+static bool is_host_name(const char *name)
+{
+	struct hostname parsed;
+	return hostname_parse(&parsed, name, strlen(name)) == HOSTNAME_OK && strcmp(parsed.text, name) == 0;
+}
+
 enum result order_run(
     const struct order_tools *tools, struct job *job, struct acme_failure *failure, struct error *error)
 {
@@ -366,7 +374,9 @@ enum result order_run(
 	    .failure = failure,
 	    .error = error};
 	run.guard = (struct ca_guard){.may_post = may_post, .arg = &run};
-	enum result result = get_account(&run);
+	enum result result = is_host_name(job->name) ? get_account(&run)
+						     : fail(&run, CAUSE_REJECTED,
+							   "not a host name that a certificate can be for");
 	while (result == R_OK) {
 		result = step(&run);
 		if (result == R_ERROR && strcmp(failure->type, "accountDoesNotExist") == 0)

@@ -135,6 +135,24 @@ def test_the_stored_key_is_sealed_and_opens(issuance):
     assert 0.64 < due < 0.69
 
 
+@pytest.mark.parametrize("name", ['a.test"},{"type":"dns","value":"b.test', "a.test, b.test", "localhost", "192.0.2.1", "co.uk",
+                                  "a..test"])
+def test_a_name_that_is_none_never_reaches_the_ca(issuance, name):
+    issuance.issuer().start()
+    issuance.ask_for(name)
+    assert issuance.wait_failed(name) == "rejected"
+    assert issuance.pebble.orders() == 0
+
+
+def test_a_database_that_was_restarted_delays_nothing(lab):
+    issuance = Issuance(lab, own_postgres=True)
+    issuance.issuer().start()
+    lab.clusters[0].stop()
+    lab.clusters[0].start()
+    issuance.ask_for(NAME)
+    issuance.wait_issued(NAME, seconds=5)
+
+
 def test_a_database_that_goes_away_in_the_middle_costs_no_order(lab):
     issuance = Issuance(lab, own_postgres=True, acme={"job_lease": "2s"})
     issuance.issuer().start()
