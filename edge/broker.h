@@ -1,10 +1,10 @@
 /*
- * The broker: finds a certificate for a name that the cache has not. PostgreSQL first, then the ask endpoint, then
- * the issuer; threads of its own, so that no worker ever waits for a database. One flight per name on this node,
- * whoever asks; the queue is bounded and a flood sheds the newest.
+ * The broker: finds a certificate for a name that the cache has not. PostgreSQL first, then the ask endpoint,
+ * then the issuer; threads of its own, so that no worker ever waits for a database. One flight per name on
+ * this node, whoever asks; the queue is bounded and a flood sheds the newest.
  *
- * It also keeps the cache fresh: NOTIFY as a hint, revalidation of every cached name within cache-max-age, and a
- * full re-read after each reconnect.
+ * It also keeps the cache fresh: NOTIFY as a hint, revalidation of every cached name within cache-max-age,
+ * and a full re-read after each reconnect.
  */
 #ifndef EDGE_BROKER_H
 #define EDGE_BROKER_H
@@ -24,20 +24,22 @@ enum broker_outcome {
 	BROKER_TEMPORARY, /* verifier, database or CA in trouble: internal_error */
 };
 
-/* Comes to the mailbox of the worker that asked. `message.deliver` is the one that was handed to broker_new; it
- * frees the reply (site_unref, free). */
+/* Comes to the mailbox of the worker that asked. `message.deliver` is the one that was handed to broker_new;
+ * it frees the reply (site_unref, free). */
 struct broker_reply {
 	struct message message;
 	struct hostname name;
 	enum broker_outcome outcome;
 	enum broker_phase phase;
-	const char *cause; /* static: "database", "ask", "issuance", "overload", "denied", … for log and metric */
+	/* Static, for log and metric. DENIED: "denied", "suspended". TEMPORARY: "database", "ask", "failed"
+	 * (a while ago), "issuance" (just now), "deadline", "overload", "remembered". */
+	const char *cause;
 	struct site *site;
 };
 
 struct broker_config {
-	const struct settings *settings; /* database, database-listen, ask-url, ask-ca, ask-token-file, negative-ttl,
-	                                    cache-max-age, issue-wait */
+	const struct settings *settings; /* database, database-listen, ask-url, ask-ca, ask-token-file,
+					    negative-ttl, cache-max-age, issue-wait */
 	const struct seal_keys *keys;
 	struct site_cache *cache;
 	void (*deliver)(struct message *message, void *receiver); /* deliver function of replies */
@@ -46,8 +48,9 @@ struct broker_config {
 enum result broker_new(struct broker **out, const struct broker_config *config, struct error *error);
 /* Stops and joins its threads; nobody may be waiting any more. */
 void broker_free(struct broker *broker);
-/* From a worker: replies come to `mailbox` until READY, DENIED or TEMPORARY. One call per name and worker is enough
- * (cert_wait keeps the worker's waiters). broker_forget: no one on this mailbox waits for the name any more. */
+/* From a worker: replies come to `mailbox` until READY, DENIED or TEMPORARY. One call per name and worker is
+ * enough (cert_wait keeps the worker's waiters). broker_forget: no one on this mailbox waits for the name any
+ * more. */
 void broker_find(struct broker *broker, struct mailbox *mailbox, const char *name);
 void broker_forget(struct broker *broker, struct mailbox *mailbox, const char *name);
 /* For /readyz: has the database been reached since the start? */

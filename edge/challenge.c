@@ -208,8 +208,8 @@ static bool mark(struct challenges *challenges)
 		buf_append_format(&array, "%c%lld", i ? ',' : '{', (long long)ids[i]);
 	buf_append_string(&array, "}");
 	enum result result = pg_run(challenges->pg, DEADLINE_MS, NULL, &error,
-	    "UPDATE challenges SET seen_at = clock_timestamp() WHERE id = ANY ($1::bigint[]) AND seen_at IS "
-	    "NULL",
+	    "UPDATE challenges SET seen_at = clock_timestamp()"
+	    " WHERE id = ANY ($1::bigint[]) AND seen_at IS NULL",
 	    pg_text(buf_string(&array)));
 	buf_fini(&array);
 	if (result == R_DOWN || result == R_TIMEOUT)

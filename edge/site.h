@@ -16,10 +16,11 @@ struct site {
 	atomic_int references;
 	struct hostname name;
 	int64_t version;
-	struct certificate certificate; /* chain as DER, the intermediates shared: never certificate_fini it */
-	unsigned char *key;             /* as certificate_key_import takes it; wiped at the end */
+	struct certificate
+	    certificate;    /* chain as DER, the intermediates shared: never certificate_fini it */
+	unsigned char *key; /* as certificate_key_import takes it; wiped at the end */
 	size_t key_size;
-	size_t bytes;                   /* what it holds, for the cache's bound */
+	size_t bytes; /* what it holds, for the cache's bound */
 };
 
 /* Takes the certificate (left empty) and copies the key. One reference for the caller. */
