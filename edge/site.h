@@ -16,8 +16,9 @@ struct site {
 	atomic_int references;
 	struct hostname name;
 	int64_t version;
-	struct certificate
-	    certificate;    /* chain as DER, the intermediates shared: never certificate_fini it */
+	/* Chain as DER. Never certificate_fini it: leaf and key are in this allocation, the rest is shared.
+	 */
+	struct certificate certificate;
 	unsigned char *key; /* as certificate_key_import takes it; wiped at the end */
 	size_t key_size;
 	size_t bytes; /* what it holds, for the cache's bound */
