@@ -111,7 +111,7 @@ enum result stream_read(struct stream *stream, char *bytes, size_t size, size_t 
 		return R_ERROR;
 	enum result result =
 	    stream->ssl ? tls_read(stream, bytes, size, got) : plain_read(stream, bytes, size, got);
-	stream->read_blocked = result == R_AGAIN;
+	stream->read_blocked = result != R_OK;
 	if (result == R_OK)
 		stream->bytes_in += *got;
 	return result;

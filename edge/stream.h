@@ -20,7 +20,8 @@ struct stream {
 	bool read_wants_write; /* TLS: the last read waits for the socket to take bytes, or the other way
 				  round */
 	bool write_wants_read;
-	bool read_blocked;            /* the last read was R_AGAIN: what TLS still holds is half a record */
+	bool read_blocked;            /* the last read gave nothing: what TLS still holds is half a record, or
+				  comes after the end */
 	bool failed;                  /* a fatal error: no close_notify any more */
 	uint64_t bytes_in, bytes_out; /* application bytes */
 };

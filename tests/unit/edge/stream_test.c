@@ -179,6 +179,19 @@ static void close_notify_is_eof(void **state)
 	assert_int_equal(stream_read(&pair->stream, &byte, 1, &got), R_EOF);
 }
 
+/* OpenSSL keeps what came behind the close_notify, for ever: who read again for it would spin. */
+static void bytes_after_close_notify_are_not_buffered(void **state)
+{
+	struct pair *pair = *state;
+	char byte = 0;
+	size_t got = 0;
+
+	SSL_shutdown(pair->peer_ssl);
+	assert_int_equal(write(pair->peer, "more", 4), 4);
+	assert_int_equal(stream_read(&pair->stream, &byte, 1, &got), R_EOF);
+	assert_false(stream_has_buffered(&pair->stream));
+}
+
 static void tls_cut_short_is_an_error(void **state)
 {
 	struct pair *pair = *state;
@@ -320,6 +333,7 @@ int main(void)
 	    TLS(full_socket_takes_the_rest_from_another_address),
 	    PLAIN(plain_end_is_eof),
 	    TLS(close_notify_is_eof),
+	    TLS(bytes_after_close_notify_are_not_buffered),
 	    TLS(tls_cut_short_is_an_error),
 	    TLS(garbage_in_tls_is_an_error),
 	    PLAIN(write_to_who_has_gone_is_an_error),
