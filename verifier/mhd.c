@@ -14,7 +14,8 @@
 #include "common/net.h"
 #include "verifier/mhd_deadline.h"
 
-enum { DRAIN_MS = 8000, DRAIN_STEP_MS = 20, SWALLOW_MAX = 1024 * 1024, STACK = 512 * 1024 };
+/* The DNS library reads its files through buffers of 64 KiB and more on the stack of whoever asks. */
+enum { DRAIN_MS = 8000, DRAIN_STEP_MS = 20, SWALLOW_MAX = 1024 * 1024, STACK = 2 * 1024 * 1024 };
 
 struct mhd_server {
 	struct MHD_Daemon *daemon;
