@@ -12,15 +12,15 @@ import time
 
 from .authority import Authority
 from .knot import Knot
-from .place import ROOT, program
+from .place import ROOT, free_port, program
 from .platform import Ground, Platform
 from .postgres import Cluster
 from .process import LabError, as_user, run, wait_until
 
 VAR = os.path.join(ROOT, "var")
 FIRST, SECOND = "shop.brand.test", "www.boutique.test"
-WANTED = {"https": (8443,), "http": (8080,), "api": (8088,), "ask": (8081,), "app": (8000,), "dns": (5353, 5300),
-          "pebble": (14000,), "pebble_management": (15000,), "admin_edge": (2019,), "admin_acme": (2020,),
+WANTED = {"https": (8443,), "http": (8080,), "api": (8088,), "ask": (8081,), "app": (8000,), "dns": (5300, 5353),
+          "postgres": (5433, 5434), "pebble": (14000,), "pebble_management": (15000,), "admin_edge": (2019,), "admin_acme": (2020,),
           "admin_verifier": (2021,)}
 ADDRESSES = {1: "127.0.0.1", 2: "127.0.0.1", 11: "127.0.1.1", 12: "127.0.1.2"}
 
@@ -124,7 +124,8 @@ def prepare(var, say):
     log = os.path.join(var, "postgres", "postgres.log")
     if os.path.exists(log):
         os.unlink(log)
-    cluster = Cluster(os.path.join(var, "postgres"), durable=True)
+    cluster = Cluster(os.path.join(var, "postgres"), port=free_port("127.0.0.1", wanted=WANTED["postgres"]),
+                      durable=True)
     try:
         cluster.start(60)
         cluster.query("DROP DATABASE IF EXISTS postern")
@@ -241,13 +242,13 @@ def interrupt(*_):
 
 def tell_story(once):
     tell = Teller()
-    var = make_var(tell.say)
-    pids = Pids(os.path.join(var, "pids.json"))
-    pids.end_leftovers(tell.say)
-    cluster, platform, code = None, None, 0
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
+    cluster, platform, pids, code = None, None, None, 0
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
     try:
+        var = make_var(tell.say)
+        pids = Pids(os.path.join(var, "pids.json"))
+        pids.end_leftovers(tell.say)
         tell.head("Starting, on loopback, with state under ./var")
         cluster, ground = prepare(var, tell.say)
         pids.write([cluster.process])
@@ -279,7 +280,7 @@ def tell_story(once):
             platform.stop()
         if cluster:
             cluster.stop()
-        if os.path.exists(pids.path):
+        if pids and os.path.exists(pids.path):
             os.unlink(pids.path)
     return code
 

@@ -25,11 +25,6 @@ database:
     storage: {directory}/db
     journal-db-max-size: 16M
     timer-db-max-size: 4M
-    kasp-db-max-size: 8M
-policy:
-  - id: signed
-    algorithm: ECDSAP256SHA256
-    single-type-signing: on
 acl:
   - id: loopback
     address: 127.0.0.0/8
@@ -54,17 +49,15 @@ ns A {address}
 
 class Knot:
     """One zone holds the customers' and the platform's names, because an authoritative server follows a CNAME only
-    inside a zone and the CA's look-up ends here. More zones by `zones`; those in `signed` get DNSSEC."""
+    inside a zone and the CA's look-up ends here. More zones by `zones`."""
 
-    def __init__(self, directory, address="127.0.0.1", zones=("test",), signed=(), wanted_ports=()):
+    def __init__(self, directory, address="127.0.0.1", zones=("test",), wanted_ports=()):
         self.directory, self.address, self.zones = directory, address, list(zones)
         self.port = free_port(address, wanted=wanted_ports)
         os.makedirs(os.path.join(directory, "db"), exist_ok=True)
         text = CONFIG.format(directory=directory, address=address, port=self.port)
         for zone in self.zones:
             text += f"  - domain: {zone}\n"
-            if zone in signed:
-                text += "    dnssec-signing: on\n    dnssec-policy: signed\n"
             with open(os.path.join(directory, f"{zone}.zone"), "w") as file:
                 file.write(ZONE.format(zone=zone, address=address))
         self.config = os.path.join(directory, "knot.conf")

@@ -28,8 +28,9 @@ def free_port(*addresses, wanted=()):
     """A port that is free for TCP and UDP on all the addresses. Below the kernel's ephemeral range, so that no
     outgoing connection takes it in the meantime. `wanted` are tried first."""
     for port in list(wanted) + [random.randrange(10000, 32000) for _ in range(200)]:
-        if port not in _handed_out and all(_is_free(address, port) for address in addresses):
-            _handed_out.add(port)
+        places = {(address, port) for address in addresses}
+        if not places & _handed_out and all(_is_free(*place) for place in places):
+            _handed_out.update(places)
             return port
     raise RuntimeError(f"no free port on {addresses}")
 

@@ -116,7 +116,8 @@ class Platform:
                 part.wait_ready()
         if self.edges and self.balancer not in without:
             self.balancer.wait_nodes(*[edge.name for edge in self.edges if edge not in without])
-        self.dns.publish(f"nlb.{SAAS_ROOT}", "A", self.address)
+        if self.dns not in without:
+            self.dns.publish(f"nlb.{SAAS_ROOT}", "A", self.address)
         return self
 
     def stop(self):
