@@ -11,6 +11,7 @@
 
 #include "common/mem.h"
 #include "common/net.h"
+#include "common/seal.h"
 
 enum { TOKEN_LEAST = 16, FILE_MAX = 64 * 1024, TXT_LABEL_MAX = 63 };
 
@@ -58,6 +59,10 @@ static const struct setting table[] = {
     {"pre-issue", SETTING_SWITCH, 0, "on",
 	"Obtain the certificate as soon as a domain is verified and points here, before its first visitor.",
 	NULL, 0, 0},
+    {"seal-public-file", SETTING_FILE, 0, NULL,
+	"Public half of the key file (postern seal-key new makes FILE.pub). Checked at start; what customers "
+	"upload is sealed to it.",
+	NULL, 0, 0},
     {"public-url", SETTING_URL, 0, NULL,
 	"Where browsers reach the dashboard. https makes its cookie Secure. Default: whatever Host a request "
 	"has.",
@@ -69,6 +74,14 @@ const struct settings_program config_program = {
     .summary = "API, dashboard, DNS checks and ask endpoint of the on-demand-TLS edge",
     .table = table,
     .count = sizeof table / sizeof *table,
+    .description =
+	"The customers' side of the edge: it takes domains, tells which DNS records to publish, looks "
+	"whether they are "
+	"there, by click and by itself, and answers whether a certificate may be had for a name.\n\n"
+	"DNS is asked live, from the root and validating, with no answer out of a cache. Where that is not "
+	"wanted, "
+	"dns-servers names resolvers to use instead.\n\n"
+	"Any number of instances may run on one database. None of them can read a private key.",
 };
 
 static enum result read_file(char **out, const char *setting, const char *path, struct error *error)
@@ -145,6 +158,20 @@ static enum result load_ask_tls(struct config *config, struct error *error)
 		return R_OK;
 	enum result result = read_file(&config->ask_certificate, "ask-cert-file", certificate, error);
 	return result == R_OK ? read_file(&config->ask_key, "ask-key-file", key, error) : result;
+}
+
+/* Nothing is uploaded yet that would be sealed; a wrong file is told now rather than then. */
+static enum result check_seal_file(const struct config *config, struct error *error)
+{
+	struct seal_keys *keys = NULL;
+	const char *path = settings_string(config->settings, "seal-public-file");
+	if (!path)
+		return R_OK;
+	enum result result = seal_keys_load_public(&keys, path, error);
+	if (result != R_OK)
+		error_prefix(error, "seal-public-file");
+	seal_keys_free(keys);
+	return result == R_OK ? R_OK : R_INVALID;
 }
 
 static enum result check_name(
@@ -309,6 +336,8 @@ static enum result load_all(struct config *config, struct error *error)
 		result = load_tokens(config, error);
 	if (result == R_OK)
 		result = load_ask_tls(config, error);
+	if (result == R_OK)
+		result = check_seal_file(config, error);
 	return result;
 }
 

@@ -82,6 +82,7 @@ static void bad_settings_are_refused_with_their_name(void **state)
 	refused("--public-url=ftp://x", "public-url");
 	refused("--ask-key-file=/dev/null", "ask-cert-file");
 	refused("--pre-issue=maybe", "pre-issue");
+	refused("--seal-public-file=/etc/passwd", "seal-public-file");
 	refused("--no-such-setting=1", "no-such-setting");
 }
 
