@@ -10,8 +10,8 @@ enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, MIB = 1024 * 102
 static const struct setting table[] = {
 	SETTINGS_OF_EVERY_DAEMON("127.0.0.1:2019"),
 	{"seal-key-file", SETTING_FILE, SETTING_REQUIRED, NULL,
-	    "Key file (made by `postern seal-key new`) that opens the certificates' private keys. Read before "
-	    "the rights are dropped.", NULL, 0, 0},
+	    "Key file (made by `postern seal-key new`) that opens the certificates' keys. Read before the "
+	    "rights are dropped.", NULL, 0, 0},
 
 	{"listen-https", SETTING_ADDRESS, SETTING_REPEAT, ":443",
 	    "Address for TLS. Containers listen on :8443.", NULL, 0, 0},
@@ -26,8 +26,8 @@ static const struct setting table[] = {
 	HTTP_SETTINGS,
 
 	{"ask-url", SETTING_URL, 0, NULL,
-	    "May this name have a certificate? GET ask-url?domain=NAME; any 2xx answer allows, other definite ones "
-	    "deny. Default: only names with a stored certificate are served.", NULL, 0, 0},
+	    "May this name have a certificate? GET ask-url?domain=NAME; any 2xx answer allows, other "
+	    "definite ones deny. Default: only names with a stored certificate are served.", NULL, 0, 0},
 	{"ask-ca", SETTING_FILE, 0, NULL,
 	    "PEM file of the CAs that may vouch for an https ask-url. Default: the system's.", NULL, 0, 0},
 	{"ask-token", SETTING_STRING, SETTING_SECRET, NULL,

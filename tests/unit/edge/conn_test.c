@@ -433,7 +433,7 @@ static void trickle_does_not_move_the_hello_deadline(void **state)
 	int fd = dial(world, true);
 
 	for (int i = 0; i < 5; i++) {
-		assert_int_equal(write(fd, "\x16\x03\x01\x01\x00" + i, 1), 1);
+		assert_int_equal(write(fd, &"\x16\x03\x01\x01\x00"[i], 1), 1);
 		loop_pass(world->worker->loop, 1000);
 	}
 	assert_int_equal(connections(world), 0);
