@@ -239,7 +239,7 @@ static bool step_flush(struct h1_conn *conn)
 
 static bool step_head_incomplete(struct h1_conn *conn)
 {
-	if (stream_has_buffered(&conn->stream) && read_size(conn) > 0) {
+	if (wants_read(conn) && stream_has_buffered(&conn->stream) && read_size(conn) > 0) {
 		read_some(conn);
 		return true;
 	}
@@ -278,7 +278,7 @@ static bool step_head(struct h1_conn *conn)
 /* What TLS holds decrypted raises no event. */
 static bool step_exchange(struct h1_conn *conn)
 {
-	if (h1_request_wants_body(conn) && stream_has_buffered(&conn->stream)) {
+	if (h1_request_wants_body(conn) && !conn->read_eof && stream_has_buffered(&conn->stream)) {
 		on_readable(conn);
 		return true;
 	}
