@@ -1,3 +1,4 @@
+#include "common/log.h"
 #include "h1_harness.h"
 
 static void a_request_and_its_response_pass(void **state)
@@ -427,6 +428,60 @@ static void a_draining_node_says_connection_close(void **state)
 	expect_closed(&rig.client, "the client");
 }
 
+static void requests_are_counted_by_class_and_connections_by_kind(void **state)
+{
+	const struct http_metrics *metrics = &rig.config->metrics;
+	int64_t ok = metric_get(metrics->requests[2]);
+	int64_t gone = metric_get(metrics->requests[0]);
+	int64_t fresh = metric_get(metrics->upstream_new);
+	int64_t reused = metric_get(metrics->upstream_reused);
+
+	(void)state;
+	visit();
+	for (int i = 0; i < 2; i++) {
+		say(&rig.client, GET("/"));
+		if (i == 0)
+			origin_accepts();
+		origin_gets(FORWARDED("/"));
+		say(&rig.origin, "HTTP/1.1 204 No Content\r\n\r\n");
+		client_gets("HTTP/1.1 204 No Content\r\n\r\n");
+	}
+	say(&rig.client, GET("/"));
+	origin_gets(FORWARDED("/"));
+	reset_connection(&rig.client);
+	turns(3);
+	assert_int_equal(metric_get(metrics->requests[2]) - ok, 2);
+	assert_int_equal(metric_get(metrics->requests[0]) - gone, 1);
+	assert_int_equal(metric_get(metrics->upstream_new) - fresh, 1);
+	assert_int_equal(metric_get(metrics->upstream_reused) - reused, 2);
+}
+
+static void the_access_log_has_a_line_for_each_request(void **state)
+{
+	int ends[2];
+	struct seen lines = {.fd = -1};
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+	log_init("test", LOG_LEVEL_INFO, LOG_FORMAT_TEXT, ends[1]);
+	rig.config->access_log = true;
+	visit();
+	say(&rig.client, "GET /a\"b HTTP/1.1\r\n" H "Cookie: secret\r\n\r\n");
+	origin_accepts();
+	say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+	client_gets("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+	seen_reset(&lines, ends[0]);
+	lines.size = (size_t)read(ends[0], lines.bytes, SEEN_MAX);
+	log_init("test", LOG_LEVEL_INFO, LOG_FORMAT_TEXT, 2);
+	assert_non_null(strstr(
+	    lines.bytes, " client=192.0.2.7 host=a.example method=GET target=\"/a\\\"b\" status=200 bytes="));
+	assert_non_null(strstr(lines.bytes, " upstream=127.0.0.1:"));
+	assert_null(strstr(lines.bytes, "secret"));
+	seen_reset(&lines, -1);
+	free(lines.bytes);
+	close(ends[1]);
+}
+
 static void abort_closes_at_once_and_says_so(void **state)
 {
 	(void)state;
@@ -466,6 +521,8 @@ int main(void)
 	    rig_test(drain_finishes_what_is_in_flight),
 	    rig_test(drain_closes_an_idle_connection_but_answers_what_is_already_there),
 	    rig_test(a_draining_node_says_connection_close),
+	    rig_test(requests_are_counted_by_class_and_connections_by_kind),
+	    rig_test(the_access_log_has_a_line_for_each_request),
 	    rig_test(abort_closes_at_once_and_says_so),
 	};
 
