@@ -4,6 +4,7 @@
 # A program is its folder's .c files plus common/*.c; a unit test tests/unit/<folder>/<module>_test.c links the
 # same objects without main.c. So a new file needs no line here.
 
+MAKEFLAGS += -j$(shell nproc)
 CC        ?= cc
 BUILD     ?= build
 PREFIX    ?= /usr/local
@@ -97,10 +98,10 @@ run:
 	@tests/support/demo $(ARGS)
 test:
 	@tests/support/install_packages build run test
-	@$(MAKE) --no-print-directory -j$(shell nproc) all unit-tests pg-tests
+	@$(MAKE) --no-print-directory all unit-tests pg-tests
 	@BUILD=$(BUILD) tests/run $(TESTS)
 
-FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] edge/*.[ch] acme/*.[ch] verifier/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch])
+FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] edge/*.[ch] acme/*.[ch] verifier/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch] tests/support/*.h)
 lint:
 	@tests/support/install_packages build lint
 	clang-format --dry-run -Werror $(FORMATTED)
@@ -111,7 +112,7 @@ asan: SANITIZER := address,undefined -fno-sanitize-recover=all -fno-omit-frame-p
 tsan: SANITIZER := thread
 asan tsan:
 	@tests/support/install_packages build run test
-	@$(MAKE) --no-print-directory -j$(shell nproc) BUILD=$(BUILD)/$@ SANITIZE="-fsanitize=$(SANITIZER)" all unit-tests pg-tests
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/$@ SANITIZE="-fsanitize=$(SANITIZER)" all unit-tests pg-tests
 	@BUILD=$(BUILD)/$@ tests/run $(or $(TESTS),unit pg)
 
 bench:
