@@ -34,11 +34,14 @@ struct domain_check *domain_check_start(
 	check->started_ms = clock_monotonic_ms();
 	records_of(config, claim->name, claim->tenant, claim->token, check->records);
 	config_cname_target(config, claim->tenant, check->target);
-	check->queries[TXT] = resolver_start(resolver, check->records[0].name, RESOLVER_TXT);
-	check->queries[NAME_A] = resolver_start(resolver, claim->name, RESOLVER_A);
-	check->queries[NAME_AAAA] = resolver_start(resolver, claim->name, RESOLVER_AAAA);
-	check->queries[TARGET_A] = resolver_start(resolver, check->target, RESOLVER_A);
-	check->queries[TARGET_AAAA] = resolver_start(resolver, check->target, RESOLVER_AAAA);
+	const struct resolver_question questions[LOOKUPS] = {
+	    [TXT] = {check->records[0].name, RESOLVER_TXT},
+	    [NAME_A] = {claim->name, RESOLVER_A},
+	    [NAME_AAAA] = {claim->name, RESOLVER_AAAA},
+	    [TARGET_A] = {check->target, RESOLVER_A},
+	    [TARGET_AAAA] = {check->target, RESOLVER_AAAA},
+	};
+	resolver_start(resolver, claim->name, questions, LOOKUPS, check->queries);
 	return check;
 }
 

@@ -99,21 +99,30 @@ static void on_answer(void *arg, int failure, struct ub_result *result)
 	mark_done(arg, failure, result);
 }
 
-struct resolver_query *resolver_start(struct resolver *resolver, const char *name, enum resolver_type type)
+static struct resolver_query *start_one(
+    struct resolver *resolver, struct resolver_context *context, const struct resolver_question *question)
 {
 	enum { CLASS_IN = 1 };
 	struct resolver_query *query = mem_alloc(sizeof *query);
 	query->resolver = resolver;
-	query->type = type;
+	query->context = context;
+	query->type = question->type;
 	query->started_us = clock_monotonic_us();
-	query->context = resolver_contexts_take(resolver->contexts);
 	int failure = UB_NOMEM;
-	if (query->context)
-		failure = ub_resolve_async(resolver_context_ub(query->context), name, (int)type, CLASS_IN,
-		    query, on_answer, &query->id);
+	if (context)
+		failure = ub_resolve_async(resolver_context_ub(context), question->name, (int)question->type,
+		    CLASS_IN, query, on_answer, &query->id);
 	if (failure)
 		mark_done(query, failure, NULL);
 	return query;
+}
+
+void resolver_start(struct resolver *resolver, const char *subject, const struct resolver_question *questions,
+    size_t count, struct resolver_query **queries)
+{
+	struct resolver_context *context = resolver_contexts_take(resolver->contexts, subject, count);
+	for (size_t i = 0; i < count; i++)
+		queries[i] = start_one(resolver, context, &questions[i]);
 }
 
 bool resolver_is_done(const struct resolver_query *query)

@@ -62,8 +62,15 @@ enum result resolver_new(struct resolver **out, const struct resolver_options *o
 /* Every query must have been finished before. */
 void resolver_free(struct resolver *resolver);
 
-/* Never fails: what goes wrong is the answer's outcome. */
-struct resolver_query *resolver_start(struct resolver *resolver, const char *name, enum resolver_type type);
+struct resolver_question {
+	const char *name;
+	enum resolver_type type;
+};
+
+/* Starts `count` queries at once about one subject, a domain: what an earlier batch about it found is
+ * forgotten. Never fails: what goes wrong is the answers' outcome. */
+void resolver_start(struct resolver *resolver, const char *subject, const struct resolver_question *questions,
+    size_t count, struct resolver_query **queries);
 bool resolver_is_done(const struct resolver_query *query);
 /* Waits until the query is done or RESOLVER_DEADLINE_MS after its start, frees it, fills *out. */
 void resolver_finish(struct resolver_query *query, struct resolver_answer *out);

@@ -14,13 +14,17 @@
 #include "common/mem.h"
 #include "verifier/resolver_setup.h"
 
-enum { YOUNG_MS = 500, POLLED_MAX = 64 };
+/* Who checks one domain again and again within YOUNG_MS gets a fresh context each time, until EXTRA_MAX live.
+ */
+enum { YOUNG_MS = 500, EXTRA_MAX = 16, POLLED_MAX = 64, SUBJECTS_MAX = 1024 };
 
 struct resolver_context {
 	struct resolver_context *next;
 	struct ub_ctx *ub;
 	int64_t born_ms;
-	int users;
+	size_t users;
+	size_t subject_count;
+	uint64_t subjects[SUBJECTS_MAX]; /* hashes */
 };
 
 struct resolver_contexts {
@@ -32,6 +36,9 @@ struct resolver_contexts {
 	struct resolver_context
 	    *first; /* the youngest; guarded by the lock, removed from by the thread only */
 };
+
+/* Making and ending contexts touches locks that are global in libunbound, without a lock of its own. */
+static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
 
 /* Takes what nobody uses any more off the list. The youngest stays: the next look-up may still have it. */
 static struct resolver_context *unlink_unused(struct resolver_contexts *contexts)
@@ -55,7 +62,9 @@ static void free_list(struct resolver_context *first)
 {
 	while (first) {
 		struct resolver_context *next = first->next;
+		pthread_mutex_lock(&library);
 		ub_ctx_delete(first->ub);
+		pthread_mutex_unlock(&library);
 		free(first);
 		first = next;
 	}
@@ -106,7 +115,9 @@ static void *contexts_run(void *arg)
 static enum result add_context(struct resolver_contexts *contexts, struct error *error)
 {
 	struct ub_ctx *ub = NULL;
+	pthread_mutex_lock(&library);
 	enum result result = resolver_setup(&ub, &contexts->options, error);
+	pthread_mutex_unlock(&library);
 	if (result != R_OK)
 		return result;
 	struct resolver_context *context = mem_alloc(sizeof *context);
@@ -207,20 +218,52 @@ void resolver_contexts_free(struct resolver_contexts *contexts)
 	free(contexts);
 }
 
-struct resolver_context *resolver_contexts_take(struct resolver_contexts *contexts)
+/* FNV-1a: two subjects of one hash cost a context more, nothing else. */
+static uint64_t hash_of(const char *subject)
+{
+	uint64_t hash = UINT64_C(14695981039346656037);
+	for (; *subject; subject++)
+		hash = (hash ^ (unsigned char)*subject) * UINT64_C(1099511628211);
+	return hash;
+}
+
+static bool has_served(const struct resolver_context *context, uint64_t subject)
+{
+	for (size_t i = 0; i < context->subject_count; i++)
+		if (context->subjects[i] == subject)
+			return true;
+	return context->subject_count == SUBJECTS_MAX;
+}
+
+static bool is_usable(const struct resolver_contexts *contexts, uint64_t subject)
+{
+	const struct resolver_context *first = contexts->first;
+	if (!first || clock_monotonic_ms() - first->born_ms >= YOUNG_MS)
+		return false;
+	size_t live = 0;
+	for (const struct resolver_context *at = first; at; at = at->next)
+		live++;
+	return live >= EXTRA_MAX || !has_served(first, subject);
+}
+
+struct resolver_context *resolver_contexts_take(
+    struct resolver_contexts *contexts, const char *subject, size_t users)
 {
 	struct error error = {""};
+	uint64_t hash = hash_of(subject);
 	pthread_mutex_lock(&contexts->lock);
-	struct resolver_context *context = contexts->first;
-	bool young = context && clock_monotonic_ms() - context->born_ms < YOUNG_MS;
-	if (!young)
-		context = add_context(contexts, &error) == R_OK ? contexts->first : NULL;
-	if (context)
-		context->users++;
+	bool usable = is_usable(contexts, hash);
+	bool ready = usable || add_context(contexts, &error) == R_OK;
+	struct resolver_context *context = ready ? contexts->first : NULL;
+	if (context) {
+		context->users += users;
+		if (!has_served(context, hash))
+			context->subjects[context->subject_count++] = hash;
+	}
 	pthread_mutex_unlock(&contexts->lock);
 	if (!context)
 		log_warn("DNS cannot be asked", log_str("error", error.text));
-	else if (!young)
+	else if (!usable)
 		eventfd_write(contexts->wake_fd, 1);
 	return context;
 }

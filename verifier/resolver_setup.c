@@ -17,7 +17,7 @@
 /* Nothing is remembered from one look-up to the next: not an answer, not a missing one, not that a server was
  * dead a minute ago. The small caches only serve the look-up that fills them. */
 static const char *const fixed_options[][2] = {
-    {"cache-max-ttl:", "0"},
+    {"cache-max-ttl:", "10"},
     {"cache-min-ttl:", "0"},
     {"cache-max-negative-ttl:", "0"},
     {"infra-host-ttl:", "0"},

@@ -1,5 +1,6 @@
 /*
- * How a libunbound context is set up: no caches, no built-in zones, our stubs, resolvers and trust anchors.
+ * How a libunbound context is set up: hardly any caches, no built-in zones, our stubs, resolvers and trust
+ * anchors.
  */
 #ifndef VERIFIER_RESOLVER_SETUP_H
 #define VERIFIER_RESOLVER_SETUP_H

@@ -6,6 +6,7 @@
  *   goal     A 192.0.2.1, AAAA 2001:db8::1       alias    CNAME goal.test, and its address
  *   none     NXDOMAIN, good for an hour          empty    no data, good for an hour
  *   later    as none, until fake_dns_publish     big      cut on UDP, a thousand TXT records on TCP
+ *   changing TXT "old", and "new" after fake_dns_publish
  *   loop     CNAME to itself                     fail, refused   these codes
  *   flaky    as fail, until fake_dns_publish     silent   nothing at all
  */
@@ -124,6 +125,8 @@ static inline void fake_fill(const struct fake_dns *dns, struct fake_message *me
 		fake_record(message, NULL, 16, "\3\0\xff\\", 4);
 	else if (strcmp(label, "later") == 0 && txt && dns->published)
 		fake_record(message, NULL, 16, "\4here", 5);
+	else if (strcmp(label, "changing") == 0 && txt)
+		fake_record(message, NULL, 16, dns->published ? "\3new" : "\3old", 4);
 	else if (strcmp(label, "big") == 0 && txt)
 		fake_big(message, tcp);
 	else if (strcmp(label, "goal") == 0)

@@ -43,11 +43,18 @@ static int tear_down(void **state)
 	return 0;
 }
 
+static struct resolver_query *start(struct bench *bench, const char *name, enum resolver_type type)
+{
+	struct resolver_query *query;
+	resolver_start(bench->resolver, name, &(struct resolver_question){name, type}, 1, &query);
+	return query;
+}
+
 static struct resolver_answer look_up(void **state, const char *name, enum resolver_type type)
 {
 	struct bench *bench = *state;
 	struct resolver_answer answer;
-	resolver_finish(resolver_start(bench->resolver, name, type), &answer);
+	resolver_finish(start(bench, name, type), &answer);
 	return answer;
 }
 
@@ -132,6 +139,45 @@ static void record_is_seen_as_soon_as_it_is_there(void **state)
 	expect(state, "later.test", RESOLVER_TXT, RESOLVER_FOUND);
 }
 
+/* The old value was good for an hour. */
+static void changed_record_is_seen_at_once(void **state)
+{
+	struct bench *bench = *state;
+	struct resolver_answer answer = look_up(state, "changing.test", RESOLVER_TXT);
+	assert_memory_equal(answer.values[0].bytes, "old", 3);
+	resolver_answer_free(&answer);
+	fake_dns_publish(bench->dns);
+	answer = look_up(state, "changing.test", RESOLVER_TXT);
+	assert_memory_equal(answer.values[0].bytes, "new", 3);
+	resolver_answer_free(&answer);
+}
+
+static bool sees_new_value(struct bench *bench, int subject)
+{
+	char name[40];
+	struct resolver_query *query;
+	struct resolver_answer answer;
+	snprintf(name, sizeof name, "subject%d.test", subject);
+	resolver_start(
+	    bench->resolver, name, &(struct resolver_question){"changing.test", RESOLVER_TXT}, 1, &query);
+	resolver_finish(query, &answer);
+	bool seen = answer.count == 1 && memcmp(answer.values[0].bytes, "new", 3) == 0;
+	resolver_answer_free(&answer);
+	return seen;
+}
+
+static void domains_share_what_is_known_for_a_moment_only(void **state)
+{
+	struct bench *bench = *state;
+	int subject = 0;
+	assert_false(sees_new_value(bench, subject++));
+	fake_dns_publish(bench->dns);
+	int64_t start = clock_monotonic_ms();
+	while (!sees_new_value(bench, subject++) && clock_monotonic_ms() - start < 5000)
+		usleep(10000);
+	assert_in_range(clock_monotonic_ms() - start, 0, 2000);
+}
+
 /* libunbound itself would remember the failure for five seconds. */
 static void mended_server_is_noticed_within_a_second(void **state)
 {
@@ -176,7 +222,7 @@ static void fifty_silent_look_ups_delay_no_other(void **state)
 	for (int i = 0; i < SILENT; i++) {
 		char name[40];
 		snprintf(name, sizeof name, "silent.%d.test", i);
-		queries[i] = resolver_start(bench->resolver, name, RESOLVER_TXT);
+		queries[i] = start(bench, name, RESOLVER_TXT);
 	}
 	int64_t start = clock_monotonic_ms();
 	expect(state, "txt.test", RESOLVER_TXT, RESOLVER_FOUND);
@@ -192,7 +238,7 @@ static void waiting_ends_with_the_next_answer_or_a_wake(void **state)
 {
 	struct bench *bench = *state;
 	uint64_t seen = resolver_wait(bench->resolver, 0, 0);
-	struct resolver_query *query = resolver_start(bench->resolver, "txt.test", RESOLVER_TXT);
+	struct resolver_query *query = start(bench, "txt.test", RESOLVER_TXT);
 	uint64_t next = resolver_wait(bench->resolver, seen, 3000);
 	assert_int_equal(next, seen + 1);
 	assert_true(resolver_is_done(query));
@@ -207,7 +253,7 @@ static void *look_up_many(void *arg)
 	struct bench *bench = arg;
 	for (int i = 0; i < 50; i++) {
 		struct resolver_answer answer;
-		resolver_finish(resolver_start(bench->resolver, names[i % 4], RESOLVER_A), &answer);
+		resolver_finish(start(bench, names[i % 4], RESOLVER_A), &answer);
 		resolver_answer_free(&answer);
 	}
 	return NULL;
@@ -256,6 +302,8 @@ int main(void)
 	    bench_test(failing_servers_are_temporary),
 	    bench_test(impossible_name_is_temporary_not_a_crash),
 	    bench_test(record_is_seen_as_soon_as_it_is_there),
+	    bench_test(changed_record_is_seen_at_once),
+	    bench_test(domains_share_what_is_known_for_a_moment_only),
 	    bench_test(mended_server_is_noticed_within_a_second),
 	    bench_test(big_answer_comes_whole_by_tcp),
 	    bench_test(silent_server_is_given_up_in_time),
