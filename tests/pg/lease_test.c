@@ -177,6 +177,8 @@ static void lost_database_says_nothing_about_the_lease(void **state)
 	assert_int_equal(acquire(&lease, pg, "me"), R_OK);
 	char pid[32];
 	snprintf(pid, sizeof pid, "%s", database_value(pg, "SELECT pg_backend_pid()"));
+	/* In a transaction, or the connection would be replaced unseen. */
+	database_run(pg, "BEGIN");
 	database_run(admin, "SELECT pg_terminate_backend($1::int, 5000)", pid);
 	assert_int_equal(lease_renew(&lease, pg, TTL_MS, &error), R_DOWN);
 	assert_int_equal(pg_wait_ready(pg, TEST_WAIT_MS, &error), R_OK);
