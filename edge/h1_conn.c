@@ -211,7 +211,9 @@ static void after_response(struct h1_conn *conn)
 	h1_request_end(conn);
 	if (conn->request.challenge_row)
 		challenges_mark_seen(conn->worker->edge->challenges, conn->request.challenge_row);
+	/* Of the next request's wait nothing has passed yet, even if it begins before we settle. */
 	conn->wait = H1_WAIT_NOTHING;
+	deadline_clear(&conn->read_deadline);
 	if (conn->request.keep_alive) {
 		conn->state = H1_IDLE;
 		conn->scan = (struct h1_scan){0};

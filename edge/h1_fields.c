@@ -22,7 +22,8 @@ enum result h1_scan_head(struct h1_scan *scan, const char *bytes, size_t size, s
 			return R_OK;
 		scan->line = scan->at;
 	}
-	return R_AGAIN;
+	/* Full to the last byte without its end: whoever waits for more has no room for it. */
+	return scan->at - scan->start < max ? R_AGAIN : R_LIMIT;
 }
 
 /* Is there a byte below 0x20 or a DEL among these eight? May say yes for a tab, never no for a forbidden

@@ -163,6 +163,22 @@ static void each_request_starts_the_idle_time_anew(void **state)
 	assert_false(rig.is_closed);
 }
 
+/* Our own answer and the next request's way to the origin fall into one event. */
+static void the_wait_for_a_head_ends_with_it_whatever_follows(void **state)
+{
+	(void)state;
+	visit();
+	say(&rig.client, "GET / HTTP/1.1\r\nHost: b.exam");
+	turns(3);
+	say(&rig.client, "ple\r\n\r\n" GET("/slow"));
+	origin_accepts();
+	time_passes(rig.config->header_timeout_ms + 1000);
+	assert_false(rig.is_closed);
+	origin_gets(FORWARDED("/slow"));
+	say(&rig.origin, "HTTP/1.1 204 No Content\r\n\r\n");
+	expect_ending(&rig.client, "HTTP/1.1 204 No Content\r\n\r\n");
+}
+
 static void a_body_that_stops_coming_ends_in_408(void **state)
 {
 	(void)state;
@@ -274,6 +290,25 @@ static void a_response_head_over_64_kib_is_502(void **state)
 	say(&rig.client, GET("/"));
 	origin_accepts();
 	send(rig.origin.fd, head, size, MSG_NOSIGNAL);
+	client_gets_page(502);
+	free(head);
+}
+
+/* The buffer is full, and its last byte the end of a line: no line is too long, and yet nothing more can
+ * come. */
+static void a_response_head_that_fills_its_buffer_exactly_is_502(void **state)
+{
+	static const char start[] = "HTTP/1.1 200 OK\r\nX: ";
+	char *head = malloc(HTTP_HEAD_MAX);
+
+	(void)state;
+	memset(head, 'a', HTTP_HEAD_MAX);
+	memcpy(head, start, sizeof start - 1);
+	memcpy(head + HTTP_HEAD_MAX - 2, "\r\n", 2);
+	visit();
+	say(&rig.client, GET("/"));
+	origin_accepts();
+	give(&rig.origin, head, HTTP_HEAD_MAX);
 	client_gets_page(502);
 	free(head);
 }
@@ -677,12 +712,14 @@ int main(void)
 	    rig_test(a_slow_head_ends_in_408),
 	    rig_test(silence_between_requests_ends_the_connection),
 	    rig_test(each_request_starts_the_idle_time_anew),
+	    rig_test(the_wait_for_a_head_ends_with_it_whatever_follows),
 	    rig_test(a_body_that_stops_coming_ends_in_408),
 	    rig_test(a_client_that_takes_nothing_is_cut_off),
 	    rig_test(a_lingering_close_has_an_end),
 	    rig_test(responses_that_can_be_read_in_two_ways_are_502),
 	    rig_test(endless_interim_responses_are_502),
 	    rig_test(a_response_head_over_64_kib_is_502),
+	    rig_test(a_response_head_that_fills_its_buffer_exactly_is_502),
 	    rig_test(a_cut_length_is_seen_as_cut),
 	    rig_test(cut_chunks_get_no_last_chunk),
 	    rig_test(a_cut_until_close_ends_in_a_reset),
