@@ -32,15 +32,14 @@ def make_due(platform):
     platform.db.query("UPDATE certificates SET renew_at = now() - interval '1 minute'")
 
 
-def renew(platform, edge_limit, at_start):
+def renew(platform, edge_limit):
     platform.activate(NAME)
     for edge in platform.edges:
         platform.visit(NAME, edge=edge)
     old = platform.visit(NAME).serial
     visitors = Visitors(platform)
     make_due(platform)
-    if at_start:
-        platform.acme.restart()
+    platform.acme.restart()
     wait_until(lambda: platform.stored(NAME)[0].lstrip("0").lower() != old.lstrip("0"), 60, "the renewal", interval=0.2)
     for edge in platform.edges:
         wait_until(lambda: platform.visit(NAME, edge=edge).serial != old, edge_limit, f"{edge.name} to replace it")
@@ -52,13 +51,13 @@ def renew(platform, edge_limit, at_start):
 
 
 def test_renewed_certificate_reaches_every_node(platform):
-    renew(platform, 3, at_start=False)
+    renew(platform, 3)
 
 
 def test_renewed_certificate_reaches_every_node_though_notify_is_lost(lab):
     platform = lab.platform(edge={"cache_max_age": "2s"})
     platform.db.query("ALTER TABLE certificates DISABLE TRIGGER USER")
-    renew(platform, 6, at_start=True)
+    renew(platform, 6)
 
 
 def test_domain_that_was_deleted_is_not_renewed(platform):

@@ -65,4 +65,6 @@ def test_token_answers_for_its_host_only(lab):
         assert plain(platform, path, "other.brand.test", edge=edge)[0] == 404
     gate.open()
     wait_until(lambda: platform.stored(NAME), 10, "the certificate")
-    wait_until(lambda: plain(platform, path, NAME)[0] == 404, 90, "the token to be forgotten", interval=0.5)
+    # The token stays for a while, for validators that are late.
+    platform.db.query("UPDATE challenges SET expires_at = now()")
+    wait_until(lambda: plain(platform, path, NAME)[0] == 404, 5, "the token to be forgotten")

@@ -45,7 +45,7 @@ def test_seal_key_is_needed_to_serve(lab):
     other = f"{lab.folder('keys')}/other.key"
     run([program("postern"), "seal-key", "new", other])
     platform.edge.restart(seal_key_file=other)
-    assert platform.refusal(NAME).alert == "internal_error"
+    assert platform.refusal(NAME, edge=platform.edge).alert == "internal_error"
 
 
 @pytest.mark.parametrize("role, sql", [
