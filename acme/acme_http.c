@@ -155,9 +155,9 @@ static void set_limits(struct acme_http *http)
 	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 5000L);
+	/* No least speed beside it: a CA that thinks for 20 s sends nothing meanwhile, and to hang up on its
+	 * newOrder would cost the order. */
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 30000L);
-	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 100L);
-	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, 10L);
 	/* A connection that idled longer is likelier to be closed under our hands than worth a handshake. */
 	curl_easy_setopt(curl, CURLOPT_MAXAGE_CONN, 30L);
 	curl_easy_setopt(curl, CURLOPT_MAXCONNECTS, 2L);

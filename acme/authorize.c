@@ -163,8 +163,9 @@ static enum result await(struct order_run *run, const char *url, int64_t row)
 		}
 		if (result != R_OK)
 			return result;
-		if (!run->tools->wait(run->tools->arg, sleep_ms(&polling, clock_monotonic_ms())))
-			return R_AGAIN;
+		result = order_pause(run, sleep_ms(&polling, clock_monotonic_ms()));
+		if (result != R_OK)
+			return result;
 	}
 	acme_failure_set(run->failure, CAUSE_CA, "the CA did not decide about the challenge within 90 s");
 	deactivate(run, url);

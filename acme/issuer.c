@@ -162,29 +162,24 @@ static void report_issued(const struct job *job, int64_t took_us)
 	    log_int("ms", took_us / 1000));
 }
 
-/* True: the stored certificate is as good as its dates, nothing is to be done. */
-static bool is_served_already(struct worker *worker, const struct job *job)
+/* R_NONE: there is none, or none that can be served. R_OK: it is as good as its dates, nothing is to be done.
+ * Anything else: nobody knows, and a certificate that may be good is no reason for an order. */
+static enum result look_at_stored(struct worker *worker, const struct job *job, struct error *error)
 {
-	struct error error = {0};
 	if (!job->has_certificate)
-		return false;
-	enum result result = store_check(worker->pg, worker->issuer->config.keys, job->name, &error);
-	if (result == R_INVALID)
-		log_warn("the stored certificate is damaged, a new one is ordered",
-		    log_str("name", job->name), log_str("error", error.text));
-	return result == R_OK;
+		return R_NONE;
+	enum result result = store_check(worker->pg, worker->issuer->config.keys, job->name, error);
+	if (result != R_INVALID)
+		return result;
+	log_warn("the stored certificate is damaged, a new one is ordered", log_str("name", job->name),
+	    log_str("error", error->text));
+	return R_NONE;
 }
 
-static void work_on(struct worker *worker, struct job *job)
+static enum result order(
+    struct worker *worker, struct job *job, struct acme_failure *failure, struct error *error)
 {
 	const struct issuer_config *config = &worker->issuer->config;
-	struct acme_failure failure = {.cause = CAUSE_INTERNAL};
-	struct error error = {0};
-	if (is_served_already(worker, job)) {
-		job_close(worker->pg, job, &error);
-		count_order("unneeded");
-		return;
-	}
 	const struct order_tools tools = {.pg = worker->pg,
 	    .session = worker->session,
 	    .account = config->account,
@@ -193,14 +188,30 @@ static void work_on(struct worker *worker, struct job *job)
 	    .directory = ca_directory_url(config->ca),
 	    .wait = wait_in_order,
 	    .arg = worker->issuer};
+	return order_run(&tools, job, failure, error);
+}
+
+static void work_on(struct worker *worker, struct job *job)
+{
+	struct acme_failure failure = {.cause = CAUSE_INTERNAL};
+	struct error error = {0};
 	int64_t start_us = clock_monotonic_us();
-	enum result result = order_run(&tools, job, &failure, &error);
+	enum result result = look_at_stored(worker, job, &error);
+	if (result == R_OK) {
+		job_close(worker->pg, job, &error);
+		count_order("unneeded");
+		return;
+	}
+	if (result == R_NONE)
+		result = order(worker, job, &failure, &error);
+	else if (result == R_ERROR)
+		acme_failure_set(&failure, CAUSE_DATABASE, "%s", error.text);
 	if (result == R_OK)
 		report_issued(job, clock_monotonic_us() - start_us);
 	else if (result == R_LOST) {
 		count_order("lost");
 		log_warn("another process has this job now", log_str("name", job->name));
-	} else if (result == R_AGAIN || (result == R_ERROR && atomic_load(config->abandon)))
+	} else if (result == R_AGAIN || (result == R_ERROR && atomic_load(worker->issuer->config.abandon)))
 		release(worker, job, "stopping");
 	else if (result == R_ERROR)
 		record_failure(worker, job, &failure);
@@ -208,8 +219,7 @@ static void work_on(struct worker *worker, struct job *job)
 		release(worker, job, error.text);
 }
 
-/* R_NONE: wait for work. R_DOWN: the connection proved dead; what this thread was woken for is still to be
- * done. */
+/* R_NONE: wait for work. R_OK: there may be more. */
 static enum result claim_and_work(struct worker *worker)
 {
 	struct issuer *issuer = worker->issuer;
@@ -226,8 +236,6 @@ static enum result claim_and_work(struct worker *worker)
 	 * the database. */
 	if (result == R_DOWN || result == R_TIMEOUT)
 		return R_OK;
-	if (result == R_DOWN || result == R_TIMEOUT)
-		return R_DOWN;
 	if (result == R_ERROR)
 		log_error("cannot claim jobs", log_str("error", error.text));
 	if (result != R_OK)

@@ -43,6 +43,20 @@ static enum result may_post(void *arg)
 	return order_judge_query(run, job_hold(run->tools->pg, run->job, run->error));
 }
 
+/* Looked at when a third of the lease has passed: it is prolonged once half of it is used. */
+enum result order_pause(struct order_run *run, int64_t ms)
+{
+	int64_t third = run->job->lease_ms / 3;
+	int64_t part = third < ORDER_POLL_MAX_MS ? third : ORDER_POLL_MAX_MS;
+	if (!run->tools->wait(run->tools->arg, (int)(ms < part ? ms : part)))
+		return R_AGAIN;
+	int64_t now = clock_monotonic_ms();
+	if (now - run->held_ms < part)
+		return R_OK;
+	run->held_ms = now;
+	return order_judge_query(run, job_hold(run->tools->pg, run->job, run->error));
+}
+
 enum result order_post(struct order_run *run, enum ca_kind kind, const char *url, const char *payload,
     struct acme_response *response)
 {
@@ -151,15 +165,10 @@ static enum result pause_and_refetch(struct order_run *run)
 	run->has_order = false;
 
 	int64_t until = now + pause;
-	for (; now < until; now = clock_monotonic_ms()) {
-		int64_t slice = until - now < ORDER_POLL_MAX_MS ? until - now : ORDER_POLL_MAX_MS;
-		if (!run->tools->wait(run->tools->arg, (int)slice))
-			return R_AGAIN;
-		enum result result = order_judge_query(run, job_hold(run->tools->pg, run->job, run->error));
-		if (result != R_OK)
-			return result;
-	}
-	return R_OK;
+	enum result result = R_OK;
+	for (; now < until && result == R_OK; now = clock_monotonic_ms())
+		result = order_pause(run, until - now);
+	return result;
 }
 
 static enum result authorize_all(struct order_run *run)

@@ -39,6 +39,7 @@ struct order_run {
 	int poll_ms;         /* next pause between polls of the order */
 	int64_t retry_after; /* seconds, from the last answer about the order; -1: none */
 	int64_t deadline_ms; /* of the polling, monotonic; 0: not begun */
+	int64_t held_ms;     /* when a pause last looked after the lease, monotonic */
 	struct acme_failure *failure;
 	struct error *error;
 };
@@ -51,7 +52,9 @@ enum { ORDER_POLL_MIN_MS = 15, ORDER_POLL_MAX_MS = 5000, ORDER_WAIT_MS = 90 * 10
 enum result order_run(
     const struct order_tools *tools, struct job *job, struct acme_failure *failure, struct error *error);
 
-/* For authorize.c: a signed request of this order, and a statement's result as a result of the run. */
+/* For authorize.c: a pause of at most `ms`, which keeps hold of the job; a signed request of this order; and
+ * a statement's result as a result of the run. */
+enum result order_pause(struct order_run *run, int64_t ms);
 enum result order_post(struct order_run *run, enum ca_kind kind, const char *url, const char *payload,
     struct acme_response *response);
 enum result order_judge_query(struct order_run *run, enum result result);

@@ -1,0 +1,64 @@
+"""What could cost an order too many, or a job its owner: a CA that takes its time, a Retry-After longer than the lease,
+a database that fails just when a stored certificate is to be looked at."""
+
+import time
+
+import pytest
+
+from lab.issuance import Issuance
+from lab.process import wait_until
+
+NAME = "shop.brand.test"
+
+
+@pytest.fixture
+def issuance(lab):
+    return Issuance(lab)
+
+
+def owner(issuance):
+    return issuance.db.query("SELECT state, fence, lease_until > now() FROM issuance_jobs")[0]
+
+
+def test_an_answer_that_takes_the_ca_seventeen_seconds_is_waited_for(issuance):
+    issuance.issuer().start()
+    gate = issuance.ca.hold("new-order", after=True)
+    issuance.ask_for(NAME)
+    assert gate.arrived.wait(10)
+    time.sleep(17)  # the CA's time, not a step to be in time with
+    gate.open()
+    issuance.wait_issued(NAME)
+    assert issuance.ca.orders_for(NAME) == 1
+    assert issuance.db.value("SELECT count(*) FROM failures") == "0"
+
+
+def test_a_retry_after_beyond_the_lease_loses_no_job(issuance):
+    issuance.issuer(job_lease="2s").start()
+
+    def pending(status, headers, body):
+        return status, {**headers, "Retry-After": "60"}, body.replace(b'"status": "valid"', b'"status": "pending"')
+    issuance.ca.change("authorization", pending, times=None)
+    issuance.ask_for(NAME)
+    wait_until(lambda: issuance.ca.seen["authorization"] >= 2, 10, "the poll that is told to come back later")
+    before = owner(issuance)
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        assert owner(issuance) == before
+        time.sleep(0.2)
+    assert before[2] == "t"
+
+
+def test_a_stored_certificate_that_cannot_be_read_is_not_ordered_again(issuance):
+    issuer = issuance.issuer().start()
+    issuance.ask_for(NAME)
+    issuance.wait_issued(NAME)
+    issuance.db.query("REVOKE SELECT ON certificates FROM postern_acme")
+    issuance.db.query("GRANT SELECT (name, not_after, renew_at) ON certificates TO postern_acme")
+    issuance.ask_for(NAME)
+    assert issuance.wait_failed(NAME) == "database"
+    assert issuance.ca.orders_for(NAME) == 1
+    issuance.db.query("GRANT SELECT ON certificates TO postern_acme")
+    issuance.db.query("UPDATE issuance_jobs SET next_try_at = now()")
+    issuance.db.wait("SELECT state = 'idle' FROM issuance_jobs")
+    assert issuance.ca.orders_for(NAME) == 1
+    assert issuer.metric("postern_acme_orders_total", result="unneeded") == 1
