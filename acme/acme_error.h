@@ -71,8 +71,4 @@ int64_t acme_failure_delay_ms(const struct acme_failure *failure, int count, uin
  * RETRY_AFTER_MAX, or -1 where it is neither. */
 int64_t acme_parse_retry_after(const char *value, int64_t now);
 
-/* Copies at most size - 1 bytes, ending at a character; control bytes become spaces, what is not UTF-8 `?`.
- */
-void acme_clean_text(char *out, size_t size, const char *text);
-
 #endif

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clean_text.h"
+
 static const char *const challenge_names[ACME_CHALLENGE_TYPES] = {
     [ACME_TLS_ALPN_01] = "tls-alpn-01",
     [ACME_HTTP_01] = "http-01",
@@ -85,9 +87,9 @@ static void read_problem(struct acme_problem *out, const json_t *object)
 	const char *type = json_string_value(json_object_get(object, "type"));
 	const char *detail = json_string_value(json_object_get(object, "detail"));
 	if (type && strncmp(type, prefix, sizeof prefix - 1) == 0)
-		acme_clean_text(out->type, sizeof out->type, type + sizeof prefix - 1);
+		clean_text(out->type, sizeof out->type, type + sizeof prefix - 1);
 	if (detail)
-		acme_clean_text(out->detail, sizeof out->detail, detail);
+		clean_text(out->detail, sizeof out->detail, detail);
 
 	/* RFC 8555 section 6.7.1. Our orders have one name, so the first is the one. */
 	const json_t *sub = json_array_get(json_object_get(object, "subproblems"), 0);

@@ -68,6 +68,31 @@ json_t *api_call_body(struct api_call *call, const char *const *fields)
 	return body;
 }
 
+bool api_call_is_tenant(struct api_call *call, const char *tenant)
+{
+	if (config_is_tenant(tenant))
+		return true;
+	problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "invalid_tenant", "tenant",
+	    "tenant: must be 1 to 63 of a-z 0-9 _ -, and begin with a letter or digit.");
+	return false;
+}
+
+bool api_call_tenant(struct api_call *call, const char **tenant)
+{
+	*tenant = mhd_request_query(call->request, "tenant");
+	return !*tenant || api_call_is_tenant(call, *tenant);
+}
+
+bool api_call_query(struct api_call *call, const char *const *known)
+{
+	const char *stray = mhd_request_stray_query(call->request, known);
+	if (!stray)
+		return true;
+	problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "unknown_parameter", stray,
+	    "The parameter \"%.100s\" is unknown here, has no value or comes twice: leave it out.", stray);
+	return false;
+}
+
 static void refuse_method(struct api_call *call, const char *allowed)
 {
 	problem_reply(call->reply, MHD_HTTP_METHOD_NOT_ALLOWED, "method_not_allowed", NULL,
@@ -165,8 +190,12 @@ static void route(struct api_call *call)
 			route_domains(call);
 		else
 			refuse_path(call);
-	} else if (!web_reply(call->request, call->reply)) {
+	} else if (!web_has(path)) {
 		refuse_path(call);
+	} else if (strcmp(call->request->method, "GET") != 0) {
+		refuse_method(call, "GET");
+	} else {
+		web_reply(call->request, call->reply);
 	}
 }
 

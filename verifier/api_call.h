@@ -25,9 +25,18 @@ void api_call_json(struct api_call *call, unsigned status, json_t *json);
 /* The body as a JSON object with these fields only; NULL after a problem was replied. */
 json_t *api_call_body(struct api_call *call, const char *const *fields);
 
+/* Nothing but these parameters is in the address, each once and with a value; false after a problem was
+ * replied. A misspelt ?tenant= must not delete somebody else's claim. */
+bool api_call_query(struct api_call *call, const char *const *known);
+/* ?tenant=, or NULL where it is not given; false after a problem was replied. */
+bool api_call_is_tenant(struct api_call *call, const char *tenant);
+bool api_call_tenant(struct api_call *call, const char **tenant);
+
+/* api_list.c */
+void api_domains_list(struct api_call *call);
+
 /* api_domains.c; `name` is as it came. */
 void api_domains_add(struct api_call *call);
-void api_domains_list(struct api_call *call);
 void api_domains_show(struct api_call *call, const char *name);
 void api_domains_remove(struct api_call *call, const char *name);
 void api_domains_verify(struct api_call *call, const char *name);

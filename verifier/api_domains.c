@@ -1,5 +1,5 @@
 /*
- * The API's requests about domains: add, list, show, verify now, delete.
+ * The API's requests about one domain: add, show, verify now, delete.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +11,6 @@
 #include "verifier/domain_json.h"
 #include "verifier/problem.h"
 #include "verifier/records.h"
-
-enum { LIMIT_DEFAULT = 100, CURSOR_MAX = HOSTNAME_MAX + 1 + CONFIG_TENANT_MAX };
 
 #define DEFAULT_TENANT "default"
 
@@ -61,22 +59,6 @@ static bool read_name(struct api_call *call, const char *text, struct hostname *
 	return false;
 }
 
-static bool read_tenant(struct api_call *call, const char *tenant)
-{
-	if (config_is_tenant(tenant))
-		return true;
-	problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "invalid_tenant", "tenant",
-	    "tenant: must be 1 to 63 of a-z 0-9 _ -, and begin with a letter or digit.");
-	return false;
-}
-
-/* ?tenant=, or NULL where it is not given; false after a problem. */
-static bool query_tenant(struct api_call *call, const char **tenant)
-{
-	*tenant = mhd_request_query(call->request, "tenant");
-	return !*tenant || read_tenant(call, *tenant);
-}
-
 static bool may_be_added(struct api_call *call, const char *name)
 {
 	if (is_under_saas_root(name, call->config->saas_root.text)) {
@@ -121,9 +103,11 @@ static bool find_claim(struct work *work, struct api_call *call, const char *ten
  * false. */
 static bool open_claim(struct work *work, struct api_call *call, const char *text, struct hostname *name)
 {
+	static const char *const parameters[] = {"tenant", NULL};
 	const char *tenant = NULL;
 	*work = (struct work){.pg = NULL};
-	return read_name(call, text, name) && query_tenant(call, &tenant) && work_open(work, call) &&
+	return api_call_query(call, parameters) && read_name(call, text, name) &&
+	       api_call_tenant(call, &tenant) && work_open(work, call) &&
 	       find_claim(work, call, tenant, name->text);
 }
 
@@ -154,101 +138,20 @@ static void add_from(struct api_call *call, const json_t *body)
 	if (!text)
 		problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "missing_name", "name",
 		    "name: is missing or no string: send {\"name\": \"shop.example.com\"}.");
-	else if (read_name(call, text, &name) && read_tenant(call, slug ? slug : "") &&
+	else if (read_name(call, text, &name) && api_call_is_tenant(call, slug ? slug : "") &&
 		 may_be_added(call, name.text))
 		add(call, slug, name.text);
 }
 
 void api_domains_add(struct api_call *call)
 {
-	static const char *const fields[] = {"name", "tenant", NULL};
+	static const char *const fields[] = {"name", "tenant", NULL}, *const none[] = {NULL};
+	if (!api_call_query(call, none))
+		return;
 	json_t *body = api_call_body(call, fields);
 	if (body)
 		add_from(call, body);
 	json_decref(body);
-}
-
-struct page {
-	const char *tenant, *status;
-	char after_name[CURSOR_MAX + 1];
-	const char *after_tenant;
-	int limit;
-};
-
-static bool is_status(const char *text)
-{
-	static const char *const all[] = {"pending", "active", "drifted", "suspended", "released"};
-	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-		if (strcmp(text, all[i]) == 0)
-			return true;
-	return false;
-}
-
-static bool read_limit(struct api_call *call, int *limit)
-{
-	const char *text = mhd_request_query(call->request, "limit");
-	char *end = NULL;
-	long number = text ? strtol(text, &end, 10) : LIMIT_DEFAULT;
-	*limit = (int)number;
-	if (!text || (*text && !*end && number >= 1 && number <= DOMAIN_PAGE_MAX))
-		return true;
-	problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "invalid_limit", "limit",
-	    "limit: must be a number from 1 to %d.", DOMAIN_PAGE_MAX);
-	return false;
-}
-
-static bool read_page(struct api_call *call, struct page *page)
-{
-	*page = (struct page){.status = mhd_request_query(call->request, "status"), .after_tenant = ""};
-	if (!query_tenant(call, &page->tenant) || !read_limit(call, &page->limit))
-		return false;
-	if (page->status && !is_status(page->status)) {
-		problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "invalid_status", "status",
-		    "status: must be pending, active, drifted, suspended or released.");
-		return false;
-	}
-	const char *cursor = mhd_request_query(call->request, "cursor");
-	if (!cursor)
-		return true;
-	char *slash = strlen(cursor) <= CURSOR_MAX ? strchr(strcpy(page->after_name, cursor), '/') : NULL;
-	if (!slash) {
-		problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "invalid_cursor", "cursor",
-		    "cursor: must be the `next` of an earlier answer.");
-		return false;
-	}
-	*slash = '\0';
-	page->after_tenant = slash + 1;
-	return true;
-}
-
-/* `rows` may hold one more than the page, which says that there is a next one. */
-static json_t *page_json(const struct config *config, const PGresult *rows, int limit)
-{
-	json_t *list = json_array(), *next = json_null();
-	struct domain_view view;
-	int count = PQntuples(rows);
-	for (int i = 0; i < count && i < limit; i++) {
-		domain_view_read(rows, i, &view);
-		json_array_append_new(list, domain_json(config, &view));
-	}
-	if (count > limit)
-		next = json_sprintf("%s/%s", view.name, view.tenant);
-	return json_pack("{s:o, s:o}", "domains", list, "next", next);
-}
-
-void api_domains_list(struct api_call *call)
-{
-	struct page page;
-	struct work work;
-	if (!read_page(call, &page) || !work_open(&work, call))
-		return;
-	enum result result = domain_list(work.pg, page.tenant, page.status, page.after_name,
-	    page.after_tenant, page.limit + 1, &work.rows, &work.error);
-	if (result == R_OK)
-		api_call_json(call, MHD_HTTP_OK, page_json(call->config, work.rows, page.limit));
-	else
-		problem_reply_down(call->reply, &work.error);
-	work_close(&work, call);
 }
 
 void api_domains_show(struct api_call *call, const char *text)

@@ -10,48 +10,24 @@
 
 enum { QUERY_MS = 2000 };
 
-#define UTC(column) "to_char(" column " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+/* Closes "to_char(column". */
+#define UTC " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
 
 /* A certificate belongs to the owner of a name: another tenant's pending claim shows none. */
 #define VIEW \
-	"SELECT d.id, d.tenant, d.name, d.status, d.token, d.points_here, " UTC("d.created_at") ", " UTC( \
-	    "d" \
-	    "." \
-	    "v" \
-	    "e" \
-	    "r" \
-	    "i" \
-	    "f" \
-	    "i" \
-	    "e" \
-	    "d" \
-	    "_" \
-	    "a" \
-	    "t") ", " UTC("d.next_check_at") "," \
-					     " CASE WHEN d.status NOT IN ('active', 'drifted', " \
-					     "'suspended') THEN 'none'" \
-					     "      WHEN c.not_after > now() THEN 'issued'" \
-					     "      WHEN j.state IN ('queued', 'running') THEN 'issuing'" \
-					     "      WHEN j.state = 'failed' THEN 'failed' ELSE 'none' END " \
-					     "AS certificate," \
-					     " j.last_error, c.issuer, " UTC("c.not_after") ", " UTC( \
-						 "j.next_try_at") "," \
-								  " k.outcome, k.detail, k.found, " UTC( \
-								      "k.checked_at") ", k.checked_by" \
-										      " FROM domains d" \
-										      " LEFT JOIN " \
-										      "certificates c ON " \
-										      "c.name = d.name" \
-										      " LEFT JOIN " \
-										      "issuance_jobs j ON " \
-										      "j.name = d.name" \
-										      " LEFT JOIN LATERAL " \
-										      "(SELECT * FROM " \
-										      "domain_checks WHERE " \
-										      "domain_id = " \
-										      "d.id ORDER BY id " \
-										      "DESC LIMIT 1) k " \
-										      "ON true"
+	"SELECT d.id, d.tenant, d.name, d.status, d.token, d.points_here, to_char(d.created_at" UTC "," \
+	" to_char(d.verified_at" UTC ", to_char(d.next_check_at" UTC "," \
+	" CASE WHEN d.status NOT IN ('active', 'drifted', 'suspended') THEN 'none'" \
+	"      WHEN c.not_after > now() THEN 'issued'" \
+	"      WHEN j.state IN ('queued', 'running') THEN 'issuing'" \
+	"      WHEN j.state = 'failed' THEN 'failed' ELSE 'none' END AS certificate," \
+	" j.last_error, c.issuer, to_char(c.not_after" UTC ", to_char(j.next_try_at" UTC "," \
+	" k.outcome, k.detail, k.found, to_char(k.checked_at" UTC ", k.checked_by" \
+	" FROM domains d" \
+	" LEFT JOIN certificates c ON c.name = d.name" \
+	" LEFT JOIN issuance_jobs j ON j.name = d.name" \
+	" LEFT JOIN LATERAL" \
+	" (SELECT * FROM domain_checks WHERE domain_id = d.id ORDER BY id DESC LIMIT 1) k ON true"
 
 void domain_view_read(const PGresult *rows, int row, struct domain_view *view)
 {
@@ -107,14 +83,16 @@ enum result domain_find(
 	    pg_text(name), pg_text(tenant));
 }
 
-enum result domain_list(struct pg *pg, const char *tenant, const char *status, const char *after_name,
-    const char *after_tenant, int limit, PGresult **rows, struct error *error)
+enum result domain_list(struct pg *pg, const char *tenant, const char *status,
+    const struct domain_place *after, int limit, PGresult **rows, struct error *error)
 {
 	return pg_run(pg, QUERY_MS, rows, error,
 	    VIEW " WHERE ($1::text IS NULL OR d.tenant = $1)"
 		 " AND (d.status = $2 OR ($2::text IS NULL AND d.status <> 'released'))"
-		 " AND (d.name, d.tenant) > ($3, $4) ORDER BY d.name, d.tenant, d.id LIMIT $5::int",
-	    pg_text(tenant), pg_text(status), pg_text(after_name), pg_text(after_tenant), pg_int(limit));
+		 " AND (d.name, d.tenant, d.id) > ($3, $4, $5::bigint)"
+		 " ORDER BY d.name, d.tenant, d.id LIMIT $6::int",
+	    pg_text(tenant), pg_text(status), pg_text(after->name), pg_text(after->tenant), pg_int(after->id),
+	    pg_int(limit));
 }
 
 static enum result remove_once(struct pg *pg, int64_t id, const char *actor, struct error *error)

@@ -54,10 +54,14 @@ enum result domain_add(
 /* The claims of a name that are not released; `tenant` NULL: everybody's. */
 enum result domain_find(
     struct pg *pg, const char *tenant, const char *name, PGresult **rows, struct error *error);
-/* In order of name and tenant, after those of the cursor (both "" at first). `status` NULL: all but released.
- */
-enum result domain_list(struct pg *pg, const char *tenant, const char *status, const char *after_name,
-    const char *after_tenant, int limit, PGresult **rows, struct error *error);
+/* A place in the list; the first one is {"", "", 0}. */
+struct domain_place {
+	const char *name, *tenant;
+	int64_t id; /* tells the claims apart that a tenant released */
+};
+/* In order of name, tenant and id, after that place. `status` NULL: all but released. */
+enum result domain_list(struct pg *pg, const char *tenant, const char *status,
+    const struct domain_place *after, int limit, PGresult **rows, struct error *error);
 /* A claim that never was active is deleted, one that was becomes `released`. R_NONE: there is none. */
 enum result domain_remove(struct pg *pg, int64_t id, const char *actor, struct error *error);
 

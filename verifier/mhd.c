@@ -42,6 +42,33 @@ const char *mhd_request_query(const struct mhd_request *request, const char *nam
 	return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
+struct stray {
+	const char *const *known;
+	unsigned seen; /* a bit for each of `known` */
+	const char *found;
+};
+
+static enum MHD_Result look_for_stray(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	(void)kind;
+	struct stray *stray = arg;
+	unsigned i = 0;
+	while (stray->known[i] && strcmp(stray->known[i], name) != 0)
+		i++;
+	bool stays = value && stray->known[i] && !(stray->seen >> i & 1);
+	stray->seen |= 1U << i;
+	if (!stays)
+		stray->found = name;
+	return stays ? MHD_YES : MHD_NO;
+}
+
+const char *mhd_request_stray_query(const struct mhd_request *request, const char *const *known)
+{
+	struct stray stray = {.known = known};
+	MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, look_for_stray, &stray);
+	return stray.found;
+}
+
 const char *mhd_request_cookie(const struct mhd_request *request, const char *name)
 {
 	return MHD_lookup_connection_value(request->connection, MHD_COOKIE_KIND, name);

@@ -27,6 +27,8 @@ struct mhd_request {
 
 const char *mhd_request_header(const struct mhd_request *request, const char *name);
 const char *mhd_request_query(const struct mhd_request *request, const char *name);
+/* The first parameter that is not among `known` (ends with NULL), has no value or comes twice; NULL: none. */
+const char *mhd_request_stray_query(const struct mhd_request *request, const char *const *known);
 const char *mhd_request_cookie(const struct mhd_request *request, const char *name);
 bool mhd_request_is(const struct mhd_request *request, const char *method, const char *path);
 

@@ -5,19 +5,23 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clean_text.h"
 #include "common/log.h"
 
-/* Peers' bytes may be in the text; what is no UTF-8 would make it no JSON. */
+enum { TEXT_MAX = 1024 };
+
+/* Peers' bytes may be in the text, or a character cut in two; what is no UTF-8 would make it no JSON. */
 static json_t *json_text(const char *text)
 {
-	json_t *string = json_string(text);
-	return string ? string : json_string("(not UTF-8)");
+	char clean[TEXT_MAX];
+	clean_text(clean, sizeof clean, text);
+	return json_string(clean);
 }
 
 void problem_reply(
     struct mhd_reply *reply, unsigned status, const char *code, const char *field, const char *format, ...)
 {
-	char detail[1024];
+	char detail[TEXT_MAX];
 	va_list arguments;
 	va_start(arguments, format);
 	vsnprintf(detail, sizeof detail, format, arguments);

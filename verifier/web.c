@@ -48,11 +48,14 @@ static void make_tag(const struct file *file, char tag[20])
 	    hash[5], hash[6], hash[7]);
 }
 
-bool web_reply(const struct mhd_request *request, struct mhd_reply *reply)
+bool web_has(const char *path)
+{
+	return find_file(path);
+}
+
+void web_reply(const struct mhd_request *request, struct mhd_reply *reply)
 {
 	const struct file *file = find_file(request->path);
-	if (!file || strcmp(request->method, "GET") != 0)
-		return false;
 	char tag[20];
 	make_tag(file, tag);
 	const char *known = mhd_request_header(request, MHD_HTTP_HEADER_IF_NONE_MATCH);
@@ -69,5 +72,4 @@ bool web_reply(const struct mhd_request *request, struct mhd_reply *reply)
 	mhd_reply_header(reply, "Referrer-Policy", "no-referrer");
 	mhd_reply_header(reply, "X-Frame-Options", "DENY");
 	mhd_reply_header(reply, "Cross-Origin-Opener-Policy", "same-origin");
-	return true;
 }

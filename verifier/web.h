@@ -6,7 +6,8 @@
 
 #include "verifier/mhd.h"
 
-/* False where there is no such file; nothing was replied then. */
-bool web_reply(const struct mhd_request *request, struct mhd_reply *reply);
+bool web_has(const char *path);
+/* To a GET of a path that web_has. */
+void web_reply(const struct mhd_request *request, struct mhd_reply *reply);
 
 #endif

@@ -357,23 +357,48 @@ static void certificate_shows_with_its_owner_only(void **state)
 
 static void list_goes_on_after_the_cursor(void **state)
 {
+	const struct domain_place first = {.name = "", .tenant = ""};
 	struct pg *pg = database_connect(state, ROLE);
 	struct domain_view view;
 	PGresult *rows = NULL;
 	add(pg, "a", "b.test");
 	add(pg, "b", "a.test");
 	add(pg, "a", "a.test");
-	ok(domain_list(pg, NULL, NULL, "", "", 2, &rows, &last));
+	ok(domain_list(pg, NULL, NULL, &first, 2, &rows, &last));
 	assert_int_equal(PQntuples(rows), 2);
 	domain_view_read(rows, 1, &view);
 	assert_string_equal(view.tenant, "b");
+	const struct domain_place place = {.name = "a.test", .tenant = "b", .id = view.id};
 	PQclear(rows);
-	ok(domain_list(pg, NULL, NULL, "a.test", "b", 2, &rows, &last));
+	ok(domain_list(pg, NULL, NULL, &place, 2, &rows, &last));
 	assert_int_equal(PQntuples(rows), 1);
 	domain_view_read(rows, 0, &view);
 	assert_string_equal(view.name, "b.test");
 	PQclear(rows);
-	ok(domain_list(pg, "a", "active", "", "", 10, &rows, &last));
+	ok(domain_list(pg, "a", "active", &first, 10, &rows, &last));
+	assert_int_equal(PQntuples(rows), 0);
+	PQclear(rows);
+}
+
+static void pages_lose_no_claim_of_many_released(void **state)
+{
+	struct pg *pg = database_connect(state, ROLE), *admin = database_connect(state, NULL);
+	struct domain_place place = {.name = "", .tenant = ""};
+	struct domain_view view;
+	PGresult *rows = NULL;
+	add(pg, "brand", NAME);
+	ok(pg_query(admin, 1000, NULL, &last,
+	    "INSERT INTO domains (tenant, name, token, status)"
+	    " SELECT tenant, name, token, 'released' FROM domains, generate_series(1, 3)",
+	    NULL, 0));
+	for (int i = 0; i < 3; i++) {
+		ok(domain_list(pg, NULL, "released", &place, 1, &rows, &last));
+		assert_int_equal(PQntuples(rows), 1);
+		domain_view_read(rows, 0, &view);
+		place = (struct domain_place){.name = NAME, .tenant = "brand", .id = view.id};
+		PQclear(rows);
+	}
+	ok(domain_list(pg, NULL, "released", &place, 1, &rows, &last));
 	assert_int_equal(PQntuples(rows), 0);
 	PQclear(rows);
 }
@@ -388,7 +413,8 @@ static void hostile_text_stays_text(void **state)
 	ok(domain_find(pg, evil, evil, &rows, &last));
 	assert_int_equal(PQntuples(rows), 0);
 	PQclear(rows);
-	ok(domain_list(pg, evil, evil, evil, evil, 10, &rows, &last));
+	const struct domain_place place = {.name = evil, .tenant = evil};
+	ok(domain_list(pg, evil, evil, &place, 10, &rows, &last));
 	PQclear(rows);
 	ok(domain_is_allowed(pg, 1000, evil, &allowed, &last));
 	assert_false(allowed);
@@ -447,6 +473,7 @@ int main(void)
 	    database_test(no_certificate_is_ordered_without_need_or_against_the_setting),
 	    database_test(certificate_shows_with_its_owner_only),
 	    database_test(list_goes_on_after_the_cursor),
+	    database_test(pages_lose_no_claim_of_many_released),
 	    database_test(hostile_text_stays_text),
 	    database_test(only_the_newest_checks_are_kept),
 	    database_test(session_lives_until_it_ends_or_expires),

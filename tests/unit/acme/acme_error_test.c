@@ -193,31 +193,6 @@ static void nonsense_in_retry_after_counts_as_absent(void **state)
 			fail_msg("taken for a time: `%s`", bad[i]);
 }
 
-static void stored_words_hold_no_control_byte_and_are_utf_8(void **state)
-{
-	(void)state;
-	char out[64];
-	acme_clean_text(out, sizeof out, "a\r\nb\tc\x1b[31m\x7f");
-	assert_string_equal(out, "a  b c [31m ");
-	acme_clean_text(out, sizeof out, "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80");
-	assert_string_equal(out, "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80");
-	/* overlong, surrogate, beyond U+10FFFF, cut short, lone continuation, Latin-1 */
-	acme_clean_text(out, sizeof out, "\xc0\xaf|\xed\xa0\x80|\xf4\x90\x80\x80|\xe2\x82|\x80|\xfc");
-	assert_string_equal(out, "\?\?|\?\?\?|\?\?\?\?|\?\?|?|?");
-}
-
-static void stored_words_are_cut_between_characters(void **state)
-{
-	(void)state;
-	char out[6];
-	acme_clean_text(out, sizeof out, "abcd\xe2\x82\xac");
-	assert_string_equal(out, "abcd");
-	acme_clean_text(out, sizeof out, "ab\xe2\x82\xac");
-	assert_string_equal(out, "ab\xe2\x82\xac");
-	acme_clean_text(out, sizeof out, "abcdefgh");
-	assert_string_equal(out, "abcde");
-}
-
 static void a_dead_order_is_told_from_one_that_may_go_on(void **state)
 {
 	(void)state;
@@ -247,8 +222,6 @@ int main(void)
 	    cmocka_unit_test(retry_after_comes_as_seconds_or_as_a_date),
 	    cmocka_unit_test(retry_after_is_clamped_to_a_day),
 	    cmocka_unit_test(nonsense_in_retry_after_counts_as_absent),
-	    cmocka_unit_test(stored_words_hold_no_control_byte_and_are_utf_8),
-	    cmocka_unit_test(stored_words_are_cut_between_characters),
 	    cmocka_unit_test(a_dead_order_is_told_from_one_that_may_go_on),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
