@@ -54,7 +54,9 @@ static bool read_name(struct api_call *call, const char *text, struct hostname *
 	enum hostname_problem problem = hostname_parse(name, text, strlen(text));
 	if (problem == HOSTNAME_OK)
 		return true;
-	problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "invalid_name", "name", "name: \"%.260s\" %s", text,
+	bool short_enough = strlen(text) <= HOSTNAME_MAX;
+	problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "invalid_name", "name", "name: %s%s%s%s",
+	    short_enough ? "\"" : "", short_enough ? text : "what was sent", short_enough ? "\" " : " ",
 	    hostname_problem_text(problem));
 	return false;
 }
@@ -216,6 +218,8 @@ static void settle_check(
 	if (!work_open(&work, call))
 		return;
 	enum result result = domain_settle(work.pg, claim, verdict, call->config->pre_issue, &work.error);
+	if (result == R_OK && verdict->txt == TXT_VERIFIED && strcmp(claim->status, "pending") == 0)
+		log_info("domain verified", log_str("domain", claim->name), log_str("tenant", claim->tenant));
 	if (result == R_OK)
 		reply_checked(&work, call, claim, verdict);
 	else if (result == R_DENIED)

@@ -124,7 +124,6 @@ enum result domain_remove(struct pg *pg, int64_t id, const char *actor, struct e
 	return result == R_NONE ? remove_once(pg, id, actor, error) : result;
 }
 
-#define CLAIM_COLUMNS " RETURNING id, tenant, name, status, token, checks"
 static_assert(DOMAIN_LEASE_S == 15, "the statements below say 15 seconds");
 
 static void read_claim(const PGresult *rows, int row, struct domain_claim *claim)
@@ -142,7 +141,7 @@ enum result domain_claim(struct pg *pg, int64_t id, struct domain_claim *out, st
 	PGresult *rows = NULL;
 	enum result result = pg_run(pg, QUERY_MS, &rows, error,
 	    "UPDATE domains SET check_lease_until = clock_timestamp() + interval '15 seconds', checks = 0"
-	    " WHERE id = $1 AND status <> 'released'" CLAIM_COLUMNS,
+	    " WHERE id = $1 AND status <> 'released' RETURNING id, tenant, name, status, token, checks",
 	    pg_int(id));
 	if (result == R_OK && PQntuples(rows) == 0)
 		result = R_NONE;
@@ -157,11 +156,13 @@ enum result domain_claim_due(
 {
 	PGresult *rows = NULL;
 	enum result result = pg_run(pg, QUERY_MS, &rows, error,
-	    "UPDATE domains SET check_lease_until = clock_timestamp() + interval '15 seconds' WHERE id IN"
-	    " (SELECT id FROM domains WHERE next_check_at <= clock_timestamp()"
-	    "  AND (check_lease_until IS NULL OR check_lease_until < clock_timestamp()) AND status IN "
-	    "('pending', 'active')"
-	    "  ORDER BY next_check_at LIMIT $1::int FOR UPDATE SKIP LOCKED)" CLAIM_COLUMNS,
+	    "WITH due AS MATERIALIZED (SELECT id FROM domains WHERE next_check_at <= clock_timestamp()"
+	    "  AND (check_lease_until IS NULL OR check_lease_until < clock_timestamp())"
+	    "  AND status IN ('pending', 'active') ORDER BY next_check_at LIMIT $1::int FOR UPDATE SKIP "
+	    "LOCKED)"
+	    " UPDATE domains d SET check_lease_until = clock_timestamp() + interval '15 seconds'"
+	    " FROM due WHERE d.id = due.id"
+	    " RETURNING d.id, d.tenant, d.name, d.status, d.token, d.checks",
 	    pg_int(limit));
 	*count = result == R_OK ? PQntuples(rows) : 0;
 	for (int i = 0; i < *count; i++)
