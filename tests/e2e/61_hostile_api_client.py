@@ -34,7 +34,7 @@ def test_a_parameter_nobody_knows_is_no_wish_fulfilled(lab):
     for query in ("tennant=brand", "tenant", "tenant=", "tenant=brand&tenant=default", "tenant=brand&force=1"):
         for method, tail in (("DELETE", ""), ("GET", ""), ("POST", "/verify")):
             status, problem = platform.api.call(method, f"/v1/domains/{NAME}{tail}?{query}")
-                assert status == 400 and problem["code"] in ("unknown_parameter", "invalid_tenant"), problem
+            assert status == 400 and problem["code"] in ("unknown_parameter", "invalid_tenant"), problem
     assert platform.api.call("GET", "/v1/domains?page=2")[0] == 400
     assert platform.db.value("SELECT count(*) FROM domains") == "2"
 
