@@ -128,7 +128,7 @@ class Platform:
 
     # What a customer does
 
-    def activate(self, name, tenant=None, wait_issued=False):
+    def activate(self, name, tenant=None):
         """Adds the domain, publishes its records, verifies it. Returns the domain as the API shows it."""
         domain = self.api.add(name, tenant)
         self.dns.publish_records(domain["records"])
