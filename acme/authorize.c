@@ -6,15 +6,16 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-/* The CA is asked 30 ms after the answer was announced, then at growing pauses. Once an edge has marked the
- * row, a few early polls at short pauses are worth it, even where Retry-After says otherwise: the CA's own
- * servers need about as long as we to agree. */
+/* The CA is asked 30 ms after the answer was announced, then at growing pauses; once an edge has marked the
+ * row, a few polls at short pauses are worth it: the CA's own servers need about as long as we to agree. It
+ * is the order that is asked for (it turns ready or invalid with its only authorization, and is needed next
+ * anyway), every AUTHORIZATION_EVERY-th time the authorization, for CAs whose orders lag behind. */
 enum {
 	POLL_FIRST_MS = 30,
 	POLL_SEEN_MS = 5,
 	POLL_MAX_MS = 5000,
-	POLL_EARLY = 5,
 	POLL_BOUND_MS = 90 * 1000,
+	AUTHORIZATION_EVERY = 4,
 	WATCH_EVERY_MS = 10, /* how often the row is looked at, */
 	WATCH_MS = 2000,     /* for how long */
 };
@@ -23,7 +24,7 @@ struct polling {
 	int64_t start_ms;
 	int64_t next_ms; /* of the next request */
 	int pause_ms;
-	int early; /* polls that may ignore Retry-After */
+	int count;
 	bool seen;
 };
 
@@ -100,8 +101,10 @@ static enum result answer(struct order_run *run, const struct acme_challenge *ch
 	acme_response_init(&response);
 	result = order_post(run, CA_CHALLENGE, challenge->url, "{}", &response);
 	acme_response_fini(&response);
-	/* Lost or refused as already answered: what came of it is in the authorization. */
-	if (result == R_ERROR && (run->failure->cause == CAUSE_NETWORK || run->failure->status == 400))
+	/* Lost, or refused as answered already (Let's Encrypt leaves a challenge pending while it validates,
+	 * and says 409 to a second answer): what came of it is in the authorization. */
+	if (result == R_ERROR && (run->failure->cause == CAUSE_NETWORK || run->failure->status == 400 ||
+				     run->failure->status == 409))
 		result = R_OK;
 	return result;
 }
@@ -115,7 +118,6 @@ static enum result watch_row(struct order_run *run, struct polling *polling, int
 	if (result != R_OK || !polling->seen)
 		return result;
 	polling->pause_ms = POLL_SEEN_MS;
-	polling->early = POLL_EARLY;
 	if (polling->next_ms > now + POLL_SEEN_MS)
 		polling->next_ms = now + POLL_SEEN_MS;
 	return R_OK;
@@ -125,9 +127,7 @@ static void plan_next(struct polling *polling, int64_t now, int64_t retry_after)
 {
 	int64_t pause = polling->pause_ms;
 	polling->pause_ms = polling->pause_ms * 2 < POLL_MAX_MS ? polling->pause_ms * 2 : POLL_MAX_MS;
-	if (polling->early > 0)
-		polling->early--;
-	else if (retry_after * 1000 > pause)
+	if (retry_after * 1000 > pause)
 		pause = retry_after * 1000;
 	polling->next_ms = now + pause;
 }
@@ -140,31 +140,47 @@ static int sleep_ms(const struct polling *polling, int64_t now)
 	return (int)(left < bound ? left : bound);
 }
 
-static enum result await(struct order_run *run, const char *url, int64_t row)
+/* R_AGAIN: still pending. */
+static enum result verdict_of_order(struct order_run *run, const char *url)
+{
+	if (run->order.status == ACME_PENDING)
+		return R_AGAIN;
+	if (run->order.status != ACME_INVALID)
+		return R_OK;
+	enum result result = authorize_find_problem(run, url, run->failure);
+	if (result == R_NONE)
+		acme_failure_of_validation(run->failure, &run->order.problem);
+	return result == R_OK || result == R_NONE ? R_ERROR : result;
+}
+
+/* One request. *decided: the result is the CA's verdict. */
+static enum result look(struct order_run *run, const char *url, struct polling *polling, bool *decided)
 {
 	struct acme_authorization authorization;
+	int64_t retry_after = -1;
+	bool at_order = ++polling->count % AUTHORIZATION_EVERY != 0;
+	enum result result = at_order ? order_fetch(run) : fetch(run, url, &authorization, &retry_after);
+	if (result != R_OK)
+		return result;
+	plan_next(polling, clock_monotonic_ms(), at_order ? run->retry_after : retry_after);
+	result = at_order ? verdict_of_order(run, url) : verdict(run, &authorization);
+	*decided = result != R_AGAIN;
+	return *decided ? result : R_OK;
+}
+
+static enum result await(struct order_run *run, const char *url, int64_t row)
+{
+	bool decided = false;
 	struct polling polling = {.start_ms = clock_monotonic_ms(), .pause_ms = POLL_FIRST_MS};
 	polling.next_ms = polling.start_ms + POLL_FIRST_MS;
-	for (;;) {
-		int64_t now = clock_monotonic_ms();
-		if (now - polling.start_ms > POLL_BOUND_MS)
-			break;
+	for (int64_t now = polling.start_ms; now - polling.start_ms <= POLL_BOUND_MS;
+	     now = clock_monotonic_ms()) {
 		enum result result = watch_row(run, &polling, row, now);
-		if (result == R_OK && now >= polling.next_ms) {
-			int64_t retry_after = -1;
-			result = fetch(run, url, &authorization, &retry_after);
-			if (result == R_OK) {
-				result = verdict(run, &authorization);
-				if (result != R_AGAIN)
-					return result;
-				result = R_OK;
-			}
-			plan_next(&polling, clock_monotonic_ms(), retry_after);
-		}
-		if (result != R_OK)
-			return result;
-		result = order_pause(run, sleep_ms(&polling, clock_monotonic_ms()));
-		if (result != R_OK)
+		if (result == R_OK && now >= polling.next_ms)
+			result = look(run, url, &polling, &decided);
+		if (result == R_OK && !decided)
+			result = order_pause(run, sleep_ms(&polling, clock_monotonic_ms()));
+		if (result != R_OK || decided)
 			return result;
 	}
 	acme_failure_set(run->failure, CAUSE_CA, "the CA did not decide about the challenge within 90 s");

@@ -135,17 +135,24 @@ static bool is_gone(const struct acme_failure *failure)
 	       failure->status == 410;
 }
 
-static enum result fetch_order(struct order_run *run)
+enum result order_fetch(struct order_run *run)
 {
 	struct acme_response response;
 	acme_response_init(&response);
+	run->has_order = false;
 	enum result result = order_post(run, CA_ORDER, run->job->order_url, NULL, &response);
 	if (result == R_OK)
 		result = take_order(run, &response);
-	else if (result == R_ERROR && is_gone(run->failure) && strcmp(run->failure->type, "badNonce") != 0 &&
-		 strcmp(run->failure->type, "accountDoesNotExist") != 0)
-		result = start_over(run, "the CA does not know the order any more");
 	acme_response_fini(&response);
+	return result;
+}
+
+static enum result fetch_or_start_over(struct order_run *run)
+{
+	enum result result = order_fetch(run);
+	if (result == R_ERROR && is_gone(run->failure) && strcmp(run->failure->type, "badNonce") != 0 &&
+	    strcmp(run->failure->type, "accountDoesNotExist") != 0)
+		return start_over(run, "the CA does not know the order any more");
 	return result;
 }
 
@@ -173,17 +180,19 @@ static enum result pause_and_refetch(struct order_run *run)
 
 static enum result authorize_all(struct order_run *run)
 {
-	for (size_t i = 0; i < run->order.authorization_count; i++) {
-		enum result result = authorize(run, run->order.authorizations[i]);
+	/* A copy: the order is read again while it is waited for. */
+	const struct acme_order order = run->order;
+	run->has_order = false;
+	for (size_t i = 0; i < order.authorization_count; i++) {
+		enum result result = authorize(run, order.authorizations[i]);
 		if (result == R_NONE)
 			return start_over(run, "an authorization of the order has lapsed");
 		if (result != R_OK)
 			return result;
 	}
-	run->has_order = false;
-	enum result result = fetch_order(run);
+	enum result result = run->has_order ? R_OK : order_fetch(run);
 	/* All valid and still pending: the CA is catching up. */
-	if (result == R_OK && run->has_order && run->order.status == ACME_PENDING)
+	if (result == R_OK && run->order.status == ACME_PENDING)
 		result = pause_and_refetch(run);
 	return result;
 }
@@ -271,7 +280,7 @@ static enum result invalid(struct order_run *run)
 static enum result advance(struct order_run *run)
 {
 	if (!run->has_order)
-		return fetch_order(run);
+		return fetch_or_start_over(run);
 	switch (run->order.status) {
 	case ACME_PENDING: return authorize_all(run);
 	case ACME_READY: return finalize(run);

@@ -52,11 +52,12 @@ enum { ORDER_POLL_MIN_MS = 15, ORDER_POLL_MAX_MS = 5000, ORDER_WAIT_MS = 90 * 10
 enum result order_run(
     const struct order_tools *tools, struct job *job, struct acme_failure *failure, struct error *error);
 
-/* For authorize.c: a pause of at most `ms`, which keeps hold of the job; a signed request of this order; and
- * a statement's result as a result of the run. */
+/* For authorize.c: a pause of at most `ms`, which keeps hold of the job; a signed request of this order; the
+ * order read again; and a statement's result as a result of the run. */
 enum result order_pause(struct order_run *run, int64_t ms);
 enum result order_post(struct order_run *run, enum ca_kind kind, const char *url, const char *payload,
     struct acme_response *response);
+enum result order_fetch(struct order_run *run);
 enum result order_judge_query(struct order_run *run, enum result result);
 
 #endif
