@@ -14,9 +14,10 @@
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "common/pg_listen.h"
+#include "common/schema.h"
 
 /* RECOVER_MS: how long a thread waits for the database to come back before it lets a job's lease run out. */
-enum { POLL_MS = 1000, RECONNECT_MS = 500, RECOVER_MS = 20 * 1000 };
+enum { POLL_MS = 1000, RECONNECT_MS = 500, RECOVER_MS = 20 * 1000, SCHEMA_MS = 2000 };
 
 struct issuer {
 	struct issuer_config config;
@@ -30,7 +31,8 @@ struct issuer {
 	pthread_cond_t stop_changed; /* stopping: for waits within an order */
 	int running_threads;
 	pthread_cond_t thread_ended;
-	atomic_bool connected;
+	bool has_schema;           /* the database has been seen with our tables; guarded by lock, */
+	struct error schema_error; /* as is why not */
 	struct metric *running;
 };
 
@@ -251,6 +253,25 @@ static enum result claim_and_work(struct worker *worker)
 	return R_OK;
 }
 
+/* A database that was not migrated, or is newer than this program, is left alone. Once it was right it stays
+ * so: who migrates it while we run replaces us soon. */
+static bool has_schema(struct worker *worker)
+{
+	struct issuer *issuer = worker->issuer;
+	struct error error = {""};
+	if (issuer_is_connected(issuer, NULL, 0))
+		return true;
+	enum result result = schema_check(worker->pg, SCHEMA_MS, &error);
+	pthread_mutex_lock(&issuer->lock);
+	bool is_news = strcmp(issuer->schema_error.text, error.text) != 0;
+	issuer->has_schema = issuer->has_schema || result == R_OK;
+	issuer->schema_error = error;
+	pthread_mutex_unlock(&issuer->lock);
+	if (result != R_OK && is_news)
+		log_error("no job is claimed", log_str("error", error.text));
+	return result == R_OK;
+}
+
 static void *run(void *arg)
 {
 	struct worker *worker = arg;
@@ -258,7 +279,10 @@ static void *run(void *arg)
 	while (!is_stopping(issuer)) {
 		if (pg_wait_ready(worker->pg, RECONNECT_MS, NULL) != R_OK)
 			continue;
-		atomic_store(&issuer->connected, true);
+		if (!has_schema(worker)) {
+			wait_in_order(issuer, POLL_MS);
+			continue;
+		}
 		if (claim_and_work(worker) == R_NONE)
 			wait_for_work(issuer);
 	}
@@ -341,7 +365,13 @@ void issuer_stop(struct issuer *issuer)
 	free(issuer);
 }
 
-bool issuer_is_connected(struct issuer *issuer)
+bool issuer_is_connected(struct issuer *issuer, char *reason, size_t size)
 {
-	return atomic_load(&issuer->connected);
+	pthread_mutex_lock(&issuer->lock);
+	bool connected = issuer->has_schema;
+	const char *why = issuer->schema_error.text;
+	if (!connected && size > 0)
+		snprintf(reason, size, "%s", why[0] ? why : "the database has not been reached yet");
+	pthread_mutex_unlock(&issuer->lock);
+	return connected;
 }

@@ -36,7 +36,8 @@ struct issuer *issuer_start(const struct issuer_config *config);
 /* Claims nothing more, gives running orders ISSUER_STOP_MS to reach their next persisted step, releases their
  * jobs for others, joins. */
 void issuer_stop(struct issuer *issuer);
-/* Has the database been reached? */
-bool issuer_is_connected(struct issuer *issuer);
+/* Has the database been reached, and does it have our tables? Else *reason says what is missing (`size` 0: is
+ * not wanted). */
+bool issuer_is_connected(struct issuer *issuer, char *reason, size_t size);
 
 #endif

@@ -39,8 +39,8 @@ static bool is_ready(void *arg, char *reason, size_t size)
 	const char *missing = NULL;
 	if (!atomic_load(&daemon->started))
 		missing = "starting";
-	else if (!issuer_is_connected(daemon->issuer))
-		missing = "the database has not been reached yet";
+	else if (!issuer_is_connected(daemon->issuer, reason, size))
+		return false;
 	else if (!account_is_known(daemon->account))
 		missing = "there is no account at the CA yet";
 	if (missing)

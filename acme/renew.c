@@ -13,6 +13,7 @@
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "common/process.h"
+#include "common/schema.h"
 
 /* A tick comes every 30 s, spread so that instances started together do not tick together. While the account
  * is not known yet or the database is away, sooner. */
@@ -127,9 +128,13 @@ static void *run(void *arg)
 {
 	struct renew *renew = arg;
 	int64_t tick_at_ms = 0;
+	bool has_schema = false; /* the workers say when it has not */
 	do {
 		struct error error = {0};
 		if (pg_wait_ready(renew->pg, CONNECT_MS, &error) != R_OK)
+			continue;
+		has_schema = has_schema || schema_check(renew->pg, QUERY_MS, &error) == R_OK;
+		if (!has_schema)
 			continue;
 		seek_account(renew, &error);
 		if (clock_monotonic_ms() < tick_at_ms)

@@ -2,6 +2,7 @@
  * postern-verifier: API, dashboard, DNS checks and the ask endpoint. Binds its sockets and reads its secrets,
  * drops its rights, and only then starts the threads that speak to strangers.
  */
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "common/admin.h"
@@ -23,6 +24,7 @@ struct verifier {
 	struct ask *ask;
 	struct api *api;
 	struct poller *poller;
+	atomic_bool schema_fits; /* seen once: a migration for the next release takes no running one away */
 	int api_fd, ask_fd;
 };
 
@@ -31,7 +33,10 @@ static bool is_ready(void *arg, char *reason, size_t size)
 	struct verifier *verifier = arg;
 	struct error error = {""};
 	struct pg *pg = pg_pool_take(verifier->pool, &error);
-	bool ready = pg && schema_check(pg, READY_QUERY_MS, &error) == R_OK;
+	enum result result = pg ? schema_check(pg, READY_QUERY_MS, &error) : R_DOWN;
+	if (result == R_OK)
+		atomic_store(&verifier->schema_fits, true);
+	bool ready = result == R_OK || (result == R_INVALID && atomic_load(&verifier->schema_fits));
 	if (pg)
 		pg_pool_give(verifier->pool, pg);
 	if (!ready)
