@@ -36,16 +36,17 @@ def test_a_retry_after_beyond_the_lease_loses_no_job(issuance):
     issuance.issuer(job_lease="2s").start()
 
     def pending(status, headers, body):
-        return status, {**headers, "Retry-After": "60"}, body.replace(b'"status": "valid"', b'"status": "pending"')
-    issuance.ca.change("authorization", pending, times=None)
+        return status, {**headers, "Retry-After": "60"}, body.replace(b'"status": "ready"', b'"status": "pending"')
+    issuance.ca.change("order", pending, times=None)
     issuance.ask_for(NAME)
-    wait_until(lambda: issuance.ca.seen["authorization"] >= 2, 10, "the poll that is told to come back later")
+    wait_until(lambda: issuance.ca.seen["order"] >= 1, 10, "the poll that is told to come back later")
     before = owner(issuance)
     end = time.monotonic() + 5
     while time.monotonic() < end:
         assert owner(issuance) == before
         time.sleep(0.2)
     assert before[2] == "t"
+    assert issuance.ca.seen["order"] == 1
 
 
 def test_a_stored_certificate_that_cannot_be_read_is_not_ordered_again(issuance):
