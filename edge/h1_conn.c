@@ -9,7 +9,8 @@
 #include "edge/h1_conn_state.h"
 #include "edge/h1_parse.h"
 
-enum { READS_PER_EVENT = 4 }; /* then the other connections have their turn */
+/* Then the other connections have their turn. A step may be four reads: about a mebibyte in all. */
+enum { READS_PER_EVENT = 4, STEPS_AT_ONCE = 16 };
 
 static void run_closed(struct loop_task *task)
 {
@@ -309,14 +310,25 @@ static bool step(struct h1_conn *conn)
 
 void h1_conn_drive(struct h1_conn *conn)
 {
+	bool more = true;
+
 	if (conn->driving || conn->state == H1_CLOSED)
 		return;
 	conn->driving = true;
-	while (step(conn))
-		;
+	for (int i = 0; i < STEPS_AT_ONCE && more; i++)
+		more = step(conn);
 	conn->driving = false;
-	if (conn->state != H1_CLOSED)
-		settle(conn);
+	if (conn->state == H1_CLOSED)
+		return;
+	if (more)
+		loop_defer(conn->worker->loop, &conn->go_on_task);
+	settle(conn);
+}
+
+/* Runs before closed_task, if both are queued: nothing is put off any more once the connection is closed. */
+static void run_go_on(struct loop_task *task)
+{
+	h1_conn_drive(loop_owner(task, struct h1_conn, go_on_task));
 }
 
 /* ---- events */
@@ -385,6 +397,7 @@ struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const 
 	conn->on_closed = on_closed;
 	conn->owner = owner;
 	conn->closed_task.run = run_closed;
+	conn->go_on_task.run = run_go_on;
 	net_format_host(&peer->client, conn->client);
 	deadline_init(&conn->read_deadline, worker->loop, on_read_deadline);
 	deadline_init(&conn->write_deadline, worker->loop, on_write_deadline);

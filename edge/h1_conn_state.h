@@ -67,6 +67,7 @@ struct h1_conn {
 	void (*on_closed)(void *owner);
 	void *owner;
 	struct loop_task closed_task;
+	struct loop_task go_on_task; /* more can be done at once, but others have waited */
 
 	enum h1_state state;
 	bool read_eof;
@@ -90,7 +91,7 @@ void h1_conn_close(struct h1_conn *conn);
 void h1_conn_cut(struct h1_conn *conn);
 /* Does what can be done now: writes a whole response out, reads on, begins the next request. A call from
  * within is harmless: the outer one goes on. Afterwards what is watched and which deadlines run fits the
- * state. */
+ * state. What a tireless client has ready beyond a bound is done in the next round. */
 void h1_conn_drive(struct h1_conn *conn);
 
 /* h1_request.c */

@@ -8,6 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "edge/tls_bio.h"
+
+/* A record of 16 KiB, and what came with it. */
+enum { READS_AT_ONCE = 2 };
+
 void stream_init(struct stream *stream, struct loop *loop, int fd, SSL *ssl)
 {
 	*stream = (struct stream){.loop = loop, .io = {.fd = fd}, .ssl = ssl};
@@ -87,6 +92,7 @@ static enum result tls_read(struct stream *stream, char *bytes, size_t size, siz
 {
 	ERR_clear_error();
 	stream->read_wants_write = false;
+	tls_bio_limit_reads(SSL_get_rbio(stream->ssl), READS_AT_ONCE);
 	if (SSL_read_ex(stream->ssl, bytes, size, got))
 		return R_OK;
 	return tls_result(

@@ -3,17 +3,22 @@
 #include <errno.h>
 #include <openssl/bio.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "common/mem.h"
 
+enum { CTRL_LIMIT_READS = 10000 }; /* above OpenSSL's own numbers */
+
 struct tls_bio {
 	int fd;
 	const char *prefix;
 	size_t left;
 	int at_end;
+	bool limited;
+	long reads_left; /* where limited */
 };
 
 static pthread_once_t method_once = PTHREAD_ONCE_INIT;
@@ -37,6 +42,11 @@ static int bio_read(BIO *bio, char *bytes, size_t size, size_t *got)
 	if (self->left > 0) {
 		*got = take_prefix(self, bytes, size);
 		return 1;
+	}
+	if (self->limited && self->reads_left-- <= 0) {
+		self->reads_left = 0;
+		BIO_set_retry_read(bio);
+		return 0;
 	}
 	ssize_t count = recv(self->fd, bytes, size, 0);
 	if (count > 0) {
@@ -68,9 +78,12 @@ static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
 {
 	struct tls_bio *self = BIO_get_data(bio);
 
-	(void)number;
 	(void)pointer;
 	switch (command) {
+	case CTRL_LIMIT_READS:
+		self->limited = true;
+		self->reads_left = number;
+		return 1;
 	case BIO_CTRL_FLUSH: return 1;
 	case BIO_CTRL_EOF: return self->at_end;
 	default: return 0;
@@ -122,4 +135,9 @@ void tls_bio_drop_prefix(BIO *bio)
 
 	self->prefix = NULL;
 	self->left = 0;
+}
+
+void tls_bio_limit_reads(BIO *bio, int reads)
+{
+	BIO_ctrl(bio, CTRL_LIMIT_READS, reads, NULL);
 }

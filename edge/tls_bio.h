@@ -12,5 +12,10 @@
 BIO *tls_bio_new(int fd, const void *prefix, size_t size);
 size_t tls_bio_prefix_left(BIO *bio);
 void tls_bio_drop_prefix(BIO *bio);
+/* From here on the socket is read `reads` times at most, then it looks empty, until the next call. There are
+ * messages (KeyUpdate, a refused renegotiation) that OpenSSL handles one after the other as long as they
+ * come, without ever returning: a peer could keep the thread. The caller's watch is level-triggered, so
+ * nothing that was left in the socket is forgotten. Any other kind of BIO ignores it. */
+void tls_bio_limit_reads(BIO *bio, int reads);
 
 #endif

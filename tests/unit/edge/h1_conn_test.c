@@ -70,6 +70,39 @@ static void thousands_of_pipelined_requests_need_no_stack(void **state)
 	free(bytes);
 }
 
+static size_t answers_seen;
+
+static void count_answers(struct loop_task *task)
+{
+	(void)task;
+	look(&rig.client);
+	for (const char *at = rig.client.bytes; (at = strstr(at, "HTTP/1.1 421")); at++)
+		answers_seen++;
+}
+
+static void a_tireless_client_lets_others_have_their_turn(void **state)
+{
+	enum { COUNT = 100 };
+	static const char one[] = "GET / HTTP/1.1\r\nHost: b\r\n\r\n";
+	char requests[COUNT * (sizeof one - 1) + 1];
+	struct loop_task others = {.run = count_answers};
+
+	(void)state;
+	answers_seen = 0;
+	for (size_t i = 0; i < COUNT; i++)
+		strcpy(requests + i * (sizeof one - 1), one);
+	visit();
+	say(&rig.client, requests);
+	loop_defer(rig.loop, &others);
+	turn();
+	if (answers_seen == 0 || answers_seen == COUNT)
+		fail_msg("%zu answers before others had their turn", answers_seen);
+	turns(20);
+	answers_seen = 0;
+	count_answers(&others);
+	assert_int_equal(answers_seen, COUNT);
+}
+
 static void a_body_with_a_length_is_streamed_up(void **state)
 {
 	(void)state;
@@ -502,6 +535,7 @@ int main(void)
 	    rig_test(the_next_request_reuses_both_connections),
 	    rig_test(pipelined_requests_are_answered_in_order),
 	    rig_test(thousands_of_pipelined_requests_need_no_stack),
+	    rig_test(a_tireless_client_lets_others_have_their_turn),
 	    rig_test(a_body_with_a_length_is_streamed_up),
 	    rig_test(a_chunked_body_and_its_trailers_are_streamed_up),
 	    rig_test(chunks_and_trailers_are_streamed_down),

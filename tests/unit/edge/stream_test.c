@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <openssl/err.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common/mem.h"
@@ -316,6 +317,37 @@ static void watch_follows_what_tls_needs(void **state)
 	assert_int_equal(pair->stream.io.events, EPOLLIN);
 }
 
+/* 65,536 bytes of them, in front of which OpenSSL would not return before it had seen the last. */
+static void a_flood_of_key_updates_is_taken_in_turns(void **state)
+{
+	enum { FLOOD = 64 * 1024 };
+	struct pair *pair = *state;
+	char *records = mem_alloc(FLOOD);
+	char bytes[16];
+	size_t size = 0, got = 0;
+	int left = 0, calls = 0;
+
+	SSL_set0_wbio(pair->peer_ssl, BIO_new(BIO_s_mem()));
+	while (size < FLOOD - 100) {
+		SSL_key_update(pair->peer_ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+		assert_int_equal(SSL_do_handshake(pair->peer_ssl), 1);
+		size += (size_t)BIO_read(SSL_get_wbio(pair->peer_ssl), records + size, (int)(FLOOD - size));
+	}
+	assert_int_equal(SSL_write(pair->peer_ssl, "hello", 5), 5);
+	size += (size_t)BIO_read(SSL_get_wbio(pair->peer_ssl), records + size, (int)(FLOOD - size));
+	assert_int_equal(write(pair->peer, records, size), size);
+	do {
+		enum result result = stream_read(&pair->stream, bytes, sizeof bytes, &got);
+
+		assert_true(result == R_OK || result == R_AGAIN);
+		assert_int_equal(ioctl(pair->stream.io.fd, FIONREAD, &left), 0);
+		if (calls++ == 0)
+			assert_true(left > 0);
+	} while (got == 0 && calls < 100);
+	assert_memory_equal(bytes, "hello", 5);
+	free(records);
+}
+
 int main(void)
 {
 #define PLAIN(name) \
@@ -340,6 +372,7 @@ int main(void)
 	    TLS(write_to_who_has_gone_is_an_error),
 	    TLS(decrypted_bytes_are_told_of),
 	    TLS(half_a_record_is_not_buffered),
+	    TLS(a_flood_of_key_updates_is_taken_in_turns),
 	    PLAIN(shutdown_sends_the_end_and_still_reads),
 	    TLS(shutdown_sends_the_end_and_still_reads),
 	    TLS(end_of_a_stream_is_told_by_close_notify),
