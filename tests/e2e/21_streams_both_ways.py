@@ -8,6 +8,7 @@ import time
 
 from lab import tls
 from lab.origin import Origin
+from lab.place import is_sanitized
 from lab.process import wait_until
 from lab.servers import LARGE
 
@@ -102,7 +103,8 @@ def test_slow_readers_hold_the_app_not_memory(lab):
     grown = platform.edge.process.rss() - before
     print(f"{readers} readers that stopped: the app could send {sent[0] / readers / MIB:.1f} MiB each, "
           f"the edge grew by {grown / MIB:.1f} MiB")
-    assert grown < readers * MIB, "less than a MiB for each"
+    assert sent[0] < readers * 32 * MIB
+    assert is_sanitized("postern-edge") or grown < readers * MIB, "less than a MiB for each"
     for sock in socks:
         sock.close()
 
@@ -125,7 +127,7 @@ def test_app_that_does_not_read_holds_the_uploader_not_memory(lab):
     grown = platform.edge.process.rss() - before
     print(f"an app that does not read: the client could send {sent / MIB:.1f} MiB, the edge grew by {grown / MIB:.1f}")
     assert sent < 64 * MIB
-    assert grown < 4 * MIB
+    assert is_sanitized("postern-edge") or grown < 4 * MIB
     release.set()
     sock.close()
 

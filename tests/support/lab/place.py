@@ -15,6 +15,13 @@ def program(name):
     return os.path.join(BUILD, name)
 
 
+def is_sanitized(name):
+    """Built by `make asan` or `make tsan`: slower, and memory that was freed stays for a while."""
+    with open(program(name), "rb") as file:
+        text = file.read()
+    return b"__asan_init" in text or b"__tsan_init" in text
+
+
 def tool(name):
     """Path of a server; daemons of Debian live in sbin, which is not in everybody's PATH."""
     for folder in os.environ.get("PATH", "").split(":") + ["/usr/sbin", "/sbin", "/usr/local/sbin"]:
