@@ -142,8 +142,7 @@ struct exchange *exchange_start(struct upstream_pool *pool, struct http_head *he
 	forward_request(head, identity);
 	h1_write_request(&exchange->head, head);
 
-	bool repeatable = exchange->is_idempotent && head->body == HTTP_BODY_NONE;
-	struct upstream_h1 *kept = upstream_pool_take(pool, exchange->address, !repeatable);
+	struct upstream_h1 *kept = upstream_pool_take(pool, exchange->address);
 	if (kept) {
 		use(exchange, kept);
 		return exchange;

@@ -102,11 +102,11 @@ size_t upstream_pool_next(struct upstream_pool *pool)
 	return next;
 }
 
-struct upstream_h1 *upstream_pool_take(struct upstream_pool *pool, size_t address, bool cautious)
+struct upstream_h1 *upstream_pool_take(struct upstream_pool *pool, size_t address)
 {
 	struct shelf *shelf = &pool->shelves[address];
 
-	while (cautious && shelf->newest && upstream_h1_is_stale(shelf->newest))
+	while (shelf->newest && upstream_h1_is_stale(shelf->newest))
 		drop(pool, shelf->newest);
 	struct upstream_h1 *upstream = shelf->newest;
 	if (!upstream)

@@ -22,9 +22,10 @@ void upstream_pool_free(struct upstream_pool *pool);
 
 /* Whose turn it is: an index into the address list. */
 size_t upstream_pool_next(struct upstream_pool *pool);
-/* An idle connection to that address, or NULL. `cautious`: one whose end is in the socket already is not
- * handed out, at the price of a system call (for requests that cannot be sent twice). */
-struct upstream_h1 *upstream_pool_take(struct upstream_pool *pool, size_t address, bool cautious);
+/* An idle connection to that address, or NULL. One that has something in its socket is not handed out, at the
+ * price of a system call: the end would cost a POST, and bytes that came behind the last response would be
+ * read as the answer to the next request, perhaps another tenant's. */
+struct upstream_h1 *upstream_pool_take(struct upstream_pool *pool, size_t address);
 /* A new connection, still connecting. NULL: not even that (out of descriptors). */
 struct upstream_h1 *upstream_pool_connect(struct upstream_pool *pool, size_t address);
 /* Gives back a connection that upstream_h1_is_reusable. */

@@ -440,6 +440,23 @@ static void bytes_on_an_idle_connection_end_it(void **state)
 	assert_int_equal(upstream_pool_idle_count(rig.worker.upstreams), 0);
 }
 
+/* The request is ready first, so that the bytes are still in the socket when a connection is wanted. */
+static void bytes_behind_a_response_are_never_the_next_answer(void **state)
+{
+	(void)state;
+	visit();
+	say(&rig.client, GET("/1"));
+	origin_accepts();
+	say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+	client_gets("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+	say(&rig.client, GET("/2"));
+	say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+	origin_accepts();
+	origin_gets(FORWARDED("/2"));
+	say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood");
+	client_gets("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood");
+}
+
 static void an_idle_upstream_connection_is_not_kept_for_ever(void **state)
 {
 	(void)state;
@@ -728,6 +745,7 @@ int main(void)
 	    rig_test(bad_chunks_from_upstream_cut_the_response),
 	    rig_test(bytes_behind_a_response_end_the_connection),
 	    rig_test(bytes_on_an_idle_connection_end_it),
+	    rig_test(bytes_behind_a_response_are_never_the_next_answer),
 	    rig_test(an_idle_upstream_connection_is_not_kept_for_ever),
 	    rig_test(an_upstream_connection_used_again_is_kept_anew),
 	    rig_test(a_get_that_meets_the_end_of_a_kept_connection_goes_again_once),
