@@ -54,7 +54,7 @@ static enum result check_directory(const char *url, struct error *error)
 		return R_OK;
 	error_set(error,
 	    "acme-directory: `%.200s` is not an https URL; give the CA's directory as https://host/path",
-	    url);
+	    url ? url : "");
 	return R_INVALID;
 }
 

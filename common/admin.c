@@ -123,6 +123,8 @@ enum result admin_start(
     struct admin **out, const char *listen, const struct admin_hooks *hooks, struct error *error)
 {
 	*out = NULL;
+	if (!listen)
+		return R_OK;
 	struct net_address address;
 	int fd = -1;
 	enum result result = net_parse_address(&address, listen, error);

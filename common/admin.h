@@ -21,6 +21,7 @@ struct admin_hooks {
 /* `listen` as in net_parse_address; port 0 takes a free one. Logs `admin listening` with the address. At most
  * 32 connections, each ended after 10 s of silence. `hooks` is copied; NULL: always ready. Adds the metrics
  * of metrics_add_process. */
+/* `listen` NULL (`--admin-listen=`): none is wanted; *out is NULL, which admin_stop takes. */
 enum result admin_start(
     struct admin **out, const char *listen, const struct admin_hooks *hooks, struct error *error);
 /* The address it is bound to, as text; lives as long as `admin`. */

@@ -56,7 +56,7 @@ struct setting {
 	{"log-level", SETTING_CHOICE, 0, "info", "Least level that is logged.", "debug|info|warn|error", 0, 0},  \
 	{"log-format", SETTING_CHOICE, 0, "text", "How log lines are written.", "text|json", 0, 0},              \
 	{"admin-listen", SETTING_ADDRESS, 0, admin_default,                                                      \
-	    "Address of /metrics, /healthz and /readyz. Keep it private.", NULL, 0, 0},                          \
+	    "Address of /metrics, /healthz and /readyz. Keep it private. Empty: none.", NULL, 0, 0},                          \
 	{"user", SETTING_STRING, 0, NULL, "User to become once all sockets are bound. Default: stay.", NULL, 0, 0}
 /* clang-format on */
 

@@ -83,8 +83,8 @@ static enum result start_all(struct verifier *verifier, struct error *error)
 	const struct settings *settings = verifier->config->settings;
 	struct admin_hooks hooks = {.ready = is_ready, .arg = verifier};
 	verifier->pool = pg_pool_new(settings_string(settings, "database"), "postern-verifier");
-	const char *admin = settings_string(settings, "admin-listen");
-	enum result result = admin ? admin_start(&verifier->admin, admin, &hooks, error) : R_OK;
+	enum result result =
+	    admin_start(&verifier->admin, settings_string(settings, "admin-listen"), &hooks, error);
 	if (result == R_OK)
 		result = ask_start(&verifier->ask, verifier->config, verifier->ask_fd, error);
 	if (result == R_OK)

@@ -128,3 +128,17 @@ def test_port_that_is_taken_is_named(lab):
                            "--listen-http=127.0.0.1:0", "--admin-listen=127.0.0.1:0")
     assert code in (1, 2), text
     assert str(port) in text
+
+
+def test_no_admin_listener_is_a_choice(lab):
+    platform = lab.prepare(edges=1)
+    for one in platform.daemons:
+        one.settings["admin_listen"] = ""
+    for server in platform.servers:
+        server.start()
+    for one, ready in ((platform.verifier, "database connected"), (platform.acme, "account registered"),
+                       (platform.edge, "database connected")):
+        one.start(wait=False)
+        one.process.wait_log(ready)
+        assert one.process.alive
+        assert "admin listening" not in one.process.log()
