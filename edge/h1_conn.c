@@ -396,6 +396,7 @@ struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const 
 	conn->peer = *peer;
 	conn->on_closed = on_closed;
 	conn->owner = owner;
+	conn->sites_change = site_cache_change(worker->edge->sites);
 	conn->closed_task.run = run_closed;
 	conn->go_on_task.run = run_go_on;
 	net_format_host(&peer->client, conn->client);

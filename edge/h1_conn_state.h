@@ -70,6 +70,7 @@ struct h1_conn {
 	struct loop_task go_on_task; /* more can be done at once, but others have waited */
 
 	enum h1_state state;
+	uint64_t sites_change; /* of the site cache, when its name was last known to be served */
 	bool read_eof;
 	bool draining;
 	bool driving;       /* h1_conn_drive is on the stack */

@@ -8,6 +8,7 @@
 #include "edge/h1_parse.h"
 #include "edge/reply.h"
 #include "edge/route.h"
+#include "edge/site_cache.h"
 
 bool h1_request_wants_body(const struct h1_conn *conn)
 {
@@ -44,11 +45,28 @@ void h1_request_end(struct h1_conn *conn)
 	request->started_us = 0;
 }
 
-/* May another request follow this one's response? Decided when the response's head is written. */
-static bool goes_on(const struct h1_conn *conn)
+/* A domain that is suspended or deleted gets no handshake any more; who had theirs before must not stay for
+ * ever. A site that was only evicted costs its visitors a new connection. */
+static bool is_still_served(struct h1_conn *conn)
 {
-	return conn->request.keep_alive && h1_body_is_done(&conn->request.body) && !conn->read_eof &&
-	       !conn->draining && !atomic_load_explicit(&conn->worker->edge->draining, memory_order_relaxed);
+	struct site_cache *sites = conn->worker->edge->sites;
+	uint64_t change = site_cache_change(sites);
+
+	if (!conn->peer.tls || change == conn->sites_change)
+		return true;
+	struct site *site = site_cache_find(sites, conn->peer.sni.text);
+	site_unref(site);
+	if (site)
+		conn->sites_change = change;
+	return site;
+}
+
+/* May another request follow this one's response? Decided when the response's head is written. */
+static bool goes_on(struct h1_conn *conn)
+{
+	return conn->request.keep_alive && is_still_served(conn) && h1_body_is_done(&conn->request.body) &&
+	       !conn->read_eof && !conn->draining &&
+	       !atomic_load_explicit(&conn->worker->edge->draining, memory_order_relaxed);
 }
 
 static const char *connection_value(const struct h1_conn *conn)

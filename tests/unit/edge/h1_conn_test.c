@@ -240,6 +240,39 @@ static void http_1_0_may_keep_the_connection(void **state)
 	}
 }
 
+static void store_site(const char *name)
+{
+	struct certificate certificate = {.chain_count = 1, .chain_size = {4}, .not_after = INT64_MAX};
+	struct hostname hostname;
+
+	snprintf(hostname.text, sizeof hostname.text, "%s", name);
+	certificate.chain[0] = calloc(1, 4);
+	struct site *site = site_new(&hostname, 1, &certificate, "key", 3);
+	assert_int_equal(site_cache_put(rig.edge.sites, site), R_OK);
+	site_unref(site);
+}
+
+static void a_connection_ends_when_its_site_is_not_served_any_more(void **state)
+{
+	static const char closing[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+	static const char staying[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+	(void)state;
+	store_site("a.example");
+	visit();
+	say(&rig.client, GET("/1"));
+	origin_accepts();
+	store_site("b.example");
+	say(&rig.origin, staying);
+	client_gets(staying);
+	site_cache_remove(rig.edge.sites, "a.example");
+	say(&rig.client, GET("/2"));
+	expect_ending(&rig.origin, FORWARDED("/2"));
+	say(&rig.origin, staying);
+	client_gets(closing);
+	expect_closed(&rig.client, "the client");
+}
+
 static void connection_close_is_obeyed(void **state)
 {
 	(void)state;
@@ -546,6 +579,7 @@ int main(void)
 	    rig_test(early_hints_are_passed_on),
 	    rig_test(http_1_0_gets_no_interim_response_and_no_chunks),
 	    rig_test(http_1_0_may_keep_the_connection),
+	    rig_test(a_connection_ends_when_its_site_is_not_served_any_more),
 	    rig_test(connection_close_is_obeyed),
 	    rig_test(a_client_may_close_its_half_after_the_request),
 	    rig_test(an_early_response_ends_an_upload),

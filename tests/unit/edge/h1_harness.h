@@ -246,6 +246,7 @@ static inline int harness_setup(void **state)
 	net_format_address(
 	    &rig.config->upstreams.addresses[0].address, rig.config->upstreams.addresses[0].text);
 	rig.edge.http = rig.config;
+	rig.edge.sites = site_cache_new(1024 * 1024, 16);
 	rig.worker.edge = &rig.edge;
 	rig.worker.loop = rig.loop;
 	rig.worker.upstreams = upstream_pool_new(rig.loop, rig.config);
@@ -264,6 +265,7 @@ static inline int harness_teardown(void **state)
 	free(rig.origin.bytes);
 	close(rig.listener);
 	free(rig.config);
+	site_cache_free(rig.edge.sites);
 	loop_free(rig.loop);
 	clock_replace(NULL, NULL);
 	return 0;
