@@ -41,6 +41,7 @@ struct acme_problem {
 struct acme_failure {
 	enum acme_cause cause;
 	bool permanent;      /* not worth trying before tomorrow */
+	bool keeps_order;    /* although its cause ends orders */
 	int status;          /* HTTP status of the refusal, 0: there was none */
 	int64_t retry_after; /* seconds that the CA asked for, 0: it did not */
 	char type[PROBLEM_TYPE_SIZE];

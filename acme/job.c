@@ -292,8 +292,9 @@ static enum result set_failed(struct pg *pg, const struct job *job, const struct
 	const char *cause = acme_cause_name(failure->cause);
 	PGresult *rows = NULL;
 	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error,
-	    acme_cause_ends_order(failure->cause) ? forget : keep, pg_text(job->name), pg_int(job->fence),
-	    pg_int(delay_ms), pg_text(cause), pg_text(failure->detail));
+	    acme_cause_ends_order(failure->cause) && !failure->keeps_order ? forget : keep,
+	    pg_text(job->name), pg_int(job->fence), pg_int(delay_ms), pg_text(cause),
+	    pg_text(failure->detail));
 	if (result == R_OK && strcmp(PQcmdTuples(rows), "1") != 0)
 		result = R_LOST;
 	PQclear(rows);

@@ -128,9 +128,19 @@ static enum result place(struct order_run *run)
 	return result;
 }
 
+/* A CA whose servers disagree says 404 of what another of them made a moment ago, and a second certificate
+ * for the same name counts against a weekly limit. So what this run made is not given up within it, nor what
+ * the first tries after it find missing; what a process left that died is another matter. */
+static bool is_worth_another_look(const struct order_run *run)
+{
+	return run->was_placed || (run->job->attempts > 0 && run->job->attempts < REORDER_ATTEMPTS);
+}
+
 /* A refusal of the order itself, not of its moment. */
 static bool is_gone(const struct acme_failure *failure)
 {
+	if (strcmp(failure->type, "badNonce") == 0 || strcmp(failure->type, "accountDoesNotExist") == 0)
+		return false;
 	return failure->status == 404 || failure->status == 403 || failure->status == 400 ||
 	       failure->status == 410;
 }
@@ -150,8 +160,7 @@ enum result order_fetch(struct order_run *run)
 static enum result fetch_or_start_over(struct order_run *run)
 {
 	enum result result = order_fetch(run);
-	if (result == R_ERROR && is_gone(run->failure) && strcmp(run->failure->type, "badNonce") != 0 &&
-	    strcmp(run->failure->type, "accountDoesNotExist") != 0)
+	if (result == R_ERROR && is_gone(run->failure) && !is_worth_another_look(run))
 		return start_over(run, "the CA does not know the order any more");
 	return result;
 }
@@ -298,6 +307,16 @@ static enum result advance(struct order_run *run)
 	    run, job_set_issued(run->tools->pg, run->job, run->order.certificate, run->error));
 }
 
+/* Downloaded again at the next tries. Another order would most likely bring nothing better (it may be our
+ * clock that is wrong), and the CA gives five of them a week: it comes a day later. */
+static enum result unusable(struct order_run *run, const char *sentence)
+{
+	acme_failure_set(run->failure, CAUSE_CERTIFICATE, "%s", sentence);
+	run->failure->keeps_order = run->was_placed || run->job->attempts < REORDER_ATTEMPTS;
+	run->failure->permanent = !run->failure->keeps_order;
+	return R_ERROR;
+}
+
 static enum result accept_and_store(struct order_run *run, const struct acme_response *response)
 {
 	const struct job *job = run->job;
@@ -314,7 +333,7 @@ static enum result accept_and_store(struct order_run *run, const struct acme_res
 	result = accept_certificate(&certificate, buf_bytes(&response->body), buf_size(&response->body), key,
 	    job->name, clock_wall_ms() / 1000, run->error);
 	if (result != R_OK) {
-		result = fail(run, CAUSE_CERTIFICATE, run->error->text);
+		result = unusable(run, run->error->text);
 		goto out;
 	}
 	crash_point("accepted");
@@ -334,10 +353,13 @@ static enum result collect(struct order_run *run)
 	struct acme_response response;
 	acme_response_init(&response);
 	enum result result = order_post(run, CA_CERTIFICATE, run->job->certificate_url, NULL, &response);
-	if (result == R_ERROR && run->failure->status == 404)
+	bool missing = result == R_ERROR && run->failure->status == 404;
+	if (missing && !run->was_placed && run->job->attempts == 0)
 		result = start_over(run, "the CA does not know the certificate any more");
+	else if (missing)
+		result = unusable(run, "the CA does not know the certificate that it has issued");
 	else if (result == R_OK && !response.is_pem)
-		result = fail(run, CAUSE_CERTIFICATE, "the CA's answer is no PEM chain by its Content-Type");
+		result = unusable(run, "the CA's answer is no PEM chain by its Content-Type");
 	else if (result == R_OK)
 		result = accept_and_store(run, &response);
 	acme_response_fini(&response);

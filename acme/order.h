@@ -44,7 +44,13 @@ struct order_run {
 	struct error *error;
 };
 
-enum { ORDER_POLL_MIN_MS = 15, ORDER_POLL_MAX_MS = 5000, ORDER_WAIT_MS = 90 * 1000, FINALIZE_TRIES = 3 };
+enum {
+	ORDER_POLL_MIN_MS = 15,
+	ORDER_POLL_MAX_MS = 5000,
+	ORDER_WAIT_MS = 90 * 1000,
+	FINALIZE_TRIES = 3,
+	REORDER_ATTEMPTS = 3
+};
 
 /* R_OK: stored, the job is closed. R_ERROR: *failure, to be recorded by job_fail. R_LOST: the job is
  * another's. R_DOWN: the database is away. R_AGAIN: stopping; the job is at a persisted step and may be

@@ -63,3 +63,51 @@ def test_a_stored_certificate_that_cannot_be_read_is_not_ordered_again(issuance)
     issuance.db.wait("SELECT state = 'idle' FROM issuance_jobs")
     assert issuance.ca.orders_for(NAME) == 1
     assert issuer.metric("postern_acme_orders_total", result="unneeded") == 1
+
+
+def retry_soon(issuance):
+    issuance.db.query("UPDATE issuance_jobs SET next_try_at = now() WHERE state = 'failed'")
+
+
+def wait_attempts(issuance, count):
+    issuance.db.wait(f"SELECT state = 'failed' AND attempts = {count} FROM issuance_jobs", 15)
+
+
+@pytest.mark.parametrize("kind", ["order", "certificate"])
+def test_what_the_ca_does_not_find_yet_is_looked_for_again(issuance, kind):
+    issuance.issuer().start()
+    issuance.ca.fail(kind, status=404, times=3)
+    issuance.ask_for(NAME)
+    for attempt in (1, 2, 3):
+        wait_attempts(issuance, attempt)
+        if attempt < 3:
+            retry_soon(issuance)
+    issuance.ca.clear()
+    retry_soon(issuance)
+    issuance.wait_issued(NAME)
+    assert issuance.ca.orders_for(NAME) == 1
+    assert issuance.ca.seen["finalize"] == 1
+
+
+def test_an_order_that_stays_lost_is_replaced_at_last(issuance):
+    issuance.issuer().start()
+    issuance.ca.fail("order", status=404, times=4)
+    issuance.ask_for(NAME)
+    for attempt in (1, 2, 3):
+        wait_attempts(issuance, attempt)
+        assert issuance.ca.orders_for(NAME) == 1
+        retry_soon(issuance)
+    issuance.wait_issued(NAME)
+    assert issuance.ca.orders_for(NAME) == 2
+
+
+def test_a_certificate_that_is_no_good_costs_an_order_a_day(issuance):
+    issuance.issuer().start()
+    issuance.ca.change("certificate", lambda status, headers, _: (status, headers, b"junk"), times=None)
+    issuance.ask_for(NAME)
+    for attempt in range(1, 5):
+        wait_attempts(issuance, attempt)
+        assert issuance.ca.orders_for(NAME) == 1
+        retry_soon(issuance) if attempt < 4 else None
+    assert issuance.job(NAME) == ("failed", "none", "4", "certificate")
+    assert float(issuance.db.value("SELECT extract(epoch FROM next_try_at - now()) FROM issuance_jobs")) > 20 * 3600
