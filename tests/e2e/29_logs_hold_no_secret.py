@@ -13,6 +13,7 @@ def play(platform):
     platform.visit(NAME)
     platform.visit(NAME, "/?secret=in-a-query", headers={"Cookie": "session=cookie-secret",
                                                          "Authorization": "Bearer visitor-secret"})
+    platform.visit(NAME, '/"forged%0a%1b[2J')
     for sni in (EVIL, b"\xff" * 40, None, b"unknown.brand.test"):
         platform.refusal(sni)
     platform.api.call("POST", "/v1/domains", {"name": EVIL.decode("latin-1")})
@@ -22,7 +23,7 @@ def play(platform):
 
 def test_every_line_is_one_json_object(lab):
     formats = {"log_format": "json"}
-    platform = lab.platform(edge=formats, acme=formats, verifier=formats)
+    platform = lab.platform(edge={"access_log": "on", **formats}, acme=formats, verifier=formats)
     play(platform)
     for daemon in platform.daemons:
         lines = daemon.process.log().splitlines()
@@ -33,7 +34,8 @@ def test_every_line_is_one_json_object(lab):
             assert "\x1b" not in line and "\0" not in line
 
 
-def test_text_lines_cannot_be_forged(platform):
+def test_text_lines_cannot_be_forged(lab):
+    platform = lab.platform(edge={"access_log": "on"})
     play(platform)
     for daemon in platform.daemons:
         for line in daemon.process.log().splitlines():
@@ -41,7 +43,8 @@ def test_text_lines_cannot_be_forged(platform):
             assert "\x1b" not in line
 
 
-def test_no_secret_at_the_most_talkative_level(platform):
+def test_no_secret_at_the_most_talkative_level(lab):
+    platform = lab.platform(edge={"access_log": "on"})
     play(platform)
     wait_until(lambda: platform.stored(NAME), 5, "the certificate")
     with open(platform.ground.seal_key) as file:

@@ -62,6 +62,7 @@ class Lab:
         self.directory = tempfile.mkdtemp(prefix="lab-", dir=session.directory)
         os.chmod(self.directory, 0o711)
         self.platforms, self.clusters, self.others, self._closers = [], [], [], []
+        self._databases = []
 
     def folder(self, name):
         path = os.path.join(self.directory, name)
@@ -77,8 +78,11 @@ class Lab:
 
     def ground(self, own_postgres=False):
         """Files, a fresh migrated database and addresses for daemons that a scenario wires itself."""
-        database = (Database(self.own_cluster(), self.session.template) if own_postgres
-                    else self.session.database())
+        if own_postgres:
+            database = Database(self.own_cluster(), self.session.template)
+        else:
+            database = self.session.database()
+            self._databases.append(database.name)
         folder = self.folder(f"ground{len(self.platforms)}")
         return Ground(folder, database, self.session.seal_key, self.session.authority, loopback_net())
 
@@ -134,4 +138,6 @@ class Lab:
         return complaints
 
     def remove(self):
+        for name in self._databases:
+            self.session.cluster.query(f"DROP DATABASE {name} WITH (FORCE)")
         shutil.rmtree(self.directory, ignore_errors=True)
