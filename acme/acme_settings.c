@@ -1,5 +1,7 @@
 #include "acme/acme_settings.h"
 
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
 #include <string.h>
 
 #include "acme/acme_msg.h"
@@ -73,8 +75,25 @@ static enum result check_contact(const char *contact, struct error *error)
 	return R_INVALID;
 }
 
+/* libcurl would say it with each request, as if the network were at fault. */
+static enum result check_ca(const char *path, struct error *error)
+{
+	if (!path)
+		return R_OK;
+	X509_STORE *store = X509_STORE_new();
+	bool is_good = store && X509_STORE_load_file(store, path) == 1;
+	X509_STORE_free(store);
+	ERR_clear_error();
+	if (is_good)
+		return R_OK;
+	error_set(error, "acme-ca: %s holds no PEM certificate", path);
+	return R_INVALID;
+}
+
 enum result acme_settings_check(const struct settings *settings, struct error *error)
 {
 	enum result result = check_directory(settings_string(settings, "acme-directory"), error);
+	if (result == R_OK)
+		result = check_ca(settings_string(settings, "acme-ca"), error);
 	return result == R_OK ? check_contact(settings_string(settings, "acme-contact"), error) : result;
 }
