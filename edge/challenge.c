@@ -1,6 +1,5 @@
 #include "edge/challenge.h"
 
-#include <assert.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,8 +19,8 @@
 /* Nothing is kept in memory: a CA's probes come within one query of each other, a second order of the same
  * name has another answer, and a row that is gone must not be answered for. */
 enum {
-	PENDING_MAX = 1024, /* look-ups under way, of all names */
-	PER_NAME_MAX = 16,
+	QUESTIONS_MAX = 1024, /* not yet with the database */
+	ASKERS_MAX = 16 * 1024,
 	BATCH = 128,
 	SEEN_MAX = 1024,
 	TOKEN_MAX = 256,
@@ -29,17 +28,27 @@ enum {
 	SEEN_RETRY_MS = 250,
 };
 
-struct request {
-	TAILQ_ENTRY(request) link;
+/* Who waits for an answer. */
+struct asker {
+	TAILQ_ENTRY(asker) link;
 	struct mailbox *mailbox;
 	void (*deliver)(struct message *message, void *receiver);
 	uint64_t connection;
-	int64_t deadline_ms;
+	char token[]; /* empty: any */
+};
+TAILQ_HEAD(asker_list, asker);
+
+/* All live challenges of a name and type. Until it is with the database whoever comes shares it: a stranger's
+ * junk probes must not take the place of the CA's. From then on a new one is begun, since a row may have been
+ * committed after the query saw the table. */
+struct question {
+	TAILQ_ENTRY(question) link;
+	int64_t deadline_ms; /* of the first who asked */
 	enum challenge_type type;
 	struct hostname name;
-	char token[TOKEN_MAX + 1];
+	struct asker_list askers;
 };
-TAILQ_HEAD(request_list, request);
+TAILQ_HEAD(question_list, question);
 
 struct challenges {
 	struct pg *pg; /* the thread's own */
@@ -47,8 +56,9 @@ struct challenges {
 
 	pthread_mutex_t lock; /* covers what follows */
 	pthread_cond_t work;
-	struct request_list pending; /* oldest first */
+	struct question_list pending; /* oldest first; none is with the database */
 	size_t pending_count;
+	size_t asker_count; /* of all questions that are not answered yet */
 	int64_t seen[SEEN_MAX];
 	size_t seen_count;
 	bool stopping;
@@ -58,12 +68,11 @@ struct challenges {
 
 /* ---- asking PostgreSQL ---- */
 
-/* Of several live rows of a name (two orders) the newest is the one that a CA is about to look at. */
-static const char find_sql[] =
-    "SELECT DISTINCT ON (q.place) q.place, c.id, c.key_authorization"
-    " FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS q (name, type, token, place)"
-    " JOIN challenges c ON c.name = q.name AND c.type = q.type AND (q.token = '' OR c.token = q.token)"
-    " WHERE c.expires_at > clock_timestamp() ORDER BY q.place, c.id DESC";
+/* Of several live rows of a name (two orders) the newest comes first: it is what a CA is about to look at. */
+static const char find_sql[] = "SELECT q.place, c.id, c.token, c.key_authorization"
+			       " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q (name, type, place)"
+			       " JOIN challenges c ON c.name = q.name AND c.type = q.type"
+			       " WHERE c.expires_at > clock_timestamp() ORDER BY q.place, c.id DESC";
 
 static const char *type_text(enum challenge_type type)
 {
@@ -90,25 +99,22 @@ static enum result query(struct challenges *challenges, int64_t deadline_ms, PGr
 }
 
 static enum result find_batch(
-    struct challenges *challenges, struct request *const *batch, size_t count, PGresult **out)
+    struct challenges *challenges, struct question *const *batch, size_t count, PGresult **out)
 {
 	static struct log_rate rate;
-	const char *names[BATCH], *types[BATCH], *tokens[BATCH];
+	const char *names[BATCH], *types[BATCH];
 	struct error error = {{0}};
 
 	for (size_t i = 0; i < count; i++) {
 		names[i] = batch[i]->name.text;
 		types[i] = type_text(batch[i]->type);
-		tokens[i] = batch[i]->token;
 	}
 	char *name_array = pg_text_array(names, count);
 	char *type_array = pg_text_array(types, count);
-	char *token_array = pg_text_array(tokens, count);
-	const struct pg_param params[] = {pg_text(name_array), pg_text(type_array), pg_text(token_array)};
-	enum result result = query(challenges, batch[0]->deadline_ms, out, &error, find_sql, params, 3);
+	const struct pg_param params[] = {pg_text(name_array), pg_text(type_array)};
+	enum result result = query(challenges, batch[0]->deadline_ms, out, &error, find_sql, params, 2);
 	free(name_array);
 	free(type_array);
-	free(token_array);
 	if (result != R_OK && log_rate_allows(&rate))
 		log_warn("challenges cannot be looked up in the database", log_str("error", error.text));
 	return result;
@@ -116,56 +122,73 @@ static enum result find_batch(
 
 /* ---- answers ---- */
 
-static void send_reply(
-    const struct request *request, enum result result, int64_t id, const char *authorization)
+static void send_reply(const struct asker *asker, enum result result, int64_t id, const char *authorization)
 {
 	struct challenge_reply *reply = mem_alloc(sizeof *reply);
 
-	reply->message.deliver = request->deliver;
-	reply->connection = request->connection;
+	reply->message.deliver = asker->deliver;
+	reply->connection = asker->connection;
 	reply->result = result;
 	reply->id = id;
 	snprintf(reply->key_authorization, sizeof reply->key_authorization, "%s", authorization);
-	mailbox_send(request->mailbox, &reply->message);
+	mailbox_send(asker->mailbox, &reply->message);
 }
 
+/* `rows` NULL: the database did not answer. The question's own are those from `first` to before `end`. */
 static void answer(
-    struct challenges *challenges, const struct request *request, const PGresult *rows, size_t place)
+    struct challenges *challenges, const struct asker *asker, const PGresult *rows, int first, int end)
 {
-	if (!rows) {
-		metric_add(challenges->down, 1);
-		send_reply(request, R_DOWN, 0, "");
-		return;
-	}
-	for (int row = 0; row < PQntuples(rows); row++) {
-		if (pg_get_int(rows, row, 0) != (int64_t)place + 1)
+	for (int row = first; row < end; row++) {
+		if (asker->token[0] && strcmp(asker->token, pg_get(rows, row, 2)) != 0)
 			continue;
 		metric_add(challenges->found, 1);
-		send_reply(request, R_OK, pg_get_int(rows, row, 1), pg_get(rows, row, 2));
+		send_reply(asker, R_OK, pg_get_int(rows, row, 1), pg_get(rows, row, 3));
 		return;
 	}
-	metric_add(challenges->none, 1);
-	send_reply(request, R_NONE, 0, "");
+	metric_add(rows ? challenges->none : challenges->down, 1);
+	send_reply(asker, rows ? R_NONE : R_DOWN, 0, "");
 }
 
-static void unlink_batch(struct challenges *challenges, struct request *const *batch, size_t count)
+static void answer_askers(
+    struct challenges *challenges, struct question *question, const PGresult *rows, int first, int end)
 {
-	pthread_mutex_lock(&challenges->lock);
+	struct asker *asker = NULL;
+
+	while ((asker = TAILQ_FIRST(&question->askers))) {
+		TAILQ_REMOVE(&question->askers, asker, link);
+		answer(challenges, asker, rows, first, end);
+		free(asker);
+	}
+}
+
+static void give_places_back(struct challenges *challenges, struct question *const *batch, size_t count)
+{
+	const struct asker *asker = NULL;
+	size_t askers = 0;
+
 	for (size_t i = 0; i < count; i++)
-		TAILQ_REMOVE(&challenges->pending, batch[i], link);
-	challenges->pending_count -= count;
+		TAILQ_FOREACH(asker, &batch[i]->askers, link)
+	askers++;
+	pthread_mutex_lock(&challenges->lock);
+	challenges->asker_count -= askers;
 	pthread_mutex_unlock(&challenges->lock);
 }
 
-/* Their places are free before the answers go out: who gets one may ask again. */
-static void answer_batch(struct challenges *challenges, struct request *const *batch, size_t count)
+/* The places are free before the answers go out: who gets one may ask again. */
+static void answer_batch(struct challenges *challenges, struct question *const *batch, size_t count)
 {
 	PGresult *rows = NULL;
-	enum result result = find_batch(challenges, batch, count, &rows);
+	int row = 0;
+	bool found = find_batch(challenges, batch, count, &rows) == R_OK;
+	int row_count = found ? PQntuples(rows) : 0;
 
-	unlink_batch(challenges, batch, count);
+	give_places_back(challenges, batch, count);
 	for (size_t i = 0; i < count; i++) {
-		answer(challenges, batch[i], result == R_OK ? rows : NULL, i);
+		int first = row;
+
+		while (row < row_count && pg_get_int(rows, row, 0) == (int64_t)i + 1)
+			row++;
+		answer_askers(challenges, batch[i], found ? rows : NULL, first, row);
 		free(batch[i]);
 	}
 	PQclear(rows);
@@ -222,16 +245,15 @@ static bool mark(struct challenges *challenges)
 
 /* ---- the thread ---- */
 
-static size_t take_batch_locked(struct challenges *challenges, struct request *batch[BATCH])
+static size_t take_batch_locked(struct challenges *challenges, struct question *batch[BATCH])
 {
-	struct request *request = NULL;
+	struct question *question = NULL;
 	size_t count = 0;
 
-	TAILQ_FOREACH(request, &challenges->pending, link)
-	{
-		if (count == BATCH)
-			break;
-		batch[count++] = request;
+	while (count < BATCH && (question = TAILQ_FIRST(&challenges->pending))) {
+		TAILQ_REMOVE(&challenges->pending, question, link);
+		challenges->pending_count--;
+		batch[count++] = question;
 	}
 	return count;
 }
@@ -253,7 +275,7 @@ static void wait_locked(struct challenges *challenges, bool retry_marks)
 static void *challenges_main(void *arg)
 {
 	struct challenges *challenges = arg;
-	struct request *batch[BATCH];
+	struct question *batch[BATCH];
 	bool marked = true;
 
 	pthread_mutex_lock(&challenges->lock);
@@ -273,16 +295,49 @@ static void *challenges_main(void *arg)
 
 /* ---- public functions ---- */
 
-static bool has_room_locked(const struct challenges *challenges, const char *name)
+static struct question *find_pending_locked(
+    const struct challenges *challenges, enum challenge_type type, const char *name)
 {
-	const struct request *request = NULL;
-	size_t same = 0;
+	struct question *question = NULL;
 
-	if (challenges->pending_count == PENDING_MAX)
+	TAILQ_FOREACH(question, &challenges->pending, link)
+	{
+		if (question->type == type && strcmp(question->name.text, name) == 0)
+			break;
+	}
+	return question;
+}
+
+/* NULL: too many. */
+static struct question *add_question_locked(
+    struct challenges *challenges, enum challenge_type type, const char *name)
+{
+	if (challenges->pending_count == QUESTIONS_MAX)
+		return NULL;
+	struct question *question = mem_alloc(sizeof *question);
+	question->type = type;
+	question->deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+	snprintf(question->name.text, sizeof question->name.text, "%s", name);
+	TAILQ_INIT(&question->askers);
+	TAILQ_INSERT_TAIL(&challenges->pending, question, link);
+	challenges->pending_count++;
+	pthread_cond_signal(&challenges->work);
+	return question;
+}
+
+static bool join_locked(
+    struct challenges *challenges, struct asker *asker, enum challenge_type type, const char *name)
+{
+	if (challenges->asker_count == ASKERS_MAX)
 		return false;
-	TAILQ_FOREACH(request, &challenges->pending, link)
-	same += strcmp(request->name.text, name) == 0;
-	return same < PER_NAME_MAX;
+	struct question *question = find_pending_locked(challenges, type, name);
+	if (!question)
+		question = add_question_locked(challenges, type, name);
+	if (!question)
+		return false;
+	TAILQ_INSERT_TAIL(&question->askers, asker, link);
+	challenges->asker_count++;
+	return true;
 }
 
 /* RFC 8555 section 8.3: base64url. What cannot be a token needs no database. */
@@ -298,33 +353,26 @@ enum result challenges_find(struct challenges *challenges, struct mailbox *mailb
     void (*deliver)(struct message *message, void *receiver), uint64_t connection, enum challenge_type type,
     const char *name, const char *token)
 {
-	struct request *request = mem_alloc(sizeof *request);
+	size_t token_size = token ? strlen(token) : 0;
+	struct asker *asker = mem_alloc(sizeof *asker + token_size + 1);
 
-	request->mailbox = mailbox;
-	request->deliver = deliver;
-	request->connection = connection;
-	request->type = type;
-	request->deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
-	snprintf(request->name.text, sizeof request->name.text, "%s", name);
-	snprintf(request->token, sizeof request->token, "%s", token ? token : "");
+	asker->mailbox = mailbox;
+	asker->deliver = deliver;
+	asker->connection = connection;
+	memcpy(asker->token, token ? token : "", token_size);
 	if (token && !is_token(token)) {
 		metric_add(challenges->none, 1);
-		send_reply(request, R_NONE, 0, "");
-		free(request);
+		send_reply(asker, R_NONE, 0, "");
+		free(asker);
 		return R_OK;
 	}
 	pthread_mutex_lock(&challenges->lock);
-	bool has_room = has_room_locked(challenges, request->name.text);
-	if (has_room) {
-		TAILQ_INSERT_TAIL(&challenges->pending, request, link);
-		challenges->pending_count++;
-		pthread_cond_signal(&challenges->work);
-	}
+	bool has_room = join_locked(challenges, asker, type, name);
 	pthread_mutex_unlock(&challenges->lock);
 	if (has_room)
 		return R_OK;
 	metric_add(challenges->limited, 1);
-	free(request);
+	free(asker);
 	return R_LIMIT;
 }
 
@@ -370,7 +418,8 @@ struct challenges *challenges_new(const struct settings *settings)
 
 void challenges_free(struct challenges *challenges)
 {
-	struct request *request = NULL;
+	struct question *question = NULL;
+	struct asker *asker = NULL;
 
 	if (!challenges)
 		return;
@@ -379,9 +428,13 @@ void challenges_free(struct challenges *challenges)
 	pthread_cond_signal(&challenges->work);
 	pthread_mutex_unlock(&challenges->lock);
 	pthread_join(challenges->thread, NULL);
-	while ((request = TAILQ_FIRST(&challenges->pending))) {
-		TAILQ_REMOVE(&challenges->pending, request, link);
-		free(request);
+	while ((question = TAILQ_FIRST(&challenges->pending))) {
+		TAILQ_REMOVE(&challenges->pending, question, link);
+		while ((asker = TAILQ_FIRST(&question->askers))) {
+			TAILQ_REMOVE(&question->askers, asker, link);
+			free(asker);
+		}
+		free(question);
 	}
 	pg_free(challenges->pg);
 	pthread_cond_destroy(&challenges->work);

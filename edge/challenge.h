@@ -2,7 +2,8 @@
  * ACME challenges of any node's orders, answered by this node out of PostgreSQL's primary, on a connection
  * and a thread of its own that site look-ups cannot delay. Every reply comes within 2 s.
  *
- * Limits: 16 look-ups of one name under way, 1,024 of all.
+ * Limits: 1,024 names waiting to be looked up, 16,384 who wait for an answer. Look-ups of one name share a
+ * query, so that nobody can crowd a CA's probes out by asking for the same name.
  */
 #ifndef EDGE_CHALLENGE_H
 #define EDGE_CHALLENGE_H
@@ -26,8 +27,8 @@ struct challenge_reply {
 struct challenges *challenges_new(const struct settings *settings);
 void challenges_free(struct challenges *challenges);
 
-/* `token` NULL for tls-alpn-01. `deliver` frees the reply. R_LIMIT: too many look-ups, of this name or at
- * all, are under way (nothing will be delivered). Any thread. */
+/* `token` NULL for tls-alpn-01. `deliver` frees the reply. R_LIMIT: too many look-ups are under
+ * way (nothing will be delivered). Any thread. */
 enum result challenges_find(struct challenges *challenges, struct mailbox *mailbox,
     void (*deliver)(struct message *message, void *receiver), uint64_t connection, enum challenge_type type,
     const char *name, const char *token);
