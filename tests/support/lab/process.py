@@ -63,7 +63,8 @@ class Process:
         parent = os.getpid()
 
         def die_with_parent():
-            _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            # Not SIGKILL: nginx's master would leave its workers behind.
+            _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
             if os.getppid() != parent:
                 os._exit(1)
 

@@ -46,7 +46,6 @@ http {{
 HAPROXY = """\
 global
     stats socket {directory}/stats level user
-    {user}
 defaults
     mode tcp
     option httpchk GET /readyz
@@ -67,10 +66,6 @@ listen http
 """
 
 
-def _drop_to(user, template):
-    return template if os.geteuid() == 0 and user else ""
-
-
 class Nginx:
     """Answers every path with what it saw, as JSON; /large is 32 MiB, /slow the same at 64 KiB a second."""
 
@@ -86,7 +81,7 @@ class Nginx:
         self.config = os.path.join(directory, "nginx.conf")
         with open(self.config, "w") as file:
             file.write(NGINX.format(directory=directory, address=address, port=self.port,
-                                    user=_drop_to("nobody", "user nobody nogroup;")))
+                                    user="user nobody nogroup;" if os.geteuid() == 0 else ""))
         self.process = None
 
     @property
@@ -118,7 +113,7 @@ class HAProxy:
         self.config = os.path.join(directory, "haproxy.cfg")
         with open(self.config, "w") as file:
             file.write(HAPROXY.format(
-                directory=directory, address=address, https=https, http=http, user=_drop_to("nobody", "user nobody\n    group nogroup"),
+                directory=directory, address=address, https=https, http=http,
                 https_servers="".join(line.format(name, at, tls, admin) for name, at, tls, _, admin in nodes),
                 http_servers="".join(line.format(name, at, plain, admin) for name, at, _, plain, admin in nodes)))
         self.process = None
