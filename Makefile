@@ -4,7 +4,9 @@
 # A program is its folder's .c files plus common/*.c; a unit test tests/unit/<folder>/<module>_test.c links the
 # same objects without main.c. So a new file needs no line here.
 
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)
+endif
 CC        ?= cc
 BUILD     ?= build
 PREFIX    ?= /usr/local
