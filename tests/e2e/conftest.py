@@ -43,3 +43,13 @@ def pytest_runtest_makereport(item, call):
     laboratory = getattr(item, "laboratory", None)
     if report.failed and call.when in ("setup", "call") and laboratory:
         report.sections += [(f"log of {name}", text) for name, text in laboratory.logs()]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What the scenarios measured and printed: figures, not verdicts."""
+    lines = [(report.location[0].rsplit("/", 1)[-1], line) for report in terminalreporter.getreports("passed")
+             if report.when == "call" for line in report.capstdout.splitlines()]
+    if lines:
+        terminalreporter.section("figures")
+    for scenario, line in lines:
+        terminalreporter.write_line(f"{scenario[:2]}: {line}")
