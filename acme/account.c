@@ -11,6 +11,7 @@
 #include "acme/job.h"
 #include "acme/sealed_key.h"
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/lease.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -49,11 +50,7 @@ struct account *account_new(
     const struct ca *ca, const struct seal_keys *keys, const char *contact, int64_t lease_ms)
 {
 	struct account *account = mem_alloc(sizeof *account);
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&account->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	condition_init(&account->changed);
 	pthread_mutex_init(&account->lock, NULL);
 	account->ca = ca;
 	account->keys = keys;
@@ -316,10 +313,9 @@ static void settle_locked(struct account *account, struct search *search, enum r
 /* With the lock held: R_OK known, R_ERROR not now, R_NONE: the caller is to seek it. */
 static enum result await_locked(struct account *account, int64_t deadline_ms, struct acme_failure *failure)
 {
-	struct timespec until = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
-	int waited = 0;
-	while (!account->is_known && account->is_sought && waited == 0)
-		waited = pthread_cond_timedwait(&account->changed, &account->lock, &until);
+	bool in_time = true;
+	while (!account->is_known && account->is_sought && in_time)
+		in_time = condition_wait_until(&account->changed, &account->lock, deadline_ms);
 	if (account->is_known)
 		return R_OK;
 	if (account->is_sought) {

@@ -10,6 +10,7 @@
 #include "acme/order.h"
 #include "acme/store.h"
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
@@ -43,12 +44,6 @@ struct worker {
 	struct ca_session *session;
 };
 
-static struct timespec monotonic_in(int64_t ms)
-{
-	int64_t at = clock_monotonic_ms() + ms;
-	return (struct timespec){.tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000};
-}
-
 static bool is_stopping(struct issuer *issuer)
 {
 	pthread_mutex_lock(&issuer->lock);
@@ -61,11 +56,11 @@ static bool is_stopping(struct issuer *issuer)
 static bool wait_in_order(void *arg, int ms)
 {
 	struct issuer *issuer = arg;
-	struct timespec until = monotonic_in(ms);
+	int64_t until = clock_monotonic_ms() + ms;
 	pthread_mutex_lock(&issuer->lock);
-	int waited = 0;
-	while (ms > 0 && !issuer->stopping && waited == 0)
-		waited = pthread_cond_timedwait(&issuer->stop_changed, &issuer->lock, &until);
+	bool in_time = ms > 0;
+	while (!issuer->stopping && in_time)
+		in_time = condition_wait_until(&issuer->stop_changed, &issuer->lock, until);
 	bool go_on = !issuer->stopping;
 	pthread_mutex_unlock(&issuer->lock);
 	return go_on;
@@ -94,17 +89,19 @@ static void on_connected(void *arg)
 /* Nothing is due: sleeps until woken, or, as the one that polls, for at most POLL_MS. */
 static void wait_for_work(struct issuer *issuer)
 {
-	struct timespec until = {0};
+	int64_t until = 0;
 	bool poll = false;
-	int waited = 0;
+	bool in_time = true;
 	pthread_mutex_lock(&issuer->lock);
-	while (!issuer->stopping && issuer->wakeups == 0 && waited == 0) {
+	while (!issuer->stopping && issuer->wakeups == 0 && in_time) {
 		if (!poll && !issuer->has_poller) {
 			poll = issuer->has_poller = true;
-			until = monotonic_in(POLL_MS);
+			until = clock_monotonic_ms() + POLL_MS;
 		}
-		waited = poll ? pthread_cond_timedwait(&issuer->changed, &issuer->lock, &until)
-			      : pthread_cond_wait(&issuer->changed, &issuer->lock);
+		if (poll)
+			in_time = condition_wait_until(&issuer->changed, &issuer->lock, until);
+		else
+			pthread_cond_wait(&issuer->changed, &issuer->lock);
 	}
 	if (issuer->wakeups > 0)
 		issuer->wakeups--;
@@ -295,13 +292,9 @@ static void *run(void *arg)
 
 static void init_conditions(struct issuer *issuer)
 {
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&issuer->changed, &monotonic);
-	pthread_cond_init(&issuer->stop_changed, &monotonic);
-	pthread_cond_init(&issuer->thread_ended, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	condition_init(&issuer->changed);
+	condition_init(&issuer->stop_changed);
+	condition_init(&issuer->thread_ended);
 	pthread_mutex_init(&issuer->lock, NULL);
 }
 
@@ -333,14 +326,14 @@ struct issuer *issuer_start(const struct issuer_config *config)
 
 static void stop_threads(struct issuer *issuer)
 {
-	struct timespec until = monotonic_in(ISSUER_STOP_MS);
+	int64_t until = clock_monotonic_ms() + ISSUER_STOP_MS;
 	pthread_mutex_lock(&issuer->lock);
 	issuer->stopping = true;
 	pthread_cond_broadcast(&issuer->changed);
 	pthread_cond_broadcast(&issuer->stop_changed);
-	int waited = 0;
-	while (issuer->running_threads > 0 && waited == 0)
-		waited = pthread_cond_timedwait(&issuer->thread_ended, &issuer->lock, &until);
+	bool in_time = true;
+	while (issuer->running_threads > 0 && in_time)
+		in_time = condition_wait_until(&issuer->thread_ended, &issuer->lock, until);
 	pthread_mutex_unlock(&issuer->lock);
 	atomic_store(issuer->config.abandon, true);
 }

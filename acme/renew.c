@@ -9,6 +9,7 @@
 #include "acme/challenge_set.h"
 #include "acme/job.h"
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
@@ -113,12 +114,11 @@ static int64_t pause_ms(void)
 /* False: stop. */
 static bool wait_ms(struct renew *renew, int64_t ms)
 {
-	int64_t at = clock_monotonic_ms() + ms;
-	struct timespec until = {.tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000};
+	int64_t until = clock_monotonic_ms() + ms;
 	pthread_mutex_lock(&renew->lock);
-	int waited = 0;
-	while (!renew->stopping && waited == 0)
-		waited = pthread_cond_timedwait(&renew->changed, &renew->lock, &until);
+	bool in_time = true;
+	while (!renew->stopping && in_time)
+		in_time = condition_wait_until(&renew->changed, &renew->lock, until);
 	bool go_on = !renew->stopping;
 	pthread_mutex_unlock(&renew->lock);
 	return go_on;
@@ -149,11 +149,7 @@ static void *run(void *arg)
 struct renew *renew_start(const char *database, struct ca *ca, struct account *account)
 {
 	struct renew *renew = mem_alloc(sizeof *renew);
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&renew->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	condition_init(&renew->changed);
 	pthread_mutex_init(&renew->lock, NULL);
 	renew->pg = pg_new(database, "postern-acme-upkeep");
 	renew->session = ca_session_new(ca);

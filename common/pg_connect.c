@@ -1,3 +1,5 @@
+#include "common/clock.h"
+#include "common/condition.h"
 #include "common/pg_connect.h"
 
 #include <pthread.h>
@@ -148,25 +150,6 @@ static void unref_locked(struct pg_connector *connector)
 	free(connector);
 }
 
-/* False when the time was up. */
-static bool wait_locked(struct pg_connector *connector, const struct timespec *until)
-{
-	return pthread_cond_timedwait(&connector->changed, &connector->lock, until) == 0;
-}
-
-static struct timespec in_ms(int ms)
-{
-	struct timespec at;
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	at.tv_sec += ms / 1000;
-	at.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (at.tv_nsec >= 1000000000) {
-		at.tv_nsec -= 1000000000;
-		at.tv_sec++;
-	}
-	return at;
-}
-
 /* Three quarters to five quarters, so that a fleet does not come back in step. */
 static int jittered(int ms)
 {
@@ -177,8 +160,8 @@ static int jittered(int ms)
 
 static void pause_locked(struct pg_connector *connector, int ms)
 {
-	struct timespec until = in_ms(ms);
-	while (!connector->abandoned && wait_locked(connector, &until))
+	int64_t until = clock_monotonic_ms() + ms;
+	while (!connector->abandoned && condition_wait_until(&connector->changed, &connector->lock, until))
 		;
 }
 
@@ -254,11 +237,7 @@ struct pg_connector *pg_connector_start(const char *conninfo, const char *role, 
 {
 	struct pg_connector *connector = mem_alloc(sizeof *connector);
 	pthread_mutex_init(&connector->lock, NULL);
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&connector->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	condition_init(&connector->changed);
 	connector->options = pg_options_new(conninfo, role);
 	connector->role = mem_string(role);
 	connector->delay_ms = delay_ms;
@@ -271,10 +250,10 @@ struct pg_connector *pg_connector_start(const char *conninfo, const char *role, 
 
 PGconn *pg_connector_take(struct pg_connector *connector, int wait_ms)
 {
-	struct timespec until = in_ms(wait_ms);
+	int64_t until = clock_monotonic_ms() + wait_ms;
 	pthread_mutex_lock(&connector->lock);
 	ensure_started_locked(connector);
-	while (!connector->conn && wait_ms > 0 && wait_locked(connector, &until))
+	while (!connector->conn && wait_ms > 0 && condition_wait_until(&connector->changed, &connector->lock, until))
 		;
 	PGconn *conn = connector->conn;
 	connector->conn = NULL;

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/mem.h"
 #include "common/pg.h"
 
@@ -166,13 +167,9 @@ static void start_threads(struct broker *broker, const char *database, const cha
 
 static void init_lock(struct broker *broker)
 {
-	pthread_condattr_t monotonic;
 
 	pthread_mutex_init(&broker->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&broker->work, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	condition_init(&broker->work);
 }
 
 static void free_broker(struct broker *broker)

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/log.h"
 #include "edge/log_rate.h"
 
@@ -138,11 +139,10 @@ static bool wait_for_work_locked(struct broker *broker)
 {
 	while (!has_work_locked(broker)) {
 		int64_t next = next_due_locked(broker);
-		struct timespec until = {.tv_sec = next / 1000, .tv_nsec = next % 1000 * 1000000};
 
 		if (next <= clock_monotonic_ms())
 			break;
-		pthread_cond_timedwait(&broker->work, &broker->lock, &until);
+		condition_wait_until(&broker->work, &broker->lock, next);
 	}
 	return !broker->stopping;
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/hostname.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -260,14 +261,13 @@ static size_t take_batch_locked(struct challenges *challenges, struct question *
 
 static void wait_locked(struct challenges *challenges, bool retry_marks)
 {
-	int64_t at = clock_monotonic_ms() + SEEN_RETRY_MS;
-	const struct timespec until = {.tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000};
+	int64_t until = clock_monotonic_ms() + SEEN_RETRY_MS;
 
 	while (!challenges->stopping && challenges->pending_count == 0) {
 		if (challenges->seen_count == 0)
 			pthread_cond_wait(&challenges->work, &challenges->lock);
 		else if (!retry_marks ||
-			 pthread_cond_timedwait(&challenges->work, &challenges->lock, &until) != 0)
+			 !condition_wait_until(&challenges->work, &challenges->lock, until))
 			break;
 	}
 }
@@ -401,13 +401,9 @@ static void make_metrics(struct challenges *challenges)
 struct challenges *challenges_new(const struct settings *settings)
 {
 	struct challenges *challenges = mem_alloc(sizeof *challenges);
-	pthread_condattr_t monotonic;
 
 	pthread_mutex_init(&challenges->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&challenges->work, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	condition_init(&challenges->work);
 	TAILQ_INIT(&challenges->pending);
 	make_metrics(challenges);
 	challenges->pg = pg_new(settings_string(settings, "database"), "postern-edge-challenges");

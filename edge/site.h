@@ -12,6 +12,15 @@
 #include "common/certificate.h"
 #include "common/hostname.h"
 
+/* What the owner's domain row says of the name. Empty (NULL, 0) where there is no row: a foreign ask
+ * endpoint. */
+struct site_options {
+	const char *tenant;   /* NULL: unknown; then names share a connection only with themselves */
+	const char *upstream; /* http(s)://host[:port]; NULL: the setting */
+	int64_t hsts_max_age; /* seconds; 0: no Strict-Transport-Security */
+	int minimum_tls;      /* TLS1_2_VERSION …; 0: the edge's own */
+};
+
 struct site {
 	atomic_int references;
 	struct hostname name;
@@ -21,7 +30,8 @@ struct site {
 	struct certificate certificate;
 	unsigned char *key; /* as certificate_key_import takes it; wiped at the end */
 	size_t key_size;
-	size_t bytes; /* what it holds, for the cache's bound */
+	struct site_options options; /* strings in this allocation */
+	size_t bytes;                /* what it holds, for the cache's bound */
 };
 
 /* Takes the certificate (left empty) and copies the key. One reference for the caller. */

@@ -1,6 +1,5 @@
 #include "verifier/mhd_deadline.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -9,6 +8,7 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/mem.h"
 
 enum { LOOK_MS = 500 };
@@ -39,12 +39,8 @@ static void *deadlines_run(void *arg)
 	struct mhd_deadlines *deadlines = arg;
 	pthread_mutex_lock(&deadlines->lock);
 	while (!deadlines->stopping) {
-		struct timespec until;
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_nsec += LOOK_MS * 1000000L;
-		until.tv_sec += until.tv_nsec / 1000000000L;
-		until.tv_nsec %= 1000000000L;
-		if (pthread_cond_timedwait(&deadlines->stop, &deadlines->lock, &until) == ETIMEDOUT)
+		int64_t until = clock_monotonic_ms() + LOOK_MS;
+		if (!condition_wait_until(&deadlines->stop, &deadlines->lock, until))
 			shut_late(deadlines, clock_monotonic_ms());
 	}
 	pthread_mutex_unlock(&deadlines->lock);
@@ -55,11 +51,7 @@ struct mhd_deadlines *mhd_deadlines_start(void)
 {
 	struct mhd_deadlines *deadlines = mem_alloc(sizeof *deadlines);
 	pthread_mutex_init(&deadlines->lock, NULL);
-	pthread_condattr_t attributes;
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&deadlines->stop, &attributes);
-	pthread_condattr_destroy(&attributes);
+	condition_init(&deadlines->stop);
 	if (pthread_create(&deadlines->thread, NULL, deadlines_run, deadlines) != 0)
 		abort();
 	return deadlines;

@@ -1,11 +1,11 @@
 #include "verifier/pg_pool.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/mem.h"
 
 /* A connection that lay idle for longer is tried before a request is trusted to it. */
@@ -27,11 +27,7 @@ struct pg_pool *pg_pool_new(const char *conninfo, const char *role)
 {
 	struct pg_pool *pool = mem_alloc(sizeof *pool);
 	pthread_mutex_init(&pool->lock, NULL);
-	pthread_condattr_t attributes;
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&pool->given, &attributes);
-	pthread_condattr_destroy(&attributes);
+	condition_init(&pool->given);
 	for (size_t i = 0; i < PG_POOL_SIZE; i++)
 		pool->slots[i].pg = pg_new(conninfo, role);
 	return pool;
@@ -62,10 +58,9 @@ static struct slot *find_free(struct pg_pool *pool)
 
 static struct slot *wait_free(struct pg_pool *pool, int64_t deadline_ms)
 {
-	struct timespec deadline = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
 	pthread_mutex_lock(&pool->lock);
 	struct slot *slot = find_free(pool);
-	while (!slot && pthread_cond_timedwait(&pool->given, &pool->lock, &deadline) != ETIMEDOUT)
+	while (!slot && condition_wait_until(&pool->given, &pool->lock, deadline_ms))
 		slot = find_free(pool);
 	if (slot)
 		slot->taken = true;

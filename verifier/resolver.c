@@ -1,7 +1,6 @@
 #include "verifier/resolver.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <unbound.h>
 
 #include "common/clock.h"
+#include "common/condition.h"
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "verifier/resolver_contexts.h"
@@ -61,11 +61,7 @@ enum result resolver_new(struct resolver **out, const struct resolver_options *o
 	struct resolver *resolver = mem_alloc(sizeof *resolver);
 	resolver->contexts = contexts;
 	pthread_mutex_init(&resolver->lock, NULL);
-	pthread_condattr_t attributes;
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&resolver->changed, &attributes);
-	pthread_condattr_destroy(&attributes);
+	condition_init(&resolver->changed);
 	register_metrics(resolver);
 	*out = resolver;
 	return R_OK;
@@ -133,19 +129,13 @@ bool resolver_is_done(const struct resolver_query *query)
 	return done;
 }
 
-static struct timespec timespec_at(int64_t monotonic_us)
-{
-	return (struct timespec){.tv_sec = monotonic_us / 1000000, .tv_nsec = monotonic_us % 1000000 * 1000};
-}
-
 /* Returns whether the answer came in time. */
 static bool wait_until_done(struct resolver_query *query, int64_t deadline_us)
 {
 	struct resolver *resolver = query->resolver;
-	struct timespec deadline = timespec_at(deadline_us);
 	pthread_mutex_lock(&resolver->lock);
 	while (!query->done &&
-	       pthread_cond_timedwait(&resolver->changed, &resolver->lock, &deadline) != ETIMEDOUT)
+	       condition_wait_until(&resolver->changed, &resolver->lock, deadline_us / 1000))
 		continue;
 	bool done = query->done;
 	pthread_mutex_unlock(&resolver->lock);
@@ -269,10 +259,10 @@ void resolver_answer_free(struct resolver_answer *answer)
 
 uint64_t resolver_wait(struct resolver *resolver, uint64_t seen, int timeout_ms)
 {
-	struct timespec deadline = timespec_at(clock_monotonic_us() + timeout_ms * INT64_C(1000));
+	int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
 	pthread_mutex_lock(&resolver->lock);
 	while (resolver->completions == seen &&
-	       pthread_cond_timedwait(&resolver->changed, &resolver->lock, &deadline) != ETIMEDOUT)
+	       condition_wait_until(&resolver->changed, &resolver->lock, deadline_ms))
 		continue;
 	uint64_t now = resolver->completions;
 	pthread_mutex_unlock(&resolver->lock);

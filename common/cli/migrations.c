@@ -3,7 +3,7 @@
 #include "common/cli/migrate.h"
 #include "common/schema.h"
 
-#define MIGRATIONS(X) X(1, "0001_base.sql")
+#define MIGRATIONS(X) X(1, "0001_base.sql") X(2, "0002_data_plane.sql") X(3, "0003_issuance.sql")
 
 #define EMBED(number, file) \
 	__asm__(".section .rodata\n" \

@@ -7,8 +7,9 @@
 #include "tests/pg/database.h"
 
 #define ALL "*"
-#define DOMAIN_STATE "status points_here verified_at status_changed_at checks next_check_at check_lease_until"
-#define PUBLIC_HALF "name version issuer serial directory not_before not_after renew_at stored_at"
+#define DOMAIN_STATE \
+	"status points_here verified_at status_changed_at checks next_check_at check_lease_until options"
+#define PUBLIC_HALF "name version issuer serial directory not_before not_after renew_at stored_at source"
 #define JOB_VIEW \
 	"name state reason requested_at next_try_at attempts last_cause last_error last_try_at finished_at"
 
@@ -22,7 +23,7 @@ static const struct right {
 } rights[] = {
     {"postern_edge", "schema_migrations", ALL, NULL, NULL, false},
     {"postern_edge", "certificates", ALL, NULL, NULL, false},
-    {"postern_edge", "domains", "name status", NULL, NULL, false},
+    {"postern_edge", "domains", "name status tenant options", NULL, NULL, false},
     {"postern_edge", "issuance_jobs", "name state next_try_at last_cause last_try_at attempts", NULL, NULL,
 	false},
     {"postern_edge", "challenges", "id name type token key_authorization expires_at seen_at", NULL, "seen_at",
