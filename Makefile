@@ -74,8 +74,15 @@ $(UNIT): %: %.o $$(foreach area,$$(filter-out common,$$(call area,%)) common,$$(
 $(PGTESTS): %: %.o $(BUILD)/tests/pg/database.o $(foreach area,$(AREAS),$(call library,$(area)))
 	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS) -lcmocka
 
-unit-tests: $(UNIT)
+# A fuzz harness replays the inputs that are kept for it, unless `make fuzz` gives it libFuzzer as its driver.
+FUZZERS     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_DRIVER ?= $(BUILD)/tests/fuzz/replay.o
+$(FUZZERS): %: %.o $(FUZZ_DRIVER) $(foreach area,$(AREAS),$(call library,$(area)))
+	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS)
+
+unit-tests: $(UNIT) fuzz-replays
 pg-tests: $(PGTESTS) $(BUILD)/postern
+fuzz-replays: $(FUZZERS)
 
 # ---- what a person types
 
@@ -87,6 +94,7 @@ help:
 ## make test              every test: unit, PostgreSQL, end to end (TESTS=... for some: see tests/README.md)
 ## make lint              formatting, and a build with clang
 ## make asan, make tsan   unit and PostgreSQL tests under the sanitizers
+## make fuzz              each fuzz harness for FUZZ_SECONDS (60), from its corpus; FUZZ=... for some
 ## make bench             the benchmark, beside Caddy
 ## make test-containers   builds the images and plays the story through docker compose
 ## make install           into $(DESTDIR)$(PREFIX): sbin, bin, manual pages
@@ -103,7 +111,7 @@ test:
 	@$(MAKE) --no-print-directory all unit-tests pg-tests
 	@BUILD=$(BUILD) tests/run $(TESTS)
 
-FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] edge/*.[ch] acme/*.[ch] verifier/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch] tests/support/*.h)
+FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] edge/*.[ch] acme/*.[ch] verifier/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch] tests/fuzz/*.[ch] tests/support/*.h)
 lint:
 	@tests/support/install_packages build lint
 	clang-format --dry-run -Werror $(FORMATTED)
@@ -116,6 +124,14 @@ asan tsan:
 	@tests/support/install_packages build run test
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/$@ SANITIZE="-fsanitize=$(SANITIZER)" all unit-tests pg-tests
 	@BUILD=$(BUILD)/$@ tests/run $(or $(TESTS),unit pg)
+
+# In a build of its own: everything is compiled for libFuzzer's coverage and both sanitizers.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@tests/support/install_packages build fuzz
+	@$(MAKE) --no-print-directory CC=clang BUILD=$(BUILD)/fuzz FUZZ_DRIVER= LDFLAGS=-fsanitize=fuzzer \
+		SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" fuzz-replays
+	@BUILD=$(BUILD)/fuzz tests/fuzz/run $(FUZZ_SECONDS) $(FUZZ)
 
 bench:
 	@tests/support/install_packages build run bench
@@ -139,5 +155,5 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit-tests pg-tests help deps run test lint asan tsan bench test-containers man install clean
+.PHONY: all unit-tests pg-tests fuzz-replays help deps run test lint asan tsan fuzz bench test-containers man install clean
 .DELETE_ON_ERROR:
