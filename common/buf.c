@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "common/tally.h"
 
 enum { SMALLEST = 256 };
 
@@ -20,6 +21,8 @@ void buf_init(struct buf *buf, size_t max)
 
 void buf_fini(struct buf *buf)
 {
+	if (buf->data != NULL)
+		tally_add(TALLY_BUFFER_BYTES, -(int64_t)buf->capacity);
 	free(buf->data);
 	buf_init(buf, buf->max);
 }
@@ -51,6 +54,7 @@ static void move_to_larger(struct buf *buf, size_t capacity)
 	if (buf->data != NULL)
 		OPENSSL_cleanse(buf->data + buf->start, size);
 	free(buf->data);
+	tally_add(TALLY_BUFFER_BYTES, (int64_t)capacity - (int64_t)buf->capacity);
 	buf->data = larger;
 	buf->capacity = capacity;
 	buf->start = 0;

@@ -19,12 +19,17 @@ struct log_field {
 	int64_t number;
 };
 
-/* `program` is kept, not copied. Before the call everything from INFO up goes to stderr as text. A full pipe,
- * socket or disk loses the line and counts it; it never blocks the caller, and O_NONBLOCK is not set on `fd`,
- * which other programs may share. `fd` stays the caller's and must outlive the log. */
+/* `program` is kept, not copied. Before the call everything from INFO up goes to stderr as text. A thread of
+ * its own writes (log_writer.h): no caller ever waits for a pipe or a disk, and what cannot be written is
+ * lost and counted. `fd` stays the caller's. */
 void log_init(const char *program, enum log_level level, enum log_format format, int fd);
+/* While it runs. */
+void log_set(enum log_level level, enum log_format format);
+/* Waits until what was logged is written, for half a second at most. Called by exit(); a caller of _exit
+ * calls it. */
+void log_flush(void);
 bool log_enabled(enum log_level level);
-uint64_t log_lost_lines(void);
+uint64_t log_lost_lines(void); /* the access log's too */
 
 void log_write(enum log_level level, const char *message, const struct log_field *fields, size_t count);
 

@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "common/tally.h"
 
-enum { SERIES_MAX = 1024, UPDATES_MAX = 16, BUCKETS = 15 };
+enum { SERIES_MAX = 1024, UPDATES_MAX = 16, BUCKETS = 18 };
 
 enum kind { COUNTER, GAUGE, SECONDS, HISTOGRAM };
 
@@ -18,6 +19,9 @@ static const struct {
 	int64_t us;
 	const char *text;
 } bounds[BUCKETS] = {
+    {100, "0.0001"},
+    {250, "0.00025"},
+    {500, "0.0005"},
     {1000, "0.001"},
     {2500, "0.0025"},
     {5000, "0.005"},
@@ -35,16 +39,18 @@ static const struct {
     {60000000, "60"},
 };
 
+/* What was set last, and in the cell what was added before and after. */
 struct metric {
-	_Atomic int64_t value;
+	unsigned cell;
+	_Atomic int64_t base;
 };
 
-/* Each observation adds to one bucket only; rendering sums them up. The last bucket is what is beyond 60 s.
- */
+/* A cell for each bucket, the last for what is beyond 60 s, then one for the sum in microseconds. Each
+ * observation adds to one bucket only; rendering sums them up. */
 struct histogram {
-	_Atomic int64_t buckets[BUCKETS + 1];
-	_Atomic int64_t sum_us;
+	unsigned cells;
 };
+enum { HISTOGRAM_SUM = BUCKETS + 1, HISTOGRAM_CELLS };
 
 struct series {
 	enum kind kind;
@@ -87,6 +93,10 @@ static struct series *add_locked(enum kind kind, const char *name, const char *l
 	series->name = mem_string(name);
 	series->labels = mem_string(labels);
 	series->help = mem_string(help);
+	if (kind == HISTOGRAM)
+		series->histogram.cells = tally_new(HISTOGRAM_CELLS);
+	else
+		series->metric.cell = tally_new(1);
 	registry.series[registry.count++] = series;
 	return series;
 }
@@ -126,17 +136,17 @@ struct histogram *metrics_histogram(const char *name, const char *labels, const 
 
 void metric_add(struct metric *metric, int64_t value)
 {
-	atomic_fetch_add_explicit(&metric->value, value, memory_order_relaxed);
+	tally_add(metric->cell, value);
 }
 
 void metric_set(struct metric *metric, int64_t value)
 {
-	atomic_store_explicit(&metric->value, value, memory_order_relaxed);
+	atomic_store_explicit(&metric->base, value - tally_sum(metric->cell), memory_order_relaxed);
 }
 
 int64_t metric_get(const struct metric *metric)
 {
-	return atomic_load_explicit(&metric->value, memory_order_relaxed);
+	return atomic_load_explicit(&metric->base, memory_order_relaxed) + tally_sum(metric->cell);
 }
 
 void histogram_observe_us(struct histogram *histogram, int64_t microseconds)
@@ -144,8 +154,8 @@ void histogram_observe_us(struct histogram *histogram, int64_t microseconds)
 	size_t i = 0;
 	while (i < BUCKETS && microseconds > bounds[i].us)
 		i++;
-	atomic_fetch_add_explicit(&histogram->buckets[i], 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&histogram->sum_us, microseconds, memory_order_relaxed);
+	tally_add(histogram->cells + (unsigned)i, 1);
+	tally_add(histogram->cells + HISTOGRAM_SUM, microseconds);
 }
 
 const char *metrics_label(char *text, size_t size, const char *name, const char *value)
@@ -202,12 +212,12 @@ static void render_histogram(struct buf *out, const struct series *series)
 	for (size_t i = 0; i <= BUCKETS; i++) {
 		char le[24];
 		snprintf(le, sizeof le, "le=\"%s\"", i < BUCKETS ? bounds[i].text : "+Inf");
-		count += atomic_load_explicit(&series->histogram.buckets[i], memory_order_relaxed);
+		count += tally_sum(series->histogram.cells + (unsigned)i);
 		render_name(out, series, "_bucket", le);
 		buf_append_format(out, " %" PRId64 "\n", count);
 	}
 	render_name(out, series, "_sum", "");
-	render_seconds(out, atomic_load_explicit(&series->histogram.sum_us, memory_order_relaxed));
+	render_seconds(out, tally_sum(series->histogram.cells + HISTOGRAM_SUM));
 	render_name(out, series, "_count", "");
 	buf_append_format(out, " %" PRId64 "\n", count);
 }

@@ -1,6 +1,7 @@
 /*
  * Metrics in Prometheus' text format. A metric is registered once, at start or at first use, lives until the
- * end, and is added to without a lock; names start with `postern_`, base units, `_total` on counters.
+ * end, and is added to without a lock and without contention between threads; names start with `postern_`,
+ * base units, `_total` on counters.
  */
 #ifndef COMMON_METRICS_H
 #define COMMON_METRICS_H
@@ -19,11 +20,12 @@ struct metric *metrics_counter(const char *name, const char *labels, const char 
 struct metric *metrics_gauge(const char *name, const char *labels, const char *help);
 /* A counter that is added to in microseconds and shown in seconds. */
 struct metric *metrics_seconds_counter(const char *name, const char *labels, const char *help);
+/* Adding is cheap; reading sums over the threads. One that is set is set by one thread at a time. */
 void metric_add(struct metric *metric, int64_t value);
 void metric_set(struct metric *metric, int64_t value);
 int64_t metric_get(const struct metric *metric);
 
-/* Buckets 1, 2.5, 5, 10 … ms up to 60 s. */
+/* Buckets 0.1, 0.25, 0.5, 1 … ms up to 60 s. */
 struct histogram *metrics_histogram(const char *name, const char *labels, const char *help);
 void histogram_observe_us(struct histogram *histogram, int64_t microseconds);
 

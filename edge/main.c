@@ -252,6 +252,7 @@ static void free_node(struct node *node)
 	admin_stop(node->admin);
 	if (!stop_workers(node)) {
 		log_error("a worker does not end; leaving it behind");
+		log_flush();
 		_exit(1);
 	}
 	if (node->edge.broker)

@@ -537,6 +537,7 @@ static void the_access_log_has_a_line_for_each_request(void **state)
 	say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
 	client_gets("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
 	seen_reset(&lines, ends[0]);
+	log_flush();
 	lines.size = (size_t)read(ends[0], lines.bytes, SEEN_MAX);
 	log_init("test", LOG_LEVEL_INFO, LOG_FORMAT_TEXT, 2);
 	assert_non_null(strstr(
