@@ -88,7 +88,7 @@ static void not_stored_locked(struct broker *broker, struct flight *flight, cons
 static const char *reason_of(const struct site_row *row)
 {
 	if (row->issuance == ISSUANCE_RECHECK)
-		return "pre_issue";
+		return "recheck";
 	return row->standing == SITE_UNUSABLE ? "repair" : "first_hit";
 }
 

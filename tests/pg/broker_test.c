@@ -294,7 +294,7 @@ static void visitor_brings_an_old_failure_of_the_customers_dns_forward(void **st
 	find("new.example.com");
 	expect_phase(BROKER_ASK);
 	expect_phase(BROKER_ISSUE);
-	assert_string_equal(job_of("new.example.com"), "queued pre_issue");
+	assert_string_equal(job_of("new.example.com"), "queued recheck");
 }
 
 static void visitor_brings_no_failure_of_the_ca_forward(void **state)

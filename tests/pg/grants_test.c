@@ -11,7 +11,8 @@
 	"status points_here verified_at status_changed_at checks next_check_at check_lease_until options"
 #define PUBLIC_HALF "name version issuer serial directory not_before not_after renew_at stored_at source"
 #define JOB_VIEW \
-	"name state reason requested_at next_try_at attempts last_cause last_error last_try_at finished_at"
+	"name state reason requested_at next_try_at attempts last_cause last_error last_try_at finished_at " \
+	"lane waits_for"
 
 static const struct right {
 	const char *role;
@@ -36,6 +37,9 @@ static const struct right {
     {"postern_acme", "challenges", ALL, ALL, ALL, true},
     {"postern_acme", "failures", ALL, ALL, ALL, true},
     {"postern_acme", "domains", "name status", NULL, NULL, false},
+    {"postern_acme", "ca_budget", ALL, ALL, ALL, true},
+    {"postern_acme", "ca_health", ALL, ALL, ALL, false},
+    {"postern_acme", "reissues", ALL, NULL, ALL, false},
 
     {"postern_verifier", "schema_migrations", ALL, NULL, NULL, false},
     {"postern_verifier", "tenants", ALL, ALL, NULL, false},
@@ -177,6 +181,9 @@ static void functions_and_sequences_are_for_whom_they_are_for(void **state)
 		try_statement(pg, roles[i], "SELECT site_blocked('a.example.com')", true);
 		try_statement(pg, roles[i], "SELECT nextval('fences')", !strcmp(roles[i], "postern_acme"));
 		try_statement(pg, roles[i], "SELECT setval('fences', 1)", false);
+		try_statement(pg, roles[i], "SELECT breaker_enter('ca', 1)", !strcmp(roles[i], "postern_acme"));
+		try_statement(
+		    pg, roles[i], "SELECT budget_block('ca', 'orders', '', 1)", !strcmp(roles[i], "postern_acme"));
 		try_statement(pg, roles[i], "CREATE TABLE public.mine (id int)", false);
 		try_statement(pg, roles[i],
 		    "CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", false);
