@@ -20,9 +20,9 @@ struct freshness {
 	atomic_int_fast64_t since_ms; /* what was looked at before is due */
 	uint64_t generation;          /* of the store's connection */
 
-	struct hostname names[SITE_STORE_VERSIONS];
-	int64_t cached[SITE_STORE_VERSIONS];
-	int64_t stored[SITE_STORE_VERSIONS];
+	struct hostname names[SITE_STORE_STAMPS];
+	struct site_stamp cached[SITE_STORE_STAMPS];
+	struct site_stamp stored[SITE_STORE_STAMPS];
 	struct site_row rows[SITE_STORE_BATCH];
 
 	struct metric *compared, *replaced, *dropped, *hints, *bytes, *sites, *refusals;
@@ -88,19 +88,26 @@ static enum result replace(struct freshness *freshness, size_t count, struct err
 	return result;
 }
 
+/* A database that was set back has older versions: what is in memory stays, as the cache has it. */
+static bool has_changed(const struct site_stamp *cached, const struct site_stamp *stored)
+{
+	return stored->version > cached->version ||
+	       (stored->version == cached->version && stored->mark != cached->mark);
+}
+
 static enum result compare(struct freshness *freshness, size_t count, struct error *error)
 {
 	size_t newer = 0;
-	enum result result = site_store_versions(
+	enum result result = site_store_stamps(
 	    freshness->config.store, freshness->names, freshness->stored, count, STEP_TIMEOUT_MS, error);
 
 	if (result != R_OK)
 		return result;
 	metric_add(freshness->compared, (int64_t)count);
 	for (size_t i = 0; result == R_OK && i < count; i++) {
-		if (freshness->stored[i] < 0)
+		if (freshness->stored[i].version < 0)
 			drop(freshness, freshness->names[i].text);
-		else if (freshness->stored[i] > freshness->cached[i])
+		else if (has_changed(&freshness->cached[i], &freshness->stored[i]))
 			freshness->rows[newer++].name = freshness->names[i];
 		if (newer == SITE_STORE_BATCH || (newer > 0 && i + 1 == count)) {
 			result = replace(freshness, newer, error);
@@ -164,12 +171,12 @@ void freshness_step(struct freshness *freshness)
 		atomic_store(&freshness->since_ms, now);
 	}
 	size_t count = site_cache_due(freshness->config.cache, due_before(freshness, now), freshness->names,
-	    freshness->cached, SITE_STORE_VERSIONS);
+	    freshness->cached, SITE_STORE_STAMPS);
 	if (count == 0)
 		return;
 	if (compare(freshness, count, &error) != R_OK)
 		on_failure(freshness, &error);
-	else if (count == SITE_STORE_VERSIONS)
+	else if (count == SITE_STORE_STAMPS)
 		atomic_store(&freshness->next_ms, 0);
 }
 

@@ -27,10 +27,8 @@ struct intermediate {
 struct hot_site {
 	struct name_entry entry;
 	TAILQ_ENTRY(hot_site) used;
-	struct hostname name;
-	int64_t version;
-	int64_t not_after;
-	uint64_t change; /* of the cache, when it was compared last */
+	struct site *cold; /* what it was made of, or the same certificate with younger options */
+	uint64_t change;   /* of the cache, when it was compared last */
 	X509 *leaf;
 	EVP_PKEY *key;
 	STACK_OF(X509) * chain;
@@ -124,6 +122,7 @@ static void free_site(struct hot_sites *hot, struct hot_site *site)
 	sk_X509_free(site->chain);
 	X509_free(site->leaf);
 	EVP_PKEY_free(site->key);
+	site_unref(site->cold);
 	free(site);
 }
 
@@ -166,14 +165,12 @@ static enum result decode_chain(
 	return R_OK;
 }
 
-static struct hot_site *build(struct hot_sites *hot, const struct site *cold, struct error *error)
+static struct hot_site *build(struct hot_sites *hot, struct site *cold, struct error *error)
 {
 	struct hot_site *site = mem_alloc(sizeof *site);
 
-	site->name = cold->name;
-	site->entry.name = site->name.text;
-	site->version = cold->version;
-	site->not_after = cold->certificate.not_after;
+	site->cold = site_ref(cold);
+	site->entry.name = cold->name.text;
 	if (certificate_key_import(&site->key, cold->key, cold->key_size, hot->libctx, error) != R_OK)
 		goto fail;
 	if (decode_chain(hot, site, &cold->certificate) != R_OK) {
@@ -188,8 +185,17 @@ fail:
 	return NULL;
 }
 
-static enum result add(
-    struct hot_sites *hot, const struct site *cold, struct hot_site **out, struct error *error)
+/* Options change without the certificate: nothing has to be decoded again. */
+static void adopt(struct hot_site *site, struct site *cold)
+{
+	struct site *former = site->cold;
+
+	site->cold = site_ref(cold);
+	site->entry.name = cold->name.text;
+	site_unref(former);
+}
+
+static enum result add(struct hot_sites *hot, struct site *cold, struct hot_site **out, struct error *error)
 {
 	struct hot_site *site = build(hot, cold, error);
 
@@ -212,13 +218,15 @@ static enum result refresh(struct hot_sites *hot, const char *name, struct hot_s
 	struct site *cold = site_cache_find(hot->cache, name);
 	enum result result = R_OK;
 
-	if (site && (!cold || cold->version != site->version)) {
+	if (site && (!cold || cold->stamp.version != site->cold->stamp.version)) {
 		drop(hot, site);
 		site = NULL;
 	}
 	if (!cold)
 		return R_NONE;
-	if (!site)
+	if (site)
+		adopt(site, cold);
+	else
 		result = add(hot, cold, &site, error);
 	if (result == R_OK)
 		site->change = change;
@@ -241,7 +249,7 @@ enum result hot_sites_find(
 	}
 	TAILQ_REMOVE(&hot->used, site, used);
 	TAILQ_INSERT_TAIL(&hot->used, site, used);
-	if (site->not_after <= now)
+	if (site->cold->certificate.not_after <= now)
 		return R_NONE;
 	*out = site;
 	return R_OK;
@@ -255,9 +263,9 @@ enum result hot_site_install(const struct hot_site *site, SSL *ssl)
 	return R_ERROR;
 }
 
-int64_t hot_site_version(const struct hot_site *site)
+const struct site *hot_site_cold(const struct hot_site *site)
 {
-	return site->version;
+	return site->cold;
 }
 
 size_t hot_sites_count(const struct hot_sites *hot)

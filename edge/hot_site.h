@@ -29,7 +29,8 @@ enum result hot_sites_find(
     struct hot_sites *hot, const char *name, int64_t now, struct hot_site **out, struct error *error);
 /* Installs leaf, chain and key in the SSL, which holds references of its own. */
 enum result hot_site_install(const struct hot_site *site, SSL *ssl);
-int64_t hot_site_version(const struct hot_site *site);
+/* Its name, stamp and options. Valid as long as the hot site. */
+const struct site *hot_site_cold(const struct hot_site *site);
 
 size_t hot_sites_count(const struct hot_sites *hot);
 size_t hot_sites_intermediates(const struct hot_sites *hot);

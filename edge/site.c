@@ -8,26 +8,58 @@
 #include "common/mem.h"
 #include "edge/intern.h"
 
-/* The site, its leaf and its key in one allocation; the rest of the chain is shared. What is shared counts
- * for the site that brought it, so that the cache's bound also holds where every chain differs. */
-struct site *site_new(const struct hostname *name, int64_t version, struct certificate *certificate,
-    const void *key, size_t key_size)
+static size_t string_size(const char *text)
+{
+	return text ? strlen(text) + 1 : 0;
+}
+
+static size_t strings_size(const struct site_options *options)
+{
+	return string_size(options->tenant) + string_size(options->upstream) + string_size(options->hsts);
+}
+
+static const char *copy_string(char **room, const char *text)
+{
+	char *copy = *room;
+
+	if (!text)
+		return NULL;
+	strcpy(copy, text);
+	*room += strlen(text) + 1;
+	return copy;
+}
+
+static void copy_options(struct site *site, char *room, const struct site_options *options)
+{
+	site->options = *options;
+	site->options.tenant = copy_string(&room, options->tenant);
+	site->options.upstream = copy_string(&room, options->upstream);
+	site->options.hsts = copy_string(&room, options->hsts);
+}
+
+/* The site, its leaf, its key and its strings in one allocation; the rest of the chain is shared. What is
+ * shared counts for the site that brought it, so that the cache's bound also holds where every chain differs.
+ */
+struct site *site_new(const struct hostname *name, struct site_stamp stamp, struct certificate *certificate,
+    const void *key, size_t key_size, const struct site_options *options)
 {
 	size_t leaf_size = certificate->chain_size[0];
+	size_t size = sizeof(struct site) + leaf_size + key_size + strings_size(options);
 	struct site *site = NULL;
 
 	assert(certificate->chain_count >= 1);
-	site = mem_alloc(sizeof *site + leaf_size + key_size);
+	site = mem_alloc(size);
 	atomic_init(&site->references, 1);
 	site->name = *name;
-	site->version = version;
+	site->stamp = stamp;
 	site->certificate = *certificate;
-	site->bytes = sizeof *site + leaf_size + key_size;
+	site->bytes = size;
 	site->certificate.chain[0] = (unsigned char *)(site + 1);
 	memcpy(site->certificate.chain[0], certificate->chain[0], leaf_size);
 	site->key = site->certificate.chain[0] + leaf_size;
 	site->key_size = key_size;
 	memcpy(site->key, key, key_size);
+	copy_options(site, (char *)site->key + key_size, options);
 	for (size_t i = 1; i < certificate->chain_count; i++) {
 		bool is_new = false;
 

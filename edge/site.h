@@ -17,14 +17,20 @@
 struct site_options {
 	const char *tenant;   /* NULL: unknown; then names share a connection only with themselves */
 	const char *upstream; /* http(s)://host[:port]; NULL: the setting */
-	int64_t hsts_max_age; /* seconds; 0: no Strict-Transport-Security */
+	const char *hsts;     /* value of Strict-Transport-Security; NULL: the edge sets none */
 	int minimum_tls;      /* TLS1_2_VERSION …; 0: the edge's own */
+};
+
+/* What a site was made from: where the database has another stamp, the site is made again. */
+struct site_stamp {
+	int64_t version; /* of the certificate; only grows */
+	int64_t mark;    /* a hash of everything else that was read */
 };
 
 struct site {
 	atomic_int references;
 	struct hostname name;
-	int64_t version;
+	struct site_stamp stamp;
 	/* Chain as DER. Never certificate_fini it: leaf and key are in this allocation, the rest is shared.
 	 */
 	struct certificate certificate;
@@ -34,9 +40,9 @@ struct site {
 	size_t bytes;                /* what it holds, for the cache's bound */
 };
 
-/* Takes the certificate (left empty) and copies the key. One reference for the caller. */
-struct site *site_new(const struct hostname *name, int64_t version, struct certificate *certificate,
-    const void *key, size_t key_size);
+/* Takes the certificate (left empty), copies the key and the options. One reference for the caller. */
+struct site *site_new(const struct hostname *name, struct site_stamp stamp, struct certificate *certificate,
+    const void *key, size_t key_size, const struct site_options *options);
 struct site *site_ref(struct site *site);
 void site_unref(struct site *site);
 

@@ -172,7 +172,7 @@ enum result site_cache_put(struct site_cache *cache, struct site *site)
 		return R_LIMIT;
 	pthread_mutex_lock(&cache->lock);
 	struct entry **link = find_link_locked(cache, hash, site->name.text);
-	if (*link && (*link)->site->version > site->version) {
+	if (*link && (*link)->site->stamp.version > site->stamp.version) {
 		result = R_LOST;
 	} else {
 		if (*link)
@@ -234,8 +234,8 @@ void site_cache_refuse(
 	pthread_mutex_unlock(&cache->lock);
 }
 
-size_t site_cache_due(
-    struct site_cache *cache, int64_t before_ms, struct hostname *names, int64_t *versions, size_t max)
+size_t site_cache_due(struct site_cache *cache, int64_t before_ms, struct hostname *names,
+    struct site_stamp *stamps, size_t max)
 {
 	int64_t now = clock_monotonic_ms();
 	size_t count = 0;
@@ -245,7 +245,7 @@ size_t site_cache_due(
 	pthread_mutex_lock(&cache->lock);
 	while (count < max && (entry = TAILQ_FIRST(&cache->look)) && entry->looked_ms < before_ms) {
 		names[count] = entry->site->name;
-		versions[count++] = entry->site->version;
+		stamps[count++] = entry->site->stamp;
 		entry->looked_ms = now;
 		TAILQ_REMOVE(&cache->look, entry, look);
 		TAILQ_INSERT_TAIL(&cache->look, entry, look);

@@ -35,9 +35,9 @@ void site_cache_refuse(
     struct site_cache *cache, const char *name, enum refusal refusal, int64_t for_ms, uint64_t epoch);
 
 /* For revalidation: copies up to `max` names not looked at since `before_ms` (monotonic), oldest first, with
- * their versions, and marks them looked at now. */
-size_t site_cache_due(
-    struct site_cache *cache, int64_t before_ms, struct hostname *names, int64_t *versions, size_t max);
+ * their stamps, and marks them looked at now. */
+size_t site_cache_due(struct site_cache *cache, int64_t before_ms, struct hostname *names,
+    struct site_stamp *stamps, size_t max);
 /* Rises with every put and remove: a worker whose hot tier saw a smaller number looks a site up again. */
 uint64_t site_cache_change(const struct site_cache *cache);
 size_t site_cache_bytes(struct site_cache *cache);

@@ -13,6 +13,7 @@
 #include "common/pg.h"
 #include "common/schema.h"
 #include "edge/log_rate.h"
+#include "edge/site_options.h"
 
 struct site_store {
 	struct pg *pg;
@@ -89,9 +90,9 @@ static enum result run(struct site_store *store, int timeout_ms, PGresult **out,
 
 static char *names_literal(const struct hostname *names, size_t stride, size_t count)
 {
-	const char *texts[SITE_STORE_VERSIONS];
+	const char *texts[SITE_STORE_STAMPS];
 
-	assert(count <= SITE_STORE_VERSIONS);
+	assert(count <= SITE_STORE_STAMPS);
 	for (size_t i = 0; i < count; i++)
 		texts[i] = ((const struct hostname *)(const void *)((const char *)names + i * stride))->text;
 	return pg_text_array(texts, count);
@@ -108,28 +109,49 @@ static bool row_index(const PGresult *result, int row, size_t count, size_t *ind
 
 /* ---- judging a row ---- */
 
-static enum result open_row(struct site_store *store, struct site_row *row, int64_t version, const char *pem,
-    const unsigned char *sealed, size_t sealed_size, struct error *error)
+/* What was read of a row, as site_new wants it. */
+struct raw_site {
+	struct site_stamp stamp;
+	const char *pem;
+	unsigned char *sealed;
+	size_t sealed_size;
+	const char *tenant, *options;
+};
+
+static struct site *make_site(const struct site_row *row, const struct raw_site *raw,
+    struct certificate *certificate, const struct buf *key)
+{
+	struct site_options options;
+
+	site_options_read(&options, raw->tenant, raw->options, row->name.text);
+	struct site *site =
+	    site_new(&row->name, raw->stamp, certificate, buf_bytes(key), buf_size(key), &options);
+	site_options_fini(&options);
+	return site;
+}
+
+static enum result open_row(
+    struct site_store *store, struct site_row *row, const struct raw_site *raw, struct error *error)
 {
 	const struct seal_place place = {
-	    .kind = "certificate_key", .name = row->name.text, .version = version};
+	    .kind = "certificate_key", .name = row->name.text, .version = raw->stamp.version};
 	struct certificate certificate = {0};
 	EVP_PKEY *key = NULL;
 	struct buf plain;
 	enum result result = R_INVALID;
 
 	buf_init(&plain, SEAL_PLAINTEXT_MAX);
-	result = seal_open(store->keys, &place, sealed, sealed_size, &plain, error);
+	result = seal_open(store->keys, &place, raw->sealed, raw->sealed_size, &plain, error);
 	if (result != R_OK)
 		goto out;
 	result = certificate_key_import(&key, buf_bytes(&plain), buf_size(&plain), store->libctx, error);
 	if (result != R_OK)
 		goto out;
-	result = certificate_parse(&certificate, pem, strlen(pem), key, row->name.text,
+	result = certificate_parse(&certificate, raw->pem, strlen(raw->pem), key, row->name.text,
 	    clock_wall_ms() / 1000, store->libctx, error);
 	if (result != R_OK)
 		goto out;
-	row->site = site_new(&row->name, version, &certificate, buf_bytes(&plain), buf_size(&plain));
+	row->site = make_site(row, raw, &certificate, &plain);
 out:
 	EVP_PKEY_free(key);
 	buf_wipe(&plain);
@@ -141,24 +163,26 @@ static enum site_standing judge_row(
 {
 	static struct log_rate rate;
 	struct error error = {{0}};
-	int64_t version = pg_get_int(result, at, 1);
-	const char *pem = pg_get(result, at, 2);
-	size_t sealed_size = 0;
-	unsigned char *sealed = NULL;
+	struct raw_site raw = {
+	    .stamp = {pg_get_int(result, at, 1), pg_get_int(result, at, 8)},
+	    .pem = pg_get(result, at, 2),
+	    .tenant = pg_get(result, at, 9),
+	    .options = pg_get(result, at, 10),
+	};
 	enum result opened = R_INVALID;
 
-	if (!pem)
+	if (!raw.pem)
 		return SITE_ABSENT;
-	sealed = pg_get_bytes(result, at, 3, &sealed_size);
-	if (sealed)
-		opened = open_row(store, row, version, pem, sealed, sealed_size, &error);
-	free(sealed);
+	raw.sealed = pg_get_bytes(result, at, 3, &raw.sealed_size);
+	if (raw.sealed)
+		opened = open_row(store, row, &raw, &error);
+	free(raw.sealed);
 	if (opened == R_OK)
 		return SITE_USABLE;
 	metric_add(store->unusable_rows, 1);
 	if (log_rate_allows(&rate))
 		log_error("stored certificate cannot be served", log_str("name", row->name.text),
-		    log_int("version", version), log_str("error", error.text));
+		    log_int("version", raw.stamp.version), log_str("error", error.text));
 	return SITE_UNUSABLE;
 }
 
@@ -180,15 +204,19 @@ enum result site_store_check(struct site_store *store, int timeout_ms, struct er
 	return result == R_OK ? schema_check(store->pg, timeout_ms, error) : result;
 }
 
+/* Of the row whose owner may say how the name is served, and what becomes another when it does. */
+#define OWNER_JOIN " LEFT JOIN domains d ON d.name = q.name AND d.status IN ('active', 'drifted')"
+#define MARK "hashtextextended(concat(d.tenant, ' ', d.options), 0)"
+
 /* The time of a re-check is the one that enqueue_issuance keeps for pre_issue. */
 static const char look_sql[] =
     "SELECT q.place, c.version, c.chain_pem, c.key_sealed, site_blocked(q.name), j.state,"
     " j.next_try_at > clock_timestamp(),"
     " j.last_cause IN ('dns', 'connection', 'tls', 'unauthorized')"
-    " AND j.last_try_at < clock_timestamp() - interval '12 minutes'"
+    " AND j.last_try_at < clock_timestamp() - interval '12 minutes', " MARK ", d.tenant, d.options"
     " FROM unnest($1::text[]) WITH ORDINALITY AS q (name, place)"
     " LEFT JOIN certificates c ON c.name = q.name"
-    " LEFT JOIN issuance_jobs j ON j.name = q.name";
+    " LEFT JOIN issuance_jobs j ON j.name = q.name" OWNER_JOIN;
 
 static void fill_row(struct site_store *store, struct site_row *row, const PGresult *result, int at)
 {
@@ -279,12 +307,12 @@ enum result site_store_enqueue(struct site_store *store, struct site_request *re
 	return R_OK;
 }
 
-enum result site_store_versions(struct site_store *store, const struct hostname *names, int64_t *versions,
-    size_t count, int timeout_ms, struct error *error)
+enum result site_store_stamps(struct site_store *store, const struct hostname *names,
+    struct site_stamp *stamps, size_t count, int timeout_ms, struct error *error)
 {
-	static const char sql[] = "SELECT q.place, c.version"
-				  " FROM unnest($1::text[]) WITH ORDINALITY AS q (name, place)"
-				  " JOIN certificates c ON c.name = q.name WHERE NOT site_blocked(q.name)";
+	static const char sql[] =
+	    "SELECT q.place, c.version, " MARK " FROM unnest($1::text[]) WITH ORDINALITY AS q (name, place)"
+	    " JOIN certificates c ON c.name = q.name" OWNER_JOIN " WHERE NOT site_blocked(q.name)";
 	PGresult *found = NULL;
 	size_t index = 0;
 
@@ -294,10 +322,11 @@ enum result site_store_versions(struct site_store *store, const struct hostname 
 	if (result != R_OK)
 		return result;
 	for (size_t i = 0; i < count; i++)
-		versions[i] = -1;
+		stamps[i] = (struct site_stamp){.version = -1};
 	for (int at = 0; at < PQntuples(found); at++) {
 		if (row_index(found, at, count, &index))
-			versions[index] = pg_get_int(found, at, 1);
+			stamps[index] =
+			    (struct site_stamp){pg_get_int(found, at, 1), pg_get_int(found, at, 2)};
 	}
 	PQclear(found);
 	return R_OK;

@@ -42,7 +42,7 @@ struct site_request {
 	enum issuance_state issuance; /* what came of it */
 };
 
-enum { SITE_STORE_BATCH = 128, SITE_STORE_VERSIONS = 256 };
+enum { SITE_STORE_BATCH = 128, SITE_STORE_STAMPS = 256 };
 
 struct site_store *site_store_new(
     const char *conninfo, const struct seal_keys *keys, struct site_cache *cache);
@@ -58,9 +58,9 @@ enum result site_store_load(
  * it. */
 enum result site_store_enqueue(struct site_store *store, struct site_request *requests, size_t count,
     int timeout_ms, struct error *error);
-/* At most SITE_STORE_VERSIONS. versions[i] becomes -1 where there is nothing to serve any more. */
-enum result site_store_versions(struct site_store *store, const struct hostname *names, int64_t *versions,
-    size_t count, int timeout_ms, struct error *error);
+/* At most SITE_STORE_STAMPS. A version becomes -1 where there is nothing to serve any more. */
+enum result site_store_stamps(struct site_store *store, const struct hostname *names,
+    struct site_stamp *stamps, size_t count, int timeout_ms, struct error *error);
 
 /* Puts a usable row into the cache. A hint that came since the row was read is not lost. */
 void site_store_keep(struct site_store *store, const struct site_row *row);

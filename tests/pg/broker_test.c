@@ -23,7 +23,7 @@ static void stored_certificate_is_served_and_nobody_is_asked(void **state)
 	expect_ready("shop.example.com", 5);
 	struct site *site = site_cache_find(fixture.cache, "shop.example.com");
 	assert_non_null(site);
-	assert_int_equal(site->version, 5);
+	assert_int_equal(site->stamp.version, 5);
 	site_unref(site);
 	assert_int_equal(ask_server_asks(fixture.ask_server), 0);
 	assert_string_equal(job_of("shop.example.com"), "");

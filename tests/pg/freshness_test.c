@@ -5,7 +5,7 @@
 static int64_t cached_version(const char *name)
 {
 	struct site *site = site_cache_find(fixture.cache, name);
-	int64_t version = site ? site->version : 0;
+	int64_t version = site ? site->stamp.version : 0;
 
 	site_unref(site);
 	return version;

@@ -104,7 +104,7 @@ static inline void expect_ready(const char *name, int64_t version)
 
 	assert_string_equal(reply->name.text, name);
 	assert_non_null(reply->site);
-	assert_int_equal(reply->site->version, version);
+	assert_int_equal(reply->site->stamp.version, version);
 }
 
 static inline void find(const char *name)

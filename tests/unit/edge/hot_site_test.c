@@ -104,9 +104,9 @@ static void replaced_site_is_seen_at_once(void **state)
 	struct world *world = *state;
 
 	put(world, "a.example", 1);
-	assert_int_equal(hot_site_version(find(world, "a.example")), 1);
+	assert_int_equal(hot_site_cold(find(world, "a.example"))->stamp.version, 1);
 	put(world, "a.example", 2);
-	assert_int_equal(hot_site_version(find(world, "a.example")), 2);
+	assert_int_equal(hot_site_cold(find(world, "a.example"))->stamp.version, 2);
 }
 
 static void removed_site_is_gone_at_once(void **state)
@@ -141,7 +141,7 @@ static void expired_certificate_is_never_served(void **state)
 	assert_null(find(world, "a.example"));
 	/* Its renewal is served from the next look-up on. */
 	put(world, "a.example", 2);
-	assert_int_equal(hot_site_version(find(world, "a.example")), 2);
+	assert_int_equal(hot_site_cold(find(world, "a.example"))->stamp.version, 2);
 }
 
 static void least_recently_used_goes(void **state)
@@ -193,7 +193,8 @@ static void undecodable_site_is_an_error(void **state)
 	struct error error = {""};
 
 	certificate.chain[0] = calloc(1, 4);
-	struct site *site = site_new(&name, 1, &certificate, key, sizeof key);
+	struct site *site = site_new(
+	    &name, (struct site_stamp){1, 0}, &certificate, key, sizeof key, &(struct site_options){0});
 	assert_int_equal(site_cache_put(world->cache, site), R_OK);
 	site_unref(site);
 	assert_int_equal(hot_sites_find(world->hot, "bad.example", world->now, &found, &error), R_ERROR);

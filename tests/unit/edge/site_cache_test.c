@@ -55,7 +55,8 @@ static struct site *make_site(const char *name, int64_t version)
 	struct certificate certificate = make_certificate((unsigned char)version, 0x17);
 
 	snprintf(host.text, sizeof host.text, "%s", name);
-	return site_new(&host, version, &certificate, "0123456789abcdef0123456789abcdef", 32);
+	return site_new(&host, (struct site_stamp){version, 0}, &certificate,
+	    "0123456789abcdef0123456789abcdef", 32, &(struct site_options){0});
 }
 
 static enum result put(struct site_cache *cache, const char *name, int64_t version)
@@ -70,7 +71,7 @@ static enum result put(struct site_cache *cache, const char *name, int64_t versi
 static int64_t version_of(struct site_cache *cache, const char *name)
 {
 	struct site *site = site_cache_find(cache, name);
-	int64_t version = site ? site->version : -1;
+	int64_t version = site ? site->stamp.version : -1;
 
 	site_unref(site);
 	return version;
@@ -295,10 +296,10 @@ static void refusal_for_no_time_is_not_kept(void **state)
 
 static size_t due(struct site_cache *cache, int64_t before_ms, struct hostname *names, size_t max)
 {
-	int64_t versions[16];
+	struct site_stamp stamps[16];
 
 	assert_in_range(max, 0, 16);
-	return site_cache_due(cache, before_ms, names, versions, max);
+	return site_cache_due(cache, before_ms, names, stamps, max);
 }
 
 static void sites_are_due_oldest_first_and_once(void **state)
