@@ -23,6 +23,7 @@ static const struct {
 	void (*on_ready)(struct conn *conn, uint32_t events);
 	void (*on_deadline)(struct conn *conn);
 } states[CONN_STATES] = {
+    [CONN_PROXY] = {"proxy", conn_proxy_on_ready, conn_proxy_on_deadline},
     [CONN_HELLO] = {"hello", conn_hello_on_ready, on_hello_deadline},
     [CONN_WAIT_CHALLENGE] = {"wait_challenge", on_waiting_client_left, on_challenge_deadline},
     [CONN_WAIT_CERT] = {"wait_cert", on_waiting_client_left, NULL},
@@ -94,8 +95,7 @@ static bool take_place(struct edge *edge)
 	return false;
 }
 
-void conn_accept(struct worker *worker, int fd, const struct net_address *client,
-    const struct net_address *local, bool tls)
+void conn_accept(struct worker *worker, int fd, const struct net_address *client, bool tls)
 {
 	if (!take_place(worker->edge)) {
 		refuse_descriptor(worker, fd, tls, "max_connections");
@@ -106,15 +106,24 @@ void conn_accept(struct worker *worker, int fd, const struct net_address *client
 	conn->worker = worker;
 	conn->tls = tls;
 	conn->client = *client;
-	conn->local = local;
 	conn->deadline.on_expire = on_deadline;
 	conn->session = (struct tls_session){.name = conn->name.text, .hello = &conn->hello};
 	buf_init(&conn->received, CLIENT_HELLO_WIRE_MAX);
 	stream_init(&conn->stream, worker->loop, fd, NULL);
 	conn->stream.io.on_ready = on_ready;
 	conn->id = conn_table_add(worker->conns, conn);
-	metric_add(state_gauge(CONN_HELLO), 1);
-	if (!tls) {
+	metric_add(state_gauge(conn->state), 1);
+	if (worker->edge->trust.proxy_required)
+		conn_proxy_begin(conn);
+	else
+		conn_start_client(conn);
+}
+
+void conn_start_client(struct conn *conn)
+{
+	struct worker *worker = conn->worker;
+
+	if (!conn->tls) {
 		conn_start_http(conn);
 		return;
 	}
@@ -222,7 +231,7 @@ void conn_start_http(struct conn *conn)
 {
 	struct conn_peer peer = {.id = conn->id,
 	    .client = conn->client,
-	    .local = *conn->local,
+	    .local = conn->local,
 	    .tls = conn->tls,
 	    .sni = conn->name};
 	struct stream stream = conn->stream;

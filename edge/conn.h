@@ -1,6 +1,6 @@
 /*
- * A connection from accept to the end: ClientHello on raw bytes, waiting for a certificate, handshake, then
- * HTTP. One state, one table; whoever sends it a message names it by id and generation.
+ * A connection from accept to the end: PROXY header, ClientHello on raw bytes, waiting for a certificate,
+ * handshake, then HTTP. One state, one table; whoever sends it a message names it by id and generation.
  */
 #ifndef EDGE_CONN_H
 #define EDGE_CONN_H
@@ -8,10 +8,8 @@
 #include "common/net.h"
 #include "edge/worker.h"
 
-/* Takes the accepted descriptor. `tls` false: port 80. `local` (the listener's address) outlives the worker's
- * connections. */
-void conn_accept(struct worker *worker, int fd, const struct net_address *client,
-    const struct net_address *local, bool tls);
+/* Takes the accepted descriptor. `tls` false: port 80. */
+void conn_accept(struct worker *worker, int fd, const struct net_address *client, bool tls);
 
 /* The worker drains: HTTP ends with what is in flight; what still waits or shakes hands goes on. */
 void conn_drain_all(struct worker *worker);

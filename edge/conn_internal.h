@@ -19,6 +19,7 @@
 #include "edge/tls_context.h"
 
 enum conn_state {
+	CONN_PROXY,          /* reading the PROXY protocol's header */
 	CONN_HELLO,          /* reading the ClientHello; no SSL yet */
 	CONN_WAIT_CHALLENGE, /* tls-alpn-01: the database is asked */
 	CONN_WAIT_CERT,      /* in a flight of cert_wait */
@@ -46,9 +47,10 @@ struct conn {
 	struct h1_conn *h1; /* CONN_HTTP */
 
 	struct net_address client;
-	const struct net_address *local;
+	struct net_address local; /* what a PROXY header said; size 0: the socket knows */
 
-	struct buf received; /* the ClientHello and what came with it, until the handshake is over */
+	struct buf received; /* a PROXY header; then the ClientHello and what came with it, until the
+			      * handshake is over */
 	struct client_hello hello;
 	struct hostname name;
 	struct tls_session session;
@@ -70,6 +72,14 @@ void conn_refuse(struct conn *conn, enum tls_alert alert, const char *cause);
 /* Shuts our side and drains the other, so that no RST overtakes what was sent last. */
 void conn_close_gently(struct conn *conn);
 void conn_start_http(struct conn *conn);
+/* Who speaks is known: on to the ClientHello, or to HTTP on port 80. */
+void conn_start_client(struct conn *conn);
+
+/* conn_proxy.c */
+/* Closes the connection of a peer that may not say whose it is. */
+void conn_proxy_begin(struct conn *conn);
+void conn_proxy_on_ready(struct conn *conn, uint32_t events);
+void conn_proxy_on_deadline(struct conn *conn);
 
 /* conn_hello.c */
 void conn_hello_on_ready(struct conn *conn, uint32_t events);

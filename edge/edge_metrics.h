@@ -7,7 +7,7 @@
 
 #include "common/metrics.h"
 
-enum { EDGE_CAUSES_MAX = 32 };
+enum { EDGE_CAUSES_MAX = 48 };
 
 /* A counter by cause; causes are static words of this program. */
 struct cause_counter {

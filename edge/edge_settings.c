@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "edge/http_config.h"
+#include "edge/trust.h"
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, MIB = 1024 * 1024 };
 
@@ -22,6 +23,8 @@ static const struct setting table[] = {
 	    "Threads that serve connections. 0: the cores this process may use, or the cgroup's CPU quota "
 	    "rounded up.",
 	    NULL, 0, 256},
+
+	TRUST_SETTINGS,
 
 	HTTP_SETTINGS,
 

@@ -16,7 +16,7 @@ struct h1_conn;
 struct conn_peer {
 	uint64_t id;               /* the connection's id in the worker's table, with its generation */
 	struct net_address client; /* the socket's peer, or what a trusted PROXY header said */
-	struct net_address local;
+	struct net_address local;  /* where it came to, if a PROXY header said so; else size 0 */
 	bool tls;
 	struct hostname sni; /* empty without TLS */
 };

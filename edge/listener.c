@@ -15,7 +15,6 @@
 struct listener {
 	struct loop_io io;
 	struct worker *worker;
-	struct net_address address;
 	struct loop_timer pause;
 	bool tls;
 };
@@ -44,7 +43,7 @@ static enum accepted accept_one(struct listener *listener)
 
 	if (fd < 0)
 		return failure_of(errno);
-	conn_accept(listener->worker, fd, &client, &listener->address, listener->tls);
+	conn_accept(listener->worker, fd, &client, listener->tls);
 	return ACCEPTED;
 }
 
@@ -82,7 +81,6 @@ struct listener *listener_new(struct worker *worker, int fd, bool tls)
 	listener->tls = tls;
 	listener->io = (struct loop_io){.fd = fd, .on_ready = on_ready};
 	listener->pause.on_expire = on_pause_over;
-	net_local_address(fd, &listener->address, NULL);
 	return listener;
 }
 

@@ -12,8 +12,7 @@ struct listener;
 
 enum { LISTENER_BATCH = 32, LISTENER_PAUSE_MS = 100 };
 
-/* Takes the descriptor. `accepted` gets each connection; the address it came to lives as long as the
- * listener. */
+/* Takes the descriptor. Each connection goes to conn_accept. */
 struct listener *listener_new(struct worker *worker, int fd, bool tls);
 /* Begins to accept. R_LIMIT: the kernel has no more room. */
 enum result listener_start(struct listener *listener);

@@ -138,7 +138,9 @@ static enum result start_shared(struct node *node, struct error *error)
 	const struct settings *settings = node->settings;
 	struct edge *edge = &node->edge;
 
-	enum result result = http_config_load(&edge->http, settings, error);
+	enum result result = trust_load(&edge->trust, settings, error);
+	if (result == R_OK)
+		result = http_config_load(&edge->http, settings, error);
 	if (result != R_OK)
 		return result;
 	edge->ticket_keys = ticket_keys_new();
@@ -265,6 +267,7 @@ static void free_node(struct node *node)
 	close_bound(node);
 	if (node->edge.http)
 		http_config_free(node->edge.http);
+	trust_fini(&node->edge.trust);
 	if (node->edge.sites)
 		site_cache_free(node->edge.sites);
 	ticket_keys_free(node->edge.ticket_keys);

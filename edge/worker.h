@@ -20,6 +20,7 @@
 #include "edge/loop.h"
 #include "edge/mailbox.h"
 #include "edge/site_cache.h"
+#include "edge/trust.h"
 
 struct http_config;
 struct ticket_keys;
@@ -45,6 +46,7 @@ struct edge_limits {
 struct edge {
 	const struct settings *settings;
 	struct edge_limits limits;
+	struct trust trust;
 	struct site_cache *sites;
 	struct broker *broker;
 	struct challenges *challenges;

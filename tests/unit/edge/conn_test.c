@@ -198,15 +198,21 @@ static void rounds(struct world *world, int count)
 		loop_round(world->worker->loop);
 }
 
-/* The client's descriptor of a new connection. */
-static int dial(struct world *world, bool tls)
+/* The client's descriptor of a new connection, from an address that the socket is made to have. */
+static int dial_from(struct world *world, const char *address, bool tls)
 {
-	static const struct net_address nowhere = {.size = sizeof(struct sockaddr_storage)};
+	struct net_address client;
 	int fds[2];
 
+	assert_int_equal(net_parse_address(&client, address, NULL), R_OK);
 	fixture_socketpair(fds);
-	conn_accept(world->worker, fds[0], &nowhere, &nowhere, tls);
+	conn_accept(world->worker, fds[0], &client, tls);
 	return fds[1];
+}
+
+static int dial(struct world *world, bool tls)
+{
+	return dial_from(world, "127.0.0.1:1", tls);
 }
 
 struct client {
@@ -327,6 +333,161 @@ static void plain_connection_goes_to_http(void **state)
 	assert_false(told.peer.tls);
 	assert_string_equal(told.peer.sni.text, "");
 	close(fd);
+}
+
+/* ---- the PROXY protocol */
+
+#define PROXY_LINE "PROXY TCP4 203.0.113.9 198.51.100.1 4242 443\r\n"
+#define PROXY_LOCAL "\r\n\r\n\0\r\nQUIT\n\x20\x11\0\x0cxxxxxxxxxxxx"
+
+static void require_proxy(struct world *world)
+{
+	static struct ip_range balancer = {.family = AF_INET, .bytes = {10, 0, 0, 7}, .bits = 32};
+
+	world->edge.trust =
+	    (struct trust){.proxy_required = true, .proxy_timeout_ms = 5000, .proxies = {&balancer, 1}};
+}
+
+static int dial_by_balancer(struct world *world, bool tls)
+{
+	require_proxy(world);
+	return dial_from(world, "10.0.0.7:1", tls);
+}
+
+static int64_t refusals(const char *cause)
+{
+	char label[64];
+
+	return metric_get(metrics_counter(
+	    "postern_edge_refused_total", metrics_label(label, sizeof label, "cause", cause), NULL));
+}
+
+static void expect_peer(const char *client, const char *local)
+{
+	char text[NET_ADDRESS_TEXT];
+
+	assert_string_equal(net_format_address(&told.peer.client, text), client);
+	if (local)
+		assert_string_equal(net_format_address(&told.peer.local, text), local);
+	else
+		assert_int_equal(told.peer.local.size, 0);
+}
+
+static void expect_closed(int fd)
+{
+	char bytes[16];
+
+	assert_true(read(fd, bytes, sizeof bytes) <= 0);
+	close(fd);
+}
+
+static void proxied_client_is_the_one_of_the_header(void **state)
+{
+	struct world *world = *state;
+
+	put_site(world, "shop.example");
+	struct client client = {.fd = dial_by_balancer(world, true)};
+	assert_int_equal(write(client.fd, PROXY_LINE, sizeof PROXY_LINE - 1), sizeof PROXY_LINE - 1);
+	client.ssl = fixture_client(world->client_ctx, client.fd, "shop.example", NULL, NULL);
+	SSL_do_handshake(client.ssl);
+	rounds(world, 2);
+	assert_true(is_served(world, &client));
+	expect_peer("203.0.113.9:4242", "198.51.100.1:443");
+	hang_up(&client);
+}
+
+static void proxy_header_a_byte_at_a_time_before_plain_http(void **state)
+{
+	struct world *world = *state;
+	char bytes[16];
+	int fd = dial_by_balancer(world, false);
+
+	for (size_t i = 0; i < sizeof PROXY_LINE - 1; i++) {
+		assert_int_equal(told.http, 0);
+		assert_int_equal(write(fd, &PROXY_LINE[i], 1), 1);
+		rounds(world, 1);
+	}
+	assert_int_equal(told.http, 1);
+	expect_peer("203.0.113.9:4242", "198.51.100.1:443");
+	assert_int_equal(read(fd, bytes, sizeof bytes), 6);
+	close(fd);
+}
+
+static void nothing_behind_a_proxy_header_is_lost(void **state)
+{
+	struct world *world = *state;
+	struct client client = {.fd = dial_by_balancer(world, true)};
+	int between[2];
+	char bytes[2000] = PROXY_LOCAL;
+
+	put_site(world, "shop.example");
+	fixture_socketpair(between);
+	client.ssl = fixture_client(world->client_ctx, between[0], "shop.example", NULL, NULL);
+	SSL_do_handshake(client.ssl);
+	ssize_t hello = read(between[1], bytes + sizeof PROXY_LOCAL - 1, sizeof bytes - sizeof PROXY_LOCAL);
+	size_t size = sizeof PROXY_LOCAL - 1 + (size_t)hello;
+	assert_int_equal(write(client.fd, bytes, size), size);
+	rounds(world, 2);
+	SSL_set_fd(client.ssl, client.fd);
+	assert_true(is_served(world, &client));
+	expect_peer("10.0.0.7:1", NULL);
+	hang_up(&client);
+	close(between[0]);
+	close(between[1]);
+}
+
+static void peers_that_may_not_name_clients_are_closed(void **state)
+{
+	struct world *world = *state;
+
+	require_proxy(world);
+	int64_t before = refusals("proxy_untrusted");
+	expect_closed(dial_from(world, "10.0.0.8:1", true));
+	expect_closed(dial_from(world, "10.0.0.8:1", false));
+	assert_int_equal(refusals("proxy_untrusted"), before + 2);
+}
+
+static void what_is_no_proxy_header_is_closed_and_counted(void **state)
+{
+	static const struct {
+		const char *bytes, *cause;
+	} cases[] = {
+	    {"GET / HTTP/1.1\r\n", "proxy_missing"},
+	    {"\x16\x03\x01", "proxy_missing"},
+	    {"PROXY TCP4 x\r\n", "proxy_line"},
+	    {"PROXY UNKN", "proxy_timeout"},
+	    {"", "proxy_timeout"},
+	};
+	struct world *world = *state;
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		int64_t before = refusals(cases[i].cause);
+		int fd = dial_by_balancer(world, i % 2);
+
+		assert_int_equal(write(fd, cases[i].bytes, strlen(cases[i].bytes)), strlen(cases[i].bytes));
+		rounds(world, 2);
+		if (strcmp(cases[i].cause, "proxy_timeout") == 0)
+			loop_pass(world->worker->loop, 5000);
+		expect_closed(fd);
+		assert_int_equal(refusals(cases[i].cause), before + 1);
+	}
+	assert_int_equal(told.http, 0);
+}
+
+static void knocking_without_a_word_is_not_counted(void **state)
+{
+	struct world *world = *state;
+	int64_t before = refusals("client_left");
+
+	close(dial_by_balancer(world, true));
+	rounds(world, 2);
+	assert_int_equal(refusals("client_left"), before);
+	int fd = dial_by_balancer(world, true);
+	assert_int_equal(write(fd, "PROXY", 5), 5);
+	rounds(world, 2);
+	close(fd);
+	rounds(world, 2);
+	assert_int_equal(refusals("client_left"), before + 1);
 }
 
 static void hello_a_byte_at_a_time_is_served(void **state)
@@ -742,6 +903,12 @@ int main(void)
 	    TEST(stored_site_is_served),
 	    TEST(name_is_normalised),
 	    TEST(plain_connection_goes_to_http),
+	    TEST(proxied_client_is_the_one_of_the_header),
+	    TEST(proxy_header_a_byte_at_a_time_before_plain_http),
+	    TEST(nothing_behind_a_proxy_header_is_lost),
+	    TEST(peers_that_may_not_name_clients_are_closed),
+	    TEST(what_is_no_proxy_header_is_closed_and_counted),
+	    TEST(knocking_without_a_word_is_not_counted),
 	    TEST(hello_a_byte_at_a_time_is_served),
 	    TEST(nameless_and_impossible_names_are_refused_alike),
 	    TEST(strangers_to_tls_get_an_alert),
