@@ -86,10 +86,12 @@ static void refuse_descriptor(struct worker *worker, int fd, bool tls, const cha
 	close(fd);
 }
 
-static bool take_place(struct edge *edge)
+static bool take_place(const struct worker *worker)
 {
+	struct edge *edge = worker->edge;
+
 	if (atomic_fetch_add_explicit(&edge->connections, 1, memory_order_relaxed) <
-	    edge->limits.max_connections)
+	    worker->config->limits.max_connections)
 		return true;
 	atomic_fetch_sub_explicit(&edge->connections, 1, memory_order_relaxed);
 	return false;
@@ -97,7 +99,7 @@ static bool take_place(struct edge *edge)
 
 void conn_accept(struct worker *worker, int fd, const struct net_address *client, bool tls)
 {
-	if (!take_place(worker->edge)) {
+	if (!take_place(worker)) {
 		refuse_descriptor(worker, fd, tls, "max_connections");
 		return;
 	}
@@ -113,7 +115,7 @@ void conn_accept(struct worker *worker, int fd, const struct net_address *client
 	conn->stream.io.on_ready = on_ready;
 	conn->id = conn_table_add(worker->conns, conn);
 	metric_add(state_gauge(conn->state), 1);
-	if (worker->edge->trust.proxy_required)
+	if (worker->config->trust.proxy_required)
 		conn_proxy_begin(conn);
 	else
 		conn_start_client(conn);
@@ -127,7 +129,7 @@ void conn_start_client(struct conn *conn)
 		conn_start_http(conn);
 		return;
 	}
-	conn_enter(conn, CONN_HELLO, worker->edge->limits.hello_timeout_ms);
+	conn_enter(conn, CONN_HELLO, worker->config->limits.hello_timeout_ms);
 	if (loop_watch(worker->loop, &conn->stream.io, EPOLLIN) != R_OK)
 		conn_free(conn);
 }

@@ -30,7 +30,7 @@ static void give_up(struct conn *conn)
 
 static void begin(struct conn *conn)
 {
-	conn_enter(conn, CONN_HANDSHAKE, conn->worker->edge->limits.handshake_timeout_ms);
+	conn_enter(conn, CONN_HANDSHAKE, conn->worker->config->limits.handshake_timeout_ms);
 	conn_handshake_on_ready(conn, EPOLLIN);
 }
 

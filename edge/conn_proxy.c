@@ -20,7 +20,7 @@ static void refuse(struct conn *conn, const char *cause)
 
 void conn_proxy_begin(struct conn *conn)
 {
-	const struct trust *trust = &conn->worker->edge->trust;
+	const struct trust *trust = &conn->worker->config->trust;
 
 	if (!ip_ranges_contain(&trust->proxies, &conn->client)) {
 		refuse(conn, "proxy_untrusted");

@@ -26,6 +26,7 @@ static void give_place_back(struct conn *conn)
 /* The newest is turned away, those who wait keep their places. */
 static bool take_place(struct conn *conn)
 {
+	const struct edge_limits *limits = &conn->worker->config->limits;
 	struct edge *edge = conn->worker->edge;
 	int64_t bytes = (int64_t)(sizeof *conn + buf_size(&conn->received));
 	int64_t waiting = atomic_fetch_add_explicit(&edge->waiting, 1, memory_order_relaxed);
@@ -34,7 +35,7 @@ static bool take_place(struct conn *conn)
 	conn->waiting_since_us = clock_monotonic_us();
 	conn->waiting_bytes = (size_t)bytes;
 	metric_add(conn->worker->metrics->waiters, 1);
-	if (waiting < edge->limits.max_waiting && held + bytes <= edge->limits.max_waiting_bytes)
+	if (waiting < limits->max_waiting && held + bytes <= limits->max_waiting_bytes)
 		return true;
 	give_place_back(conn);
 	return false;
@@ -91,7 +92,7 @@ static void queue_handshake(struct conn *conn)
 {
 	struct worker *worker = conn->worker;
 
-	conn_enter(conn, CONN_RESUMING, worker->edge->limits.handshake_timeout_ms);
+	conn_enter(conn, CONN_RESUMING, worker->config->limits.handshake_timeout_ms);
 	TAILQ_INSERT_TAIL(&worker->resuming, conn, resuming);
 	loop_defer(worker->loop, &worker->resume_task);
 }
@@ -124,7 +125,7 @@ static void resume(struct conn *conn)
 	struct hot_site *site = NULL;
 
 	TAILQ_REMOVE(&conn->worker->resuming, conn, resuming);
-	conn_enter(conn, CONN_HANDSHAKE, conn->worker->edge->limits.handshake_timeout_ms);
+	conn_enter(conn, CONN_HANDSHAKE, conn->worker->config->limits.handshake_timeout_ms);
 	give_place_back(conn);
 	if (hot_sites_find(conn->worker->hot_sites, conn->name.text, clock_wall_ms() / 1000, &site, NULL) ==
 	    R_OK)

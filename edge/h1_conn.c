@@ -88,9 +88,9 @@ static enum h1_wait what_is_awaited(const struct h1_conn *conn)
 static int64_t longest_wait(const struct h1_conn *conn, enum h1_wait wait)
 {
 	switch (wait) {
-	case H1_WAIT_REQUEST: return conn->config->idle_timeout_ms;
-	case H1_WAIT_HEAD: return conn->config->header_timeout_ms;
-	case H1_WAIT_BODY: return conn->config->body_timeout_ms;
+	case H1_WAIT_REQUEST: return h1_config(conn)->idle_timeout_ms;
+	case H1_WAIT_HEAD: return h1_config(conn)->header_timeout_ms;
+	case H1_WAIT_BODY: return h1_config(conn)->body_timeout_ms;
 	case H1_WAIT_CHALLENGE: return H1_CHALLENGE_MS;
 	case H1_WAIT_END: return H1_LINGER_MS;
 	case H1_WAIT_NOTHING: break;
@@ -125,7 +125,7 @@ static void arm_write(struct h1_conn *conn, bool wants)
 	if (deadline_is_set(&conn->write_deadline) && !moved)
 		return;
 	conn->write_mark = conn->stream.bytes_out;
-	deadline_set(&conn->write_deadline, conn->config->write_timeout_ms);
+	deadline_set(&conn->write_deadline, h1_config(conn)->write_timeout_ms);
 }
 
 static void settle(struct h1_conn *conn)
@@ -389,7 +389,6 @@ struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const 
 	struct h1_conn *conn = mem_alloc(sizeof *conn);
 
 	conn->worker = worker;
-	conn->config = worker->edge->http;
 	conn->stream = *stream;
 	conn->stream.io.on_ready = on_ready;
 	stream->io.fd = -1;

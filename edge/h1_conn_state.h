@@ -60,7 +60,6 @@ struct h1_request {
 
 struct h1_conn {
 	struct worker *worker;
-	const struct http_config *config;
 	struct stream stream;
 	struct conn_peer peer;
 	char client[NET_ADDRESS_TEXT];
@@ -85,6 +84,12 @@ struct h1_conn {
 	struct exchange *exchange;
 	struct h1_request request;
 };
+
+/* The newest settings: a reload changes them between two events. */
+static inline const struct http_config *h1_config(const struct h1_conn *conn)
+{
+	return conn->worker->config->http;
+}
 
 /* h1_conn.c */
 void h1_conn_close(struct h1_conn *conn);

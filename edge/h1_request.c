@@ -24,7 +24,7 @@ static void start_request(struct h1_conn *conn, const struct http_head *head)
 	    .awaits_100 = head->expects_continue,
 	    .started_us = clock_monotonic_us(),
 	    .bytes_before = conn->stream.bytes_out,
-	    .entry = conn->config->access_log ? access_entry_new(head) : NULL,
+	    .entry = h1_config(conn)->access_log ? access_entry_new(head) : NULL,
 	};
 	h1_body_init(&conn->request.body, head);
 }
@@ -32,7 +32,7 @@ static void start_request(struct h1_conn *conn, const struct http_head *head)
 void h1_request_end(struct h1_conn *conn)
 {
 	struct h1_request *request = &conn->request;
-	const struct http_metrics *metrics = &conn->config->metrics;
+	const struct http_metrics *metrics = &h1_config(conn)->metrics;
 
 	if (request->started_us == 0)
 		return;

@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,13 +18,11 @@
 #include "edge/conn.h"
 #include "edge/cpu_count.h"
 #include "edge/edge_settings.h"
-#include "edge/http_config.h"
 #include "edge/listener.h"
 #include "edge/ticket_keys.h"
 #include "edge/worker.h"
 
 enum {
-	DESCRIPTORS_OF_OURS = 256, /* listeners, database, ask, log and the like */
 	REFUSALS_MAX = 100 * 1000, /* names remembered as refused, about 100 bytes each */
 	STOP_GRACE_MS = 2000,      /* a worker that does not end by then is left behind */
 	JOIN_STEP_MS = 20,
@@ -33,7 +30,7 @@ enum {
 
 struct node {
 	struct edge edge;
-	struct settings *settings;
+	const struct settings *settings; /* of edge.config */
 	struct seal_keys *keys;
 	struct admin *admin;
 	struct worker **workers;
@@ -53,35 +50,6 @@ static bool is_ready(void *arg, char *reason, size_t size)
 		return broker_is_ready(node->edge.broker, reason, size);
 	snprintf(reason, size, "draining");
 	return false;
-}
-
-/* Every connection may need a second descriptor for its upstream. */
-static int64_t connections_for_descriptors(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return 256;
-	int64_t files = limit.rlim_cur > 1 << 24 ? 1 << 24 : (int64_t)limit.rlim_cur;
-	return files > 2 * DESCRIPTORS_OF_OURS ? (files - DESCRIPTORS_OF_OURS) / 2 : files / 4;
-}
-
-static void read_limits(struct edge *edge)
-{
-	const struct settings *settings = edge->settings;
-	int64_t connections = settings_number(settings, "max-connections");
-	int64_t possible = connections_for_descriptors();
-
-	edge->limits = (struct edge_limits){
-	    .max_connections = connections ? connections : possible,
-	    .max_waiting = settings_number(settings, "max-waiting"),
-	    .max_waiting_bytes = settings_number(settings, "max-waiting-bytes"),
-	    .hello_timeout_ms = settings_number(settings, "hello-timeout"),
-	    .handshake_timeout_ms = settings_number(settings, "handshake-timeout"),
-	};
-	if (connections > possible)
-		log_warn("max-connections is more than the limit of open files allows",
-		    log_int("max_connections", connections), log_int("possible", possible));
 }
 
 static enum result bind_address(struct node *node, const char *text, bool tls, struct error *error)
@@ -138,11 +106,6 @@ static enum result start_shared(struct node *node, struct error *error)
 	const struct settings *settings = node->settings;
 	struct edge *edge = &node->edge;
 
-	enum result result = trust_load(&edge->trust, settings, error);
-	if (result == R_OK)
-		result = http_config_load(&edge->http, settings, error);
-	if (result != R_OK)
-		return result;
 	edge->ticket_keys = ticket_keys_new();
 	edge->sites = site_cache_new((size_t)settings_number(settings, "cert-cache"), REFUSALS_MAX);
 	edge->challenges = challenges_new(settings);
@@ -265,15 +228,12 @@ static void free_node(struct node *node)
 		worker_free(node->workers[i]);
 	free(node->workers);
 	close_bound(node);
-	if (node->edge.http)
-		http_config_free(node->edge.http);
-	trust_fini(&node->edge.trust);
 	if (node->edge.sites)
 		site_cache_free(node->edge.sites);
 	ticket_keys_free(node->edge.ticket_keys);
 	if (node->keys)
 		seal_keys_free(node->keys);
-	settings_free(node->settings);
+	edge_config_unref(node->edge.config);
 }
 
 static void wait_for_end(void)
@@ -282,17 +242,18 @@ static void wait_for_end(void)
 		log_info("SIGHUP: settings are read at start only");
 }
 
-static enum result start(struct node *node, struct error *error)
+static enum result start(struct node *node, struct settings **settings, struct error *error)
 {
-	const struct settings *settings = node->settings;
-	int64_t workers = settings_number(settings, "workers");
+	enum result result = edge_config_load(&node->edge.config, settings, error);
 
-	node->edge.settings = settings;
+	if (result != R_OK)
+		return result;
+	node->settings = node->edge.config->settings;
+	int64_t workers = settings_number(node->settings, "workers");
 	node->worker_count = workers ? (int)workers : cpu_count("/sys/fs/cgroup");
-	read_limits(&node->edge);
-	enum result result = open_privileged(node, error);
+	result = open_privileged(node, error);
 	if (result == R_OK)
-		result = process_drop_rights(settings_string(settings, "user"), error);
+		result = process_drop_rights(settings_string(node->settings, "user"), error);
 	if (result == R_OK)
 		result = start_shared(node, error);
 	if (result == R_OK)
@@ -303,20 +264,21 @@ static enum result start(struct node *node, struct error *error)
 int main(int argc, char **argv)
 {
 	static struct node node;
+	struct settings *settings = NULL;
 	struct error error = {""};
 	int code = 1;
 
 	process_init();
-	enum result result = settings_load(&node.settings, &edge_settings, argc, argv, &error);
+	enum result result = settings_load(&settings, &edge_settings, argc, argv, &error);
 	if (result == R_NONE)
 		return 0;
 	if (result != R_OK) {
 		fprintf(stderr, "postern-edge: %s\n", error.text);
 		return 2;
 	}
-	settings_init_log(node.settings);
+	settings_init_log(settings);
 	const struct admin_hooks hooks = {.ready = is_ready, .arg = &node};
-	result = start(&node, &error);
+	result = start(&node, &settings, &error);
 	if (result == R_OK)
 		result =
 		    admin_start(&node.admin, settings_string(node.settings, "admin-listen"), &hooks, &error);
@@ -326,12 +288,13 @@ int main(int argc, char **argv)
 		goto out;
 	}
 	log_info("started", log_int("workers", node.worker_count),
-	    log_int("max_connections", node.edge.limits.max_connections));
+	    log_int("max_connections", node.edge.config->limits.max_connections));
 	wait_for_end();
 	drain(&node);
 	code = 0;
 out:
 	free_node(&node);
+	settings_free(settings);
 	if (code == 0)
 		log_info("stopped");
 	return code;

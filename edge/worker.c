@@ -29,7 +29,7 @@ struct order {
 static enum result make_crypto(struct worker *worker, struct error *error)
 {
 	struct edge *edge = worker->edge;
-	size_t hot_count = (size_t)settings_number(edge->settings, "hot-certificates");
+	size_t hot_count = (size_t)settings_number(worker->config->settings, "hot-certificates");
 
 	worker->libctx = OSSL_LIB_CTX_new();
 	worker->provider = worker->libctx ? OSSL_PROVIDER_load(worker->libctx, "default") : NULL;
@@ -64,6 +64,7 @@ enum result worker_new(struct worker **out, struct edge *edge, int index, struct
 	struct worker *worker = mem_alloc(sizeof *worker);
 
 	worker->edge = edge;
+	worker->config = edge_config_ref(edge->config);
 	worker->index = index;
 	worker->scratch = mem_alloc(WORKER_SCRATCH);
 	worker->metrics = edge_metrics_new();
@@ -75,13 +76,13 @@ enum result worker_new(struct worker **out, struct edge *edge, int index, struct
 		return R_ERROR;
 	}
 	worker->conns = conn_table_new();
-	worker->upstreams = upstream_pool_new(worker->loop, edge->http);
+	worker->upstreams = upstream_pool_new(worker->loop, worker->config->http);
 	worker->waits = cert_wait_new(&(struct cert_wait_config){
 	    .loop = worker->loop,
 	    .mailbox = worker->mailbox,
 	    .broker = edge->broker,
 	    .sites = edge->sites,
-	    .issue_ms = settings_number(edge->settings, "issue-wait"),
+	    .issue_ms = settings_number(worker->config->settings, "issue-wait"),
 	});
 	*out = worker;
 	return R_OK;
@@ -107,6 +108,7 @@ void worker_free(struct worker *worker)
 	OSSL_LIB_CTX_free(worker->libctx);
 	loop_free(worker->loop);
 	edge_metrics_free(worker->metrics);
+	edge_config_unref(worker->config);
 	free(worker->scratch);
 	free(worker);
 }

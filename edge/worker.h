@@ -17,12 +17,11 @@
 #include "common/settings.h"
 #include "edge/broker.h"
 #include "edge/challenge.h"
+#include "edge/edge_config.h"
 #include "edge/loop.h"
 #include "edge/mailbox.h"
 #include "edge/site_cache.h"
-#include "edge/trust.h"
 
-struct http_config;
 struct ticket_keys;
 struct upstream_pool;
 struct cert_wait;
@@ -33,25 +32,13 @@ struct edge_metrics;
 struct listener;
 struct tls_context;
 
-/* What strangers can make this process hold, and how long. Read once from the settings. */
-struct edge_limits {
-	int64_t max_connections;
-	int64_t max_waiting;
-	int64_t max_waiting_bytes;
-	int64_t hello_timeout_ms;
-	int64_t handshake_timeout_ms;
-};
-
 /* The node: what all workers share. Made by main, read-only afterwards but for what is atomic. */
 struct edge {
-	const struct settings *settings;
-	struct edge_limits limits;
-	struct trust trust;
+	struct edge_config *config; /* the newest; main's. Workers go by their own */
 	struct site_cache *sites;
 	struct broker *broker;
 	struct challenges *challenges;
 	struct ticket_keys *ticket_keys;
-	struct http_config *http;        /* http_config.h: from http_config_load */
 	atomic_bool draining;            /* /readyz says no; responses end their connections */
 	atomic_int_fast64_t connections; /* held now, all workers together, against the limits */
 	atomic_int_fast64_t waiting;
@@ -64,6 +51,7 @@ TAILQ_HEAD(conn_queue, conn);
 
 struct worker {
 	struct edge *edge;
+	struct edge_config *config; /* changes between two callbacks: nobody keeps a pointer into it */
 	int index;
 	pthread_t thread;
 	bool started;

@@ -139,6 +139,7 @@ void h1_conn_challenge(struct h1_conn *conn, const struct challenge_reply *reply
 struct world {
 	struct fixture_ca ca;
 	struct settings *settings;
+	struct edge_config config; /* with a reference that is never given back */
 	struct edge edge;
 	struct worker *worker;
 	SSL_CTX *client_ctx;
@@ -157,12 +158,13 @@ static int setup(void **state)
 	fixture_ca_init(&world->ca);
 	if (settings_load(&world->settings, &edge_settings, 5, argv, &error) != R_OK)
 		fail_msg("%s", error.text);
-	world->edge.settings = world->settings;
-	world->edge.limits = (struct edge_limits){.max_connections = 1000,
+	world->config.settings = world->settings;
+	world->config.limits = (struct edge_limits){.max_connections = 1000,
 	    .max_waiting = 1000,
 	    .max_waiting_bytes = 1 << 30,
 	    .hello_timeout_ms = 5000,
 	    .handshake_timeout_ms = 10000};
+	world->edge.config = edge_config_ref(&world->config);
 	world->edge.sites = site_cache_new(1 << 20, 100);
 	world->edge.ticket_keys = ticket_keys_new();
 	if (worker_new(&world->worker, &world->edge, 0, &error) != R_OK)
@@ -344,7 +346,7 @@ static void require_proxy(struct world *world)
 {
 	static struct ip_range balancer = {.family = AF_INET, .bytes = {10, 0, 0, 7}, .bits = 32};
 
-	world->edge.trust =
+	world->config.trust =
 	    (struct trust){.proxy_required = true, .proxy_timeout_ms = 5000, .proxies = {&balancer, 1}};
 }
 
@@ -744,7 +746,7 @@ static void newest_above_the_waiting_limit_is_shed(void **state)
 {
 	struct world *world = *state;
 
-	world->edge.limits.max_waiting = 1;
+	world->config.limits.max_waiting = 1;
 	struct client first = call(world, "new.example", NULL), second = call(world, "other.example", NULL);
 	assert_refused(second.fd, 80);
 	assert_int_equal(told.found, 1);
@@ -759,7 +761,7 @@ static void bytes_that_wait_are_bounded(void **state)
 {
 	struct world *world = *state;
 
-	world->edge.limits.max_waiting_bytes = 2000;
+	world->config.limits.max_waiting_bytes = 2000;
 	struct client first = call(world, "new.example", NULL), second = call(world, "other.example", NULL);
 	assert_refused(second.fd, 80);
 	hang_up(&first);
@@ -770,7 +772,7 @@ static void newest_above_the_connection_limit_is_shed(void **state)
 {
 	struct world *world = *state;
 
-	world->edge.limits.max_connections = 1;
+	world->config.limits.max_connections = 1;
 	int first = dial(world, true), second = dial(world, true);
 	assert_refused(second, 80);
 	assert_int_equal(connections(world), 1);

@@ -45,6 +45,7 @@ static struct harness {
 	struct edge edge;
 	struct worker worker;
 	struct http_config *config;
+	struct edge_config edge_config;
 	struct h1_conn *conn;
 	bool is_closed;
 	int listener;
@@ -245,7 +246,8 @@ static inline int harness_setup(void **state)
 	rig.config->upstreams.count = 1;
 	net_format_address(
 	    &rig.config->upstreams.addresses[0].address, rig.config->upstreams.addresses[0].text);
-	rig.edge.http = rig.config;
+	rig.edge_config.http = rig.config;
+	rig.worker.config = &rig.edge_config;
 	rig.edge.sites = site_cache_new(1024 * 1024, 16);
 	rig.worker.edge = &rig.edge;
 	rig.worker.loop = rig.loop;

@@ -1,0 +1,38 @@
+/*
+ * What a node runs by: the settings and what was made of them, as one snapshot that never changes. A reload
+ * makes a new one and hands it to each worker by its mailbox; the old one goes with its last reference.
+ */
+#ifndef EDGE_EDGE_CONFIG_H
+#define EDGE_EDGE_CONFIG_H
+
+#include <stdatomic.h>
+
+#include "common/settings.h"
+#include "edge/trust.h"
+
+struct http_config;
+
+/* What strangers can make this process hold, and how long. */
+struct edge_limits {
+	int64_t max_connections;
+	int64_t max_waiting;
+	int64_t max_waiting_bytes;
+	int64_t hello_timeout_ms;
+	int64_t handshake_timeout_ms;
+};
+
+struct edge_config {
+	atomic_int references;
+	struct settings *settings;
+	struct edge_limits limits;
+	struct trust trust;
+	struct http_config *http;
+};
+
+/* Reads the files that the settings name. Takes the settings where it succeeds; the error names the setting
+ * and the mend. */
+enum result edge_config_load(struct edge_config **out, struct settings **settings, struct error *error);
+struct edge_config *edge_config_ref(struct edge_config *config);
+void edge_config_unref(struct edge_config *config); /* NULL is fine */
+
+#endif
