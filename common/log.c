@@ -13,12 +13,12 @@
 /* What is logged as a program ends is given so long to reach a slow reader. */
 enum { LAST_LINES_MS = 500 };
 
-/* `level` is read on any thread without the lock; the rest changes under it. */
+/* `level` and `format` are read on any thread without the lock; the rest changes under it. */
 static struct {
 	pthread_mutex_t lock;
 	_Atomic int level;
 	const char *program;
-	enum log_format format;
+	_Atomic int format;
 	struct log_writer *writer; /* NULL before log_init: lines go to stderr directly */
 } state = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -61,10 +61,13 @@ void log_init(const char *program, enum log_level level, enum log_format format,
 
 void log_set(enum log_level level, enum log_format format)
 {
-	pthread_mutex_lock(&state.lock);
-	state.format = format;
-	pthread_mutex_unlock(&state.lock);
+	atomic_store_explicit(&state.format, (int)format, memory_order_relaxed);
 	atomic_store_explicit(&state.level, (int)level, memory_order_relaxed);
+}
+
+enum log_format log_format_now(void)
+{
+	return (enum log_format)atomic_load_explicit(&state.format, memory_order_relaxed);
 }
 
 bool log_enabled(enum log_level level)
@@ -92,7 +95,7 @@ void log_write(enum log_level level, const char *message, const struct log_field
 	char line[LOG_LINE_MAX];
 	pthread_mutex_lock(&state.lock);
 	event.program = state.program;
-	size_t size = log_line_format(line, state.format, &event);
+	size_t size = log_line_format(line, log_format_now(), &event);
 	if (state.writer)
 		log_writer_put(state.writer, line, size);
 	else if (write(STDERR_FILENO, line, size) < 0)

@@ -25,6 +25,7 @@ struct log_field {
 void log_init(const char *program, enum log_level level, enum log_format format, int fd);
 /* While it runs. */
 void log_set(enum log_level level, enum log_format format);
+enum log_format log_format_now(void);
 /* Waits until what was logged is written, for half a second at most. Called by exit(); a caller of _exit
  * calls it. */
 void log_flush(void);

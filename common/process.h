@@ -7,8 +7,8 @@
 
 #include "common/result.h"
 
-/* First thing in main: blocks SIGTERM, SIGINT, SIGHUP in every thread to come, ignores SIGPIPE, no core
- * dumps. */
+/* First thing in main: opens what is closed of descriptors 0 to 2, blocks SIGTERM, SIGINT, SIGHUP in every
+ * thread to come, ignores SIGPIPE, no core dumps. */
 void process_init(void);
 /* After all sockets are bound and secrets read. `user` NULL: stay, with no new privileges. */
 enum result process_drop_rights(const char *user, struct error *error);

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/mem.h"
 #include "edge/conn_internal.h"
 #include "edge/conn_table.h"
@@ -109,6 +110,8 @@ void conn_accept(struct worker *worker, int fd, const struct net_address *client
 	conn->tls = tls;
 	conn->client = *client;
 	conn->deadline.on_expire = on_deadline;
+	conn->phase_began_us = clock_monotonic_us();
+	conn->times = (struct conn_times){.hello = -1, .certificate = -1, .handshake = -1};
 	conn->session = (struct tls_session){.name = conn->name.text, .hello = &conn->hello};
 	buf_init(&conn->received, CLIENT_HELLO_WIRE_MAX);
 	stream_init(&conn->stream, worker->loop, fd, NULL);
@@ -235,7 +238,8 @@ void conn_start_http(struct conn *conn)
 	    .client = conn->client,
 	    .local = conn->local,
 	    .tls = conn->tls,
-	    .sni = conn->name};
+	    .sni = conn->name,
+	    .times = conn->times};
 	struct stream stream = conn->stream;
 
 	client_hello_fini(&conn->hello);

@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 #include <sys/epoll.h>
 
+#include "common/clock.h"
 #include "edge/challenge_cert.h"
 #include "edge/edge_metrics.h"
 #include "edge/hot_site.h"
@@ -30,6 +31,7 @@ static void give_up(struct conn *conn)
 
 static void begin(struct conn *conn)
 {
+	conn->phase_began_us = clock_monotonic_us();
 	conn_enter(conn, CONN_HANDSHAKE, conn->worker->config->limits.handshake_timeout_ms);
 	conn_handshake_on_ready(conn, EPOLLIN);
 }
@@ -62,6 +64,8 @@ static void finish(struct conn *conn)
 	metric_add(
 	    SSL_session_reused(ssl) ? worker->metrics->handshakes_resumed : worker->metrics->handshakes_full,
 	    1);
+	conn->times.handshake = clock_monotonic_us() - conn->phase_began_us;
+	histogram_observe_us(worker->metrics->handshake_seconds, conn->times.handshake);
 	tls_bio_drop_prefix(SSL_get_rbio(ssl));
 	if (!conn->session.challenge) {
 		conn_start_http(conn);

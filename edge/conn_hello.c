@@ -65,6 +65,8 @@ static void decide_site(struct conn *conn)
 /* RFC 8737 section 3: a validation offers acme-tls/1 and nothing else. */
 static void decide(struct conn *conn)
 {
+	conn->times.hello = clock_monotonic_us() - conn->phase_began_us;
+	histogram_observe_us(conn->worker->metrics->hello_seconds, conn->times.hello);
 	if (!read_name(conn))
 		return;
 	if (client_hello_offers_only(&conn->hello, acme_protocol))

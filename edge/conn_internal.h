@@ -61,6 +61,9 @@ struct conn {
 	TAILQ_ENTRY(conn) resuming; /* CONN_RESUMING */
 	int64_t challenge_id;
 	size_t closing_left;
+
+	int64_t phase_began_us; /* accept, then the beginning of the handshake */
+	struct conn_times times;
 };
 
 /* conn.c */

@@ -103,8 +103,8 @@ static void on_cert_done(
 	struct conn *conn = loop_owner(waiter, struct conn, waiter);
 
 	(void)site;
-	histogram_observe_us(
-	    conn->worker->metrics->certificate_wait, clock_monotonic_us() - conn->waiting_since_us);
+	conn->times.certificate = clock_monotonic_us() - conn->waiting_since_us;
+	histogram_observe_us(conn->worker->metrics->certificate_wait, conn->times.certificate);
 	switch (outcome) {
 	case CERT_READY: queue_handshake(conn); return;
 	case CERT_DENIED: conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, cause); return;

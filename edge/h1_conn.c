@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "common/mem.h"
 #include "edge/h1_conn_state.h"
 #include "edge/h1_parse.h"
@@ -251,6 +252,8 @@ static bool step_head_incomplete(struct h1_conn *conn)
 		return false;
 	}
 	if (buf_size(&conn->in) > 0) {
+		if (conn->state == H1_IDLE)
+			conn->head_began_us = clock_monotonic_us();
 		conn->state = H1_HEAD;
 		return false;
 	}

@@ -12,6 +12,13 @@
 
 struct h1_conn;
 
+/* How long the beginning took, in microseconds; -1: that did not happen. */
+struct conn_times {
+	int64_t hello;       /* from accept to the whole ClientHello */
+	int64_t certificate; /* the wait for one */
+	int64_t handshake;
+};
+
 /* Who speaks, as found out before HTTP began. Copied. */
 struct conn_peer {
 	uint64_t id;               /* the connection's id in the worker's table, with its generation */
@@ -19,6 +26,7 @@ struct conn_peer {
 	struct net_address local;  /* where it came to, if a PROXY header said so; else size 0 */
 	bool tls;
 	struct hostname sni; /* empty without TLS */
+	struct conn_times times;
 };
 
 /* Takes the stream's contents (moved, the caller's struct is dead afterwards). `on_closed` is called once,

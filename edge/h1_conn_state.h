@@ -53,6 +53,9 @@ struct h1_request {
 	bool response_blocked;  /* we took less than the exchange offered */
 	int status;
 	int64_t started_us;
+	int64_t head_us;       /* what its head took to arrive */
+	int64_t first_byte_us; /* -1: no response of an upstream yet */
+	uint64_t bytes_in;     /* head and body, as far as they were read out of `in` */
 	uint64_t bytes_before; /* stream's bytes_out when it began */
 	int64_t challenge_row; /* to be marked as seen once the answer is out; 0: none */
 	struct access_entry *entry;
@@ -69,7 +72,9 @@ struct h1_conn {
 	struct loop_task go_on_task; /* more can be done at once, but others have waited */
 
 	enum h1_state state;
-	uint64_t sites_change; /* of the site cache, when its name was last known to be served */
+	uint64_t request_count; /* begun so far */
+	int64_t head_began_us;  /* a part of a head came; 0: nothing yet, or the whole at once */
+	uint64_t sites_change;  /* of the site cache, when its name was last known to be served */
 	bool read_eof;
 	bool draining;
 	bool driving;       /* h1_conn_drive is on the stack */

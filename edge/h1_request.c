@@ -15,18 +15,52 @@ bool h1_request_wants_body(const struct h1_conn *conn)
 	return conn->state == H1_EXCHANGE && !conn->request.sent && !conn->request.body_blocked;
 }
 
-static void start_request(struct h1_conn *conn, const struct http_head *head)
+static void start_request(struct h1_conn *conn, const struct http_head *head, size_t used)
 {
+	int64_t now = clock_monotonic_us();
+
+	conn->request_count++;
 	conn->request = (struct h1_request){
 	    .minor_version = head->minor_version,
 	    .to_head = http_slice_equal(head->method, "HEAD"),
 	    .keep_alive = head->keep_alive,
 	    .awaits_100 = head->expects_continue,
-	    .started_us = clock_monotonic_us(),
+	    .started_us = now,
+	    .head_us = conn->head_began_us ? now - conn->head_began_us : 0,
+	    .first_byte_us = -1,
+	    .bytes_in = used,
 	    .bytes_before = conn->stream.bytes_out,
 	    .entry = h1_config(conn)->access_log ? access_entry_new(head) : NULL,
 	};
+	conn->head_began_us = 0;
 	h1_body_init(&conn->request.body, head);
+}
+
+static void write_access_line(struct h1_conn *conn, int64_t took_us)
+{
+	struct h1_request *request = &conn->request;
+	bool is_first = conn->request_count == 1;
+	const struct conn_times *times = &conn->peer.times;
+
+	access_entry_end(request->entry, conn->worker->edge->access_log,
+	    &(struct access_outcome){
+		.client = conn->client,
+		.status = request->status,
+		.minor_version = request->minor_version,
+		.bytes_in = request->bytes_in,
+		.bytes_out = conn->stream.bytes_out - request->bytes_before,
+		.served_before = conn->request_count - 1,
+		.ssl = conn->stream.ssl,
+		.sni = conn->peer.sni.text,
+		.hello_us = is_first ? times->hello : -1,
+		.certificate_us = is_first ? times->certificate : -1,
+		.handshake_us = is_first ? times->handshake : -1,
+		.head_us = request->head_us,
+		.connect_us = -1,
+		.first_byte_us = request->first_byte_us,
+		.total_us = took_us,
+	    });
+	request->entry = NULL;
 }
 
 void h1_request_end(struct h1_conn *conn)
@@ -38,10 +72,14 @@ void h1_request_end(struct h1_conn *conn)
 		return;
 	int64_t took_us = clock_monotonic_us() - request->started_us;
 	metric_add(metrics->requests[request->status / 100], 1);
+	metric_add(metrics->bytes_in, (int64_t)request->bytes_in);
+	metric_add(metrics->bytes_out, (int64_t)(conn->stream.bytes_out - request->bytes_before));
+	histogram_observe_us(metrics->head_seconds, request->head_us);
 	histogram_observe_us(metrics->request_seconds, took_us);
-	access_entry_end(request->entry, conn->client, request->status,
-	    conn->stream.bytes_out - request->bytes_before, took_us);
-	request->entry = NULL;
+	if (request->first_byte_us >= 0)
+		histogram_observe_us(metrics->first_byte_seconds, request->first_byte_us);
+	if (request->entry)
+		write_access_line(conn, took_us);
 	request->started_us = 0;
 }
 
@@ -103,10 +141,14 @@ static void answer_and_close(struct h1_conn *conn, int status)
 
 void h1_request_refuse(struct h1_conn *conn, int status)
 {
+	conn->request_count++;
 	conn->request = (struct h1_request){
 	    .minor_version = 1,
 	    .started_us = clock_monotonic_us(),
+	    .first_byte_us = -1,
+	    .bytes_in = buf_size(&conn->in),
 	    .bytes_before = conn->stream.bytes_out,
+	    .entry = h1_config(conn)->access_log ? access_entry_new(NULL) : NULL,
 	};
 	answer_and_close(conn, status);
 }
@@ -152,6 +194,7 @@ static void on_head(void *front, struct http_head *head, bool interim)
 	}
 	request->awaits_100 = false;
 	request->status = head->status;
+	request->first_byte_us = clock_monotonic_us() - request->started_us;
 	request->response = H1_RESPONSE_BEGUN;
 	request->framing = framing_to_client(conn, head->body);
 	request->keep_alive = goes_on(conn) && request->framing != HTTP_BODY_UNTIL_CLOSE;
@@ -295,12 +338,14 @@ static enum result pump_once(struct h1_conn *conn)
 	if (result == R_INVALID)
 		return R_INVALID;
 	buf_consume(&conn->in, framing);
+	conn->request.bytes_in += framing;
 	if (result != R_OK)
 		return result;
 	size_t taken = exchange_send(conn->exchange, buf_bytes(&conn->in), data);
 	if (taken > 0)
 		h1_body_take(body, taken);
 	buf_consume(&conn->in, taken);
+	conn->request.bytes_in += taken;
 	conn->request.awaits_100 = false;
 	conn->request.body_blocked = taken < data;
 	return R_OK;
@@ -374,7 +419,7 @@ void h1_request_begin(struct h1_conn *conn, struct http_head *head, size_t used)
 {
 	struct route route;
 
-	start_request(conn, head);
+	start_request(conn, head, used);
 	route_request(&route, head, conn->peer.tls ? conn->peer.sni.text : NULL);
 	switch (route.action) {
 	case ROUTE_UPSTREAM: pass_on(conn, head, used); return;

@@ -16,6 +16,14 @@ static void register_metrics(struct http_metrics *metrics)
 	for (int i = 0; i < HTTP_CLASS_COUNT; i++)
 		metrics->requests[i] = metrics_counter("postern_edge_requests_total", classes[i],
 		    "Requests by class of their final status; none: the connection ended before it.");
+	metrics->head_seconds = metrics_histogram("postern_edge_request_head_seconds", NULL,
+	    "From the first byte of a request to the last of its head.");
+	metrics->first_byte_seconds = metrics_histogram("postern_edge_first_byte_seconds", NULL,
+	    "From a request's complete head to the head of the upstream's response.");
+	metrics->bytes_in = metrics_counter("postern_edge_request_bytes_total", "direction=\"in\"",
+	    "Bytes of requests and responses, heads included, TLS not.");
+	metrics->bytes_out = metrics_counter("postern_edge_request_bytes_total", "direction=\"out\"",
+	    "Bytes of requests and responses, heads included, TLS not.");
 	metrics->request_seconds = metrics_histogram("postern_edge_request_seconds", NULL,
 	    "From a request's complete head to the last byte of its response in the socket.");
 	metrics->upstream_new = metrics_counter(connections, "kind=\"new\"", connections_help);

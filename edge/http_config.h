@@ -13,7 +13,8 @@ enum { HTTP_CLASS_COUNT = 6 }; /* by the status' first digit; 0: the connection 
 
 struct http_metrics {
 	struct metric *requests[HTTP_CLASS_COUNT];
-	struct histogram *request_seconds;
+	struct histogram *head_seconds, *first_byte_seconds, *request_seconds;
+	struct metric *bytes_in, *bytes_out;
 	struct metric *upstream_new;
 	struct metric *upstream_reused;
 	struct metric *upstream_failures[UPSTREAM_FAILURE_COUNT];
@@ -56,7 +57,10 @@ void http_config_free(struct http_config *config);
 	    {"write-timeout", SETTING_DURATION, 0, "30s", \
 		"How long a client may take nothing of a response that waits for it.", NULL, 10, 86400000}, \
 	{ \
-		"access-log", SETTING_SWITCH, 0, "off", "A log line for each request.", NULL, 0, 0 \
+		"access-log", SETTING_SWITCH, 0, "off", \
+		    "A line on stdout for each request, in `log-format`. Never shows queries, cookies or " \
+		    "credentials.", \
+		    NULL, 0, 0 \
 	}
 
 #endif

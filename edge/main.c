@@ -15,6 +15,7 @@
 #include "common/mem.h"
 #include "common/process.h"
 #include "common/seal.h"
+#include "edge/access_log.h"
 #include "edge/conn.h"
 #include "edge/cpu_count.h"
 #include "edge/edge_settings.h"
@@ -106,6 +107,7 @@ static enum result start_shared(struct node *node, struct error *error)
 	const struct settings *settings = node->settings;
 	struct edge *edge = &node->edge;
 
+	edge->access_log = access_log_new(STDOUT_FILENO);
 	edge->ticket_keys = ticket_keys_new();
 	edge->sites = site_cache_new((size_t)settings_number(settings, "cert-cache"), REFUSALS_MAX);
 	edge->challenges = challenges_new(settings);
@@ -228,6 +230,7 @@ static void free_node(struct node *node)
 		worker_free(node->workers[i]);
 	free(node->workers);
 	close_bound(node);
+	access_log_free(node->edge.access_log);
 	if (node->edge.sites)
 		site_cache_free(node->edge.sites);
 	ticket_keys_free(node->edge.ticket_keys);

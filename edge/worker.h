@@ -22,6 +22,7 @@
 #include "edge/mailbox.h"
 #include "edge/site_cache.h"
 
+struct access_log;
 struct ticket_keys;
 struct upstream_pool;
 struct cert_wait;
@@ -39,6 +40,7 @@ struct edge {
 	struct broker *broker;
 	struct challenges *challenges;
 	struct ticket_keys *ticket_keys;
+	struct access_log *access_log;   /* NULL: no lines */
 	atomic_bool draining;            /* /readyz says no; responses end their connections */
 	atomic_int_fast64_t connections; /* held now, all workers together, against the limits */
 	atomic_int_fast64_t waiting;

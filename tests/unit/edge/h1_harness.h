@@ -227,6 +227,10 @@ static inline struct http_config *plain_config(void)
 		    (const char *[]){"c=\"0\"", "c=\"1\"", "c=\"2\"", "c=\"3\"", "c=\"4\"", "c=\"5\""}[i],
 		    "x");
 	config->metrics.request_seconds = metrics_histogram("postern_seconds", NULL, "x");
+	config->metrics.head_seconds = metrics_histogram("postern_head_seconds", NULL, "x");
+	config->metrics.first_byte_seconds = metrics_histogram("postern_first_seconds", NULL, "x");
+	config->metrics.bytes_in = metrics_counter("postern_in_total", NULL, "x");
+	config->metrics.bytes_out = metrics_counter("postern_out_total", NULL, "x");
 	config->metrics.upstream_new = metrics_counter("postern_new_total", NULL, "x");
 	config->metrics.upstream_reused = metrics_counter("postern_reused_total", NULL, "x");
 	for (int i = 0; i < UPSTREAM_FAILURE_COUNT; i++)
