@@ -5,6 +5,7 @@
 #include <libpsl.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -31,10 +32,12 @@ static const psl_ctx_t *suffixes(void)
 	return suffix_list;
 }
 
-/* Where an underscore may stand, and where input may be Unicode. */
+/* Where an underscore may stand, where input may be Unicode, and whether it is what a wildcard stands under.
+ */
 struct rules {
 	bool underscore;
 	bool unicode;
+	bool parent;
 };
 
 static bool is_a_label(const char *label, size_t size)
@@ -188,14 +191,22 @@ static enum hostname_problem check_a_labels(const char *name)
 	return HOSTNAME_OK;
 }
 
+/* A wildcard under a registry's suffix would cover strangers. The list's private part is where platforms
+ * enter their own roots, for which they hold wildcards. */
+static bool is_suffix(const char *name, bool single, bool of_registry)
+{
+	int type = (of_registry ? PSL_TYPE_ICANN : PSL_TYPE_ANY) | (single ? PSL_TYPE_NO_STAR_RULE : 0);
+
+	return psl_is_public_suffix2(suffixes(), name, type);
+}
+
 /* What may be a name but never a site. */
-static enum hostname_problem check_place(const char *name)
+static enum hostname_problem check_place(const char *name, struct rules rules)
 {
 	if (ends_in_number(name))
 		return HOSTNAME_IP_LITERAL;
 	bool single = strchr(name, '.') == NULL;
-	int type = PSL_TYPE_ANY | (single ? PSL_TYPE_NO_STAR_RULE : 0);
-	if (psl_is_public_suffix2(suffixes(), name, type))
+	if (is_suffix(name, single, rules.parent))
 		return HOSTNAME_PUBLIC_SUFFIX;
 	return single ? HOSTNAME_SINGLE_LABEL : HOSTNAME_OK;
 }
@@ -210,7 +221,7 @@ static enum hostname_problem parse_ascii(
 	enum hostname_problem problem = copy_labels(out, name, size, rules);
 	if (problem == HOSTNAME_OK && strstr(out->text, "xn--") != NULL)
 		problem = check_a_labels(out->text);
-	return problem == HOSTNAME_OK ? check_place(out->text) : problem;
+	return problem == HOSTNAME_OK ? check_place(out->text, rules) : problem;
 }
 
 static enum hostname_problem parse_unicode(
@@ -260,6 +271,30 @@ enum hostname_problem hostname_parse(struct hostname *out, const char *name, siz
 enum hostname_problem hostname_parse_sni(struct hostname *out, const char *name, size_t size)
 {
 	return parse(out, name, size, (struct rules){.underscore = true});
+}
+
+enum hostname_problem hostname_parse_wildcard(struct hostname *out, const char *name, size_t size)
+{
+	struct hostname parent;
+	enum hostname_problem problem = HOSTNAME_BAD_LABEL;
+	out->text[0] = '\0';
+	if (size >= 2 && name[0] == '*' && name[1] == '.')
+		problem = parse(&parent, name + 2, size - 2, (struct rules){.unicode = true, .parent = true});
+	if (problem == HOSTNAME_OK && strlen(parent.text) + 2 > HOSTNAME_MAX)
+		problem = HOSTNAME_TOO_LONG;
+	if (problem == HOSTNAME_OK)
+		snprintf(out->text, sizeof out->text, "*.%.*s", HOSTNAME_MAX - 2, parent.text);
+	return problem;
+}
+
+bool hostname_wildcard(struct hostname *out, const char *name)
+{
+	const char *dot = strchr(name, '.');
+	if (name[0] == '*' || dot == NULL || dot == name || strchr(dot + 1, '.') == NULL ||
+	    is_suffix(dot + 1, false, true))
+		return false;
+	snprintf(out->text, sizeof out->text, "*%s", dot);
+	return true;
 }
 
 const char *hostname_problem_text(enum hostname_problem problem)

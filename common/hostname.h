@@ -33,6 +33,13 @@ enum hostname_problem hostname_parse(struct hostname *out, const char *name, siz
  */
 enum hostname_problem hostname_parse_sni(struct hostname *out, const char *name, size_t size);
 
+/* `*.` and what hostname_parse takes; not under a registry's suffix (`*.co.uk`), where strangers have names.
+ */
+enum hostname_problem hostname_parse_wildcard(struct hostname *out, const char *name, size_t size);
+/* The wildcard whose certificate would cover the normalised name: `*.example.com` for `a.example.com`. False
+ * where none may, and for a wildcard itself. */
+bool hostname_wildcard(struct hostname *out, const char *name);
+
 /* A sentence for the person who typed it, without the name: "is an IP address; ...". */
 const char *hostname_problem_text(enum hostname_problem problem);
 

@@ -1,5 +1,7 @@
 #include "edge/broker_internal.h"
 
+#include <string.h>
+
 #include "common/clock.h"
 
 enum {
@@ -72,14 +74,15 @@ static void enter_ask_locked(struct broker *broker, struct flight *flight)
 	tell_locked(broker, flight, BROKER_PHASE, BROKER_ASK, NULL, NULL);
 }
 
-/* Nothing to serve: may there be? A client that has gone asks no more. */
+/* Nothing to serve: may there be? A client that has gone asks no more. A certificate's names have no
+ * underscores (RFC 5280 section 4.2.1.6): only a wildcard serves such a one. */
 static void not_stored_locked(struct broker *broker, struct flight *flight, const struct site_row *row)
 {
 	if (flight->receiver_count == 0)
 		broker_remove_locked(broker, flight);
 	else if (row->issuance == ISSUANCE_FAILED)
 		fail_locked(broker, flight, "failed", FAILED_MEMORY_MS);
-	else if (!broker->ask)
+	else if (!broker->ask || strchr(flight->name.text, '_'))
 		deny_locked(broker, flight, "denied");
 	else
 		enter_ask_locked(broker, flight);

@@ -38,7 +38,8 @@ static void on_notify(void *arg, const char *channel, const char *payload)
 	(void)channel;
 	metric_add(freshness->hints, 1);
 	/* Whoever may log in may notify: what is not a name is nothing, and a name costs one comparison. */
-	if (hostname_parse_sni(&name, payload, strlen(payload)) != HOSTNAME_OK)
+	if (hostname_parse_sni(&name, payload, strlen(payload)) != HOSTNAME_OK &&
+	    hostname_parse_wildcard(&name, payload, strlen(payload)) != HOSTNAME_OK)
 		return;
 	site_cache_invalidate(freshness->config.cache, name.text);
 	atomic_store(&freshness->next_ms, 0);
@@ -88,11 +89,9 @@ static enum result replace(struct freshness *freshness, size_t count, struct err
 	return result;
 }
 
-/* A database that was set back has older versions: what is in memory stays, as the cache has it. */
 static bool has_changed(const struct site_stamp *cached, const struct site_stamp *stored)
 {
-	return stored->version > cached->version ||
-	       (stored->version == cached->version && stored->mark != cached->mark);
+	return stored->version != cached->version || stored->mark != cached->mark;
 }
 
 static enum result compare(struct freshness *freshness, size_t count, struct error *error)

@@ -209,6 +209,20 @@ static enum result add(struct hot_sites *hot, struct site *cold, struct hot_site
 	return R_OK;
 }
 
+static bool is_same_certificate(const struct site *a, const struct site *b)
+{
+	return a->stamp.version == b->stamp.version &&
+	       a->certificate.chain_size[0] == b->certificate.chain_size[0] &&
+	       memcmp(a->certificate.chain[0], b->certificate.chain[0], a->certificate.chain_size[0]) == 0;
+}
+
+static struct hot_site *find(struct hot_sites *hot, const char *name)
+{
+	struct name_entry *entry = name_table_find(&hot->sites, name);
+
+	return entry ? loop_owner(entry, struct hot_site, entry) : NULL;
+}
+
 /* Compares the entry (NULL: there is none) with the cache and replaces, drops or makes it. The change counter
  * is read before: a change in between is seen at the next look. */
 static enum result refresh(struct hot_sites *hot, const char *name, struct hot_site *site,
@@ -218,7 +232,13 @@ static enum result refresh(struct hot_sites *hot, const char *name, struct hot_s
 	struct site *cold = site_cache_find(hot->cache, name);
 	enum result result = R_OK;
 
-	if (site && (!cold || cold->stamp.version != site->cold->stamp.version)) {
+	/* The name had a site of its own and has none any more: a wildcard serves it. */
+	if (cold && strcmp(cold->name.text, name) != 0) {
+		if (site)
+			drop(hot, site);
+		site = find(hot, cold->name.text);
+	}
+	if (site && (!cold || !is_same_certificate(cold, site->cold))) {
 		drop(hot, site);
 		site = NULL;
 	}
@@ -238,8 +258,7 @@ static enum result refresh(struct hot_sites *hot, const char *name, struct hot_s
 enum result hot_sites_find(
     struct hot_sites *hot, const char *name, int64_t now, struct hot_site **out, struct error *error)
 {
-	struct name_entry *entry = name_table_find(&hot->sites, name);
-	struct hot_site *site = entry ? loop_owner(entry, struct hot_site, entry) : NULL;
+	struct hot_site *site = find(hot, name);
 
 	if (!site || site->change != site_cache_change(hot->cache)) {
 		enum result result = refresh(hot, name, site, &site, error);

@@ -80,6 +80,19 @@ void refusals_remove(struct refusals *refusals, const char *name)
 		remove_at(refusals, link);
 }
 
+void refusals_remove_under(struct refusals *refusals, const char *wildcard)
+{
+	struct entry *entry = TAILQ_FIRST(&refusals->oldest);
+
+	while (entry) {
+		struct entry *next = TAILQ_NEXT(entry, order);
+
+		if (site_name_is_under(entry->name, wildcard))
+			remove_at(refusals, find_link(refusals, entry->hash, entry->name));
+		entry = next;
+	}
+}
+
 static void remove_oldest(struct refusals *refusals)
 {
 	struct entry *oldest = TAILQ_FIRST(&refusals->oldest);

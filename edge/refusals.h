@@ -18,6 +18,8 @@ void refusals_free(struct refusals *refusals);
 void refusals_add(struct refusals *refusals, const char *name, enum refusal refusal, int64_t until_ms);
 enum refusal refusals_find(struct refusals *refusals, const char *name, int64_t now_ms);
 void refusals_remove(struct refusals *refusals, const char *name);
+/* Of all names that have one label more than `*.parent`. Looks at each there is. */
+void refusals_remove_under(struct refusals *refusals, const char *wildcard);
 size_t refusals_count(const struct refusals *refusals);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "common/mem.h"
 #include "edge/intern.h"
+#include "edge/name_hash.h"
 
 static size_t string_size(const char *text)
 {
@@ -73,6 +74,37 @@ struct site *site_new(const struct hostname *name, struct site_stamp stamp, stru
 	return site;
 }
 
+static int compare_hashes(const void *left, const void *right)
+{
+	uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+
+	return (a > b) - (a < b);
+}
+
+void site_set_exceptions(struct site *site, uint64_t *hashes, size_t count)
+{
+	if (count > 0)
+		qsort(hashes, count, sizeof *hashes, compare_hashes);
+	site->exceptions = hashes;
+	site->exception_count = count;
+	site->bytes += count * sizeof *hashes;
+}
+
+bool site_name_is_under(const char *name, const char *wildcard)
+{
+	const char *dot = strchr(name, '.');
+
+	return dot && strcmp(dot, wildcard + 1) == 0 && strcmp(name, wildcard) != 0;
+}
+
+bool site_is_exception(const struct site *site, const char *name)
+{
+	uint64_t hash = name_hash(name);
+
+	return site->exception_count > 0 && bsearch(&hash, site->exceptions, site->exception_count,
+						sizeof *site->exceptions, compare_hashes);
+}
+
 struct site *site_ref(struct site *site)
 {
 	atomic_fetch_add_explicit(&site->references, 1, memory_order_relaxed);
@@ -86,5 +118,6 @@ void site_unref(struct site *site)
 	for (size_t i = 1; i < site->certificate.chain_count; i++)
 		intern_release(site->certificate.chain[i]);
 	OPENSSL_cleanse(site->key, site->key_size);
+	free(site->exceptions);
 	free(site);
 }

@@ -6,6 +6,7 @@
 #define EDGE_SITE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,12 +38,22 @@ struct site {
 	unsigned char *key; /* as certificate_key_import takes it; wiped at the end */
 	size_t key_size;
 	struct site_options options; /* strings in this allocation */
-	size_t bytes;                /* what it holds, for the cache's bound */
+	/* The certificate is the wildcard's, and the name has something of its own: options. */
+	bool borrowed;
+	/* Of a wildcard: hashes of the names under it that it does not serve, ascending. */
+	uint64_t *exceptions;
+	size_t exception_count;
+	size_t bytes; /* what it holds, for the cache's bound */
 };
 
 /* Takes the certificate (left empty), copies the key and the options. One reference for the caller. */
 struct site *site_new(const struct hostname *name, struct site_stamp stamp, struct certificate *certificate,
     const void *key, size_t key_size, const struct site_options *options);
+/* Before it is shared. Takes the names' hashes (name_hash), in any order. */
+void site_set_exceptions(struct site *site, uint64_t *hashes, size_t count);
+/* One label in the place of the asterisk. */
+bool site_name_is_under(const char *name, const char *wildcard);
+bool site_is_exception(const struct site *site, const char *name);
 struct site *site_ref(struct site *site);
 void site_unref(struct site *site);
 

@@ -108,7 +108,7 @@ static void move_to_tail_locked(struct site_cache *cache, struct entry *entry)
 }
 
 /* A certificate lives in memory until it expires, whatever has become of the database. */
-struct site *site_cache_find(struct site_cache *cache, const char *name)
+static struct site *find_entry(struct site_cache *cache, const char *name)
 {
 	uint64_t hash = name_hash(name);
 	int64_t now = clock_wall_ms() / 1000;
@@ -124,6 +124,20 @@ struct site *site_cache_find(struct site_cache *cache, const char *name)
 	}
 	pthread_mutex_unlock(&cache->lock);
 	return site;
+}
+
+struct site *site_cache_find(struct site_cache *cache, const char *name)
+{
+	struct site *site = find_entry(cache, name);
+	struct hostname wildcard;
+
+	if (site || !hostname_wildcard(&wildcard, name))
+		return site;
+	site = find_entry(cache, wildcard.text);
+	if (!site || !site_is_exception(site, name))
+		return site;
+	site_unref(site);
+	return NULL;
 }
 
 enum refusal site_cache_find_refusal(struct site_cache *cache, const char *name)
@@ -163,6 +177,12 @@ static void add_locked(struct site_cache *cache, uint64_t hash, struct site *sit
 	atomic_fetch_add_explicit(&cache->change, 1, memory_order_release);
 }
 
+/* Of the same certificate: one's own and the wildcard's have versions that say nothing about each other. */
+static bool is_newer(const struct site *old, const struct site *site)
+{
+	return old->borrowed == site->borrowed && old->stamp.version > site->stamp.version;
+}
+
 enum result site_cache_put(struct site_cache *cache, struct site *site)
 {
 	uint64_t hash = name_hash(site->name.text);
@@ -172,7 +192,7 @@ enum result site_cache_put(struct site_cache *cache, struct site *site)
 		return R_LIMIT;
 	pthread_mutex_lock(&cache->lock);
 	struct entry **link = find_link_locked(cache, hash, site->name.text);
-	if (*link && (*link)->site->stamp.version > site->stamp.version) {
+	if (*link && is_newer((*link)->site, site)) {
 		result = R_LOST;
 	} else {
 		if (*link)
@@ -196,29 +216,79 @@ void site_cache_remove(struct site_cache *cache, const char *name)
 	pthread_mutex_unlock(&cache->lock);
 }
 
+static atomic_uint_fast64_t *epoch_of(struct site_cache *cache, const char *name)
+{
+	return &cache->epochs[name_hash(name) % EPOCH_SLOTS];
+}
+
+/* What happens to the wildcard above a name happens to the name. Both only rise. */
 uint64_t site_cache_epoch(struct site_cache *cache, const char *name)
 {
-	return atomic_load_explicit(&cache->epochs[name_hash(name) % EPOCH_SLOTS], memory_order_acquire);
+	struct hostname wildcard;
+	uint64_t epoch = atomic_load_explicit(epoch_of(cache, name), memory_order_acquire);
+
+	if (hostname_wildcard(&wildcard, name))
+		epoch += atomic_load_explicit(epoch_of(cache, wildcard.text), memory_order_acquire);
+	return epoch;
 }
 
 /* The entry goes to the head of those to be looked at: it stays there until someone has looked. */
-static void mark_due_locked(struct site_cache *cache, struct entry *entry)
+static void mark_entry_locked(struct site_cache *cache, struct entry *entry)
 {
 	entry->looked_ms = INT64_MIN;
 	TAILQ_REMOVE(&cache->look, entry, look);
 	TAILQ_INSERT_HEAD(&cache->look, entry, look);
 }
 
+static void mark_due_locked(struct site_cache *cache, const char *name)
+{
+	struct entry *entry = *find_link_locked(cache, name_hash(name), name);
+
+	if (entry)
+		mark_entry_locked(cache, entry);
+}
+
+void site_cache_mark_due(struct site_cache *cache, const char *name)
+{
+	pthread_mutex_lock(&cache->lock);
+	mark_due_locked(cache, name);
+	pthread_mutex_unlock(&cache->lock);
+}
+
+static void forget_locked(struct site_cache *cache, const char *name)
+{
+	atomic_fetch_add_explicit(epoch_of(cache, name), 1, memory_order_release);
+	refusals_remove(cache->refusals, name);
+	mark_due_locked(cache, name);
+}
+
+/* Walks all there is: wildcards change a few times a year. */
+static void forget_under_locked(struct site_cache *cache, const char *wildcard)
+{
+	struct entry *entry = TAILQ_FIRST(&cache->look);
+
+	while (entry) {
+		struct entry *next = TAILQ_NEXT(entry, look);
+
+		if (site_name_is_under(entry->site->name.text, wildcard))
+			mark_entry_locked(cache, entry);
+		entry = next;
+	}
+	refusals_remove_under(cache->refusals, wildcard);
+}
+
+/* A name that gets something of its own is no longer served by the wildcard. */
 void site_cache_invalidate(struct site_cache *cache, const char *name)
 {
-	uint64_t hash = name_hash(name);
+	struct hostname wildcard;
+	bool has_wildcard = hostname_wildcard(&wildcard, name);
 
 	pthread_mutex_lock(&cache->lock);
-	atomic_fetch_add_explicit(&cache->epochs[hash % EPOCH_SLOTS], 1, memory_order_release);
-	refusals_remove(cache->refusals, name);
-	struct entry *entry = *find_link_locked(cache, hash, name);
-	if (entry)
-		mark_due_locked(cache, entry);
+	forget_locked(cache, name);
+	if (has_wildcard)
+		forget_locked(cache, wildcard.text);
+	else if (name[0] == '*')
+		forget_under_locked(cache, name);
 	pthread_mutex_unlock(&cache->lock);
 }
 

@@ -19,18 +19,21 @@ enum refusal { REFUSAL_NONE, REFUSAL_DENIED, REFUSAL_TEMPORARY };
 struct site_cache *site_cache_new(size_t max_bytes, size_t max_refusals);
 void site_cache_free(struct site_cache *cache);
 
-/* A reference for the caller, or NULL. An expired certificate is dropped, not given. */
+/* The site of the name, or that of the wildcard above it where the name has nothing of its own: a reference
+ * for the caller, or NULL. An expired certificate is dropped, not given. */
 struct site *site_cache_find(struct site_cache *cache, const char *name);
 enum refusal site_cache_find_refusal(struct site_cache *cache, const char *name);
-/* Takes no reference of the caller's. An older version never overwrites a newer one: R_LOST. R_LIMIT: larger
- * than the whole cache. A refusal of the name is forgotten. */
+/* Under site->name. Takes no reference of the caller's. An older version of a certificate never overwrites a
+ * newer one: R_LOST. R_LIMIT: larger than the whole cache. A refusal of the name is forgotten. */
 enum result site_cache_put(struct site_cache *cache, struct site *site);
 void site_cache_remove(struct site_cache *cache, const char *name);
 
 uint64_t site_cache_epoch(struct site_cache *cache, const char *name);
 /* Forgets refusals of the name and moves its epoch; the site itself is due at once and stays until the broker
- * has looked again. */
+ * has looked again. So it is with the wildcard above the name, and with all names under a wildcard. */
 void site_cache_invalidate(struct site_cache *cache, const char *name);
+/* The site is due at once, nothing else. */
+void site_cache_mark_due(struct site_cache *cache, const char *name);
 void site_cache_refuse(
     struct site_cache *cache, const char *name, enum refusal refusal, int64_t for_ms, uint64_t epoch);
 

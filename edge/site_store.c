@@ -1,27 +1,25 @@
 #include "edge/site_store.h"
 
 #include <assert.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/log.h"
 #include "common/mem.h"
-#include "common/metrics.h"
 #include "common/pg.h"
 #include "common/schema.h"
-#include "edge/log_rate.h"
-#include "edge/site_options.h"
+#include "edge/name_hash.h"
+#include "edge/site_judge.h"
+
+/* Names under one wildcard that it does not serve: with more of them each name is looked up for itself. */
+enum { EXCEPTIONS_MAX = 65536 };
 
 struct site_store {
 	struct pg *pg;
-	const struct seal_keys *keys;
+	struct site_judge *judge;
 	struct site_cache *cache;
-	OSSL_LIB_CTX *libctx; /* of this thread: OpenSSL's default one is shared and its locks with it */
-	bool down;            /* the last statement found no database: the next ones need not wait for it */
-	struct metric *unusable_rows;
+	bool down; /* the last statement found no database: the next ones need not wait for it */
+	struct hostname wildcards[SITE_STORE_STAMPS]; /* of the names of the statement */
 };
 
 struct site_store *site_store_new(
@@ -29,11 +27,8 @@ struct site_store *site_store_new(
 {
 	struct site_store *store = mem_alloc(sizeof *store);
 
-	store->keys = keys;
+	store->judge = site_judge_new(keys);
 	store->cache = cache;
-	store->libctx = OSSL_LIB_CTX_new();
-	store->unusable_rows = metrics_counter("postern_edge_unusable_rows_total", NULL,
-	    "Certificate rows read that could not be served: damaged, for another name or key, expired.");
 	store->pg = pg_new(conninfo, "postern-edge");
 	return store;
 }
@@ -43,7 +38,7 @@ void site_store_free(struct site_store *store)
 	if (!store)
 		return;
 	pg_free(store->pg);
-	OSSL_LIB_CTX_free(store->libctx);
+	site_judge_free(store->judge);
 	free(store);
 }
 
@@ -98,6 +93,22 @@ static char *names_literal(const struct hostname *names, size_t stride, size_t c
 	return pg_text_array(texts, count);
 }
 
+/* The same for the wildcards above them; of a wildcard it is itself, and where there may be none it is empty.
+ */
+static char *wildcards_literal(
+    struct site_store *store, const struct hostname *names, size_t stride, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct hostname *name = (const void *)((const char *)names + i * stride);
+
+		if (name->text[0] == '*')
+			store->wildcards[i] = *name;
+		else if (!hostname_wildcard(&store->wildcards[i], name->text))
+			store->wildcards[i].text[0] = '\0';
+	}
+	return names_literal(store->wildcards, sizeof *store->wildcards, count);
+}
+
 /* The place that WITH ORDINALITY numbered from 1; the database is not believed blindly. */
 static bool row_index(const PGresult *result, int row, size_t count, size_t *index)
 {
@@ -105,85 +116,6 @@ static bool row_index(const PGresult *result, int row, size_t count, size_t *ind
 
 	*index = (size_t)(place - 1);
 	return place >= 1 && (size_t)place <= count;
-}
-
-/* ---- judging a row ---- */
-
-/* What was read of a row, as site_new wants it. */
-struct raw_site {
-	struct site_stamp stamp;
-	const char *pem;
-	unsigned char *sealed;
-	size_t sealed_size;
-	const char *tenant, *options;
-};
-
-static struct site *make_site(const struct site_row *row, const struct raw_site *raw,
-    struct certificate *certificate, const struct buf *key)
-{
-	struct site_options options;
-
-	site_options_read(&options, raw->tenant, raw->options, row->name.text);
-	struct site *site =
-	    site_new(&row->name, raw->stamp, certificate, buf_bytes(key), buf_size(key), &options);
-	site_options_fini(&options);
-	return site;
-}
-
-static enum result open_row(
-    struct site_store *store, struct site_row *row, const struct raw_site *raw, struct error *error)
-{
-	const struct seal_place place = {
-	    .kind = "certificate_key", .name = row->name.text, .version = raw->stamp.version};
-	struct certificate certificate = {0};
-	EVP_PKEY *key = NULL;
-	struct buf plain;
-	enum result result = R_INVALID;
-
-	buf_init(&plain, SEAL_PLAINTEXT_MAX);
-	result = seal_open(store->keys, &place, raw->sealed, raw->sealed_size, &plain, error);
-	if (result != R_OK)
-		goto out;
-	result = certificate_key_import(&key, buf_bytes(&plain), buf_size(&plain), store->libctx, error);
-	if (result != R_OK)
-		goto out;
-	result = certificate_parse(&certificate, raw->pem, strlen(raw->pem), key, row->name.text,
-	    clock_wall_ms() / 1000, store->libctx, error);
-	if (result != R_OK)
-		goto out;
-	row->site = make_site(row, raw, &certificate, &plain);
-out:
-	EVP_PKEY_free(key);
-	buf_wipe(&plain);
-	return result;
-}
-
-static enum site_standing judge_row(
-    struct site_store *store, struct site_row *row, const PGresult *result, int at)
-{
-	static struct log_rate rate;
-	struct error error = {{0}};
-	struct raw_site raw = {
-	    .stamp = {pg_get_int(result, at, 1), pg_get_int(result, at, 8)},
-	    .pem = pg_get(result, at, 2),
-	    .tenant = pg_get(result, at, 9),
-	    .options = pg_get(result, at, 10),
-	};
-	enum result opened = R_INVALID;
-
-	if (!raw.pem)
-		return SITE_ABSENT;
-	raw.sealed = pg_get_bytes(result, at, 3, &raw.sealed_size);
-	if (raw.sealed)
-		opened = open_row(store, row, &raw, &error);
-	free(raw.sealed);
-	if (opened == R_OK)
-		return SITE_USABLE;
-	metric_add(store->unusable_rows, 1);
-	if (log_rate_allows(&rate))
-		log_error("stored certificate cannot be served", log_str("name", row->name.text),
-		    log_int("version", raw.stamp.version), log_str("error", error.text));
-	return SITE_UNUSABLE;
 }
 
 static enum issuance_state issuance_of(const char *state, bool not_yet, bool recheck)
@@ -204,32 +136,182 @@ enum result site_store_check(struct site_store *store, int timeout_ms, struct er
 	return result == R_OK ? schema_check(store->pg, timeout_ms, error) : result;
 }
 
-/* Of the row whose owner may say how the name is served, and what becomes another when it does. */
-#define OWNER_JOIN " LEFT JOIN domains d ON d.name = q.name AND d.status IN ('active', 'drifted')"
-#define MARK "hashtextextended(concat(d.tenant, ' ', d.options), 0)"
+/* Of each name its certificate, or that of the wildcard above it; the owner who may say how it is served; and
+ * whether all names under the wildcard that have nothing of their own are served by what is read here. */
+#define FROM_NAMES \
+	" FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q (name, wildcard, place)" \
+	" LEFT JOIN LATERAL (SELECT * FROM certificates WHERE name IN (q.name, q.wildcard)" \
+	"   ORDER BY name <> q.name LIMIT 1) c ON true" \
+	" LEFT JOIN LATERAL (SELECT name, tenant, options FROM domains WHERE name IN (q.name, q.wildcard)" \
+	"   AND status IN ('active', 'drifted') ORDER BY name <> q.name LIMIT 1) d ON true" \
+	" CROSS JOIN LATERAL (SELECT c.name = q.wildcard AND NOT EXISTS (SELECT 1 FROM domains o" \
+	"   WHERE o.name = q.name AND q.name <> q.wildcard AND o.status <> 'pending') AS shared) s"
+/* What becomes another when something else than the certificate's version does; of a site that is shared,
+ * with the names that it does not serve. */
+#define MARK "hashtextextended(concat_ws(' ', c.name, d.name, d.tenant, d.options), 0)"
+#define MARK_OF_EXCEPTIONS "hashtextextended(coalesce(sum(hashtextextended(e, 0))::text, ''), 0)"
+
+/* The columns of look_sql. */
+enum {
+	LOOK_PLACE,
+	LOOK_BLOCKED,
+	LOOK_CERTIFICATE,
+	LOOK_VERSION,
+	LOOK_CHAIN,
+	LOOK_KEY,
+	LOOK_SHARED,
+	LOOK_MARK,
+	LOOK_TENANT,
+	LOOK_OPTIONS,
+	LOOK_JOB,
+	LOOK_JOB_WAITS,
+	LOOK_JOB_RECHECK,
+};
 
 /* The time of a re-check is the one that enqueue_issuance keeps for pre_issue. */
 static const char look_sql[] =
-    "SELECT q.place, c.version, c.chain_pem, c.key_sealed, site_blocked(q.name), j.state,"
-    " j.next_try_at > clock_timestamp(),"
+    "SELECT q.place, site_blocked(q.name), c.name, c.version, c.chain_pem, c.key_sealed, s.shared, " MARK ","
+    " d.tenant, d.options, j.state, j.next_try_at > clock_timestamp(),"
     " j.last_cause IN ('dns', 'connection', 'tls', 'unauthorized')"
-    " AND j.last_try_at < clock_timestamp() - interval '12 minutes', " MARK ", d.tenant, d.options"
-    " FROM unnest($1::text[]) WITH ORDINALITY AS q (name, place)"
-    " LEFT JOIN certificates c ON c.name = q.name"
-    " LEFT JOIN issuance_jobs j ON j.name = q.name" OWNER_JOIN;
+    " AND j.last_try_at < clock_timestamp() - interval '12 minutes'" FROM_NAMES
+    " LEFT JOIN issuance_jobs j ON j.name = q.name";
 
-static void fill_row(struct site_store *store, struct site_row *row, const PGresult *result, int at)
+/* A batch on its way from the database into rows. */
+struct look {
+	struct site_store *store;
+	struct site_row *rows;
+	size_t count;
+	int64_t deadline_ms;
+	const PGresult *found;
+};
+
+/* What a wildcard's site is not for. */
+struct exceptions {
+	uint64_t *hashes;
+	size_t count;
+	int64_t mark;
+};
+
+static void split_names(struct exceptions *exceptions, char *names)
 {
-	row->standing = pg_get_bool(result, at, 4) ? SITE_BLOCKED : judge_row(store, row, result, at);
-	row->issuance =
-	    issuance_of(pg_get(result, at, 5), pg_get_bool(result, at, 6), pg_get_bool(result, at, 7));
+	char *rest = NULL;
+
+	exceptions->hashes = mem_alloc_array(exceptions->count, sizeof *exceptions->hashes);
+	exceptions->count = 0;
+	for (char *name = strtok_r(names, " ", &rest); name; name = strtok_r(NULL, " ", &rest))
+		exceptions->hashes[exceptions->count++] = name_hash(name);
+}
+
+/* R_LIMIT: there are too many to be kept. */
+static enum result load_exceptions(
+    struct look *look, const char *wildcard, struct exceptions *out, struct error *error)
+{
+	static const char sql[] = "SELECT count(*), " MARK_OF_EXCEPTIONS ", string_agg(e, ' ')"
+				  " FROM (SELECT e FROM site_exceptions($1) AS e LIMIT $2::integer) AS found";
+	const struct pg_param params[] = {pg_text(wildcard), pg_int(EXCEPTIONS_MAX + 1)};
+	int64_t left = look->deadline_ms - clock_monotonic_ms();
+	PGresult *found = NULL;
+	enum result result = run(look->store, left > 0 ? (int)left : 0, &found, error, sql, params, 2);
+
+	*out = (struct exceptions){0};
+	if (result != R_OK)
+		return result;
+	out->count = (size_t)pg_get_int(found, 0, 0);
+	out->mark = pg_get_int(found, 0, 1);
+	if (out->count > EXCEPTIONS_MAX)
+		result = R_LIMIT;
+	else if (out->count > 0)
+		split_names(out, PQgetvalue(found, 0, 2));
+	PQclear(found);
+	return result;
+}
+
+static void judge_row(struct look *look, struct site_row *row, int at, const char *name, int64_t extra_mark)
+{
+	struct site_raw raw = {
+	    .name = name,
+	    .certificate = pg_get(look->found, at, LOOK_CERTIFICATE),
+	    .stamp = {pg_get_int(look->found, at, LOOK_VERSION),
+		pg_get_int(look->found, at, LOOK_MARK) ^ extra_mark},
+	    .pem = pg_get(look->found, at, LOOK_CHAIN),
+	    .tenant = pg_get(look->found, at, LOOK_TENANT),
+	    .options = pg_get(look->found, at, LOOK_OPTIONS),
+	};
+	unsigned char *sealed = pg_get_bytes(look->found, at, LOOK_KEY, &raw.sealed_size);
+
+	raw.sealed = sealed;
+	row->site = site_judge_row(look->store->judge, &raw);
+	row->standing = row->site ? SITE_USABLE : SITE_UNUSABLE;
+	free(sealed);
+}
+
+/* Of many invented names in one batch the first makes the site, the others share it. */
+static bool share_with_earlier(struct look *look, struct site_row *row, const char *wildcard)
+{
+	for (size_t i = 0; i < look->count; i++) {
+		if (!look->rows[i].site || strcmp(look->rows[i].site->name.text, wildcard) != 0)
+			continue;
+		row->site = site_ref(look->rows[i].site);
+		row->standing = SITE_USABLE;
+		return true;
+	}
+	return false;
+}
+
+static enum result fill_shared(struct look *look, struct site_row *row, int at, struct error *error)
+{
+	const char *wildcard = pg_get(look->found, at, LOOK_CERTIFICATE);
+	struct exceptions exceptions;
+
+	if (share_with_earlier(look, row, wildcard))
+		return R_OK;
+	enum result result = load_exceptions(look, wildcard, &exceptions, error);
+	if (result == R_LIMIT && strcmp(row->name.text, wildcard) != 0)
+		judge_row(look, row, at, row->name.text, 0);
+	if (result != R_OK)
+		return result == R_LIMIT ? R_OK : result;
+	judge_row(look, row, at, wildcard, exceptions.mark);
+	if (row->site)
+		site_set_exceptions(row->site, exceptions.hashes, exceptions.count);
+	else
+		free(exceptions.hashes);
+	return R_OK;
+}
+
+static enum result fill_row(struct look *look, struct site_row *row, int at, struct error *error)
+{
+	row->issuance = issuance_of(pg_get(look->found, at, LOOK_JOB),
+	    pg_get_bool(look->found, at, LOOK_JOB_WAITS), pg_get_bool(look->found, at, LOOK_JOB_RECHECK));
+	if (pg_get_bool(look->found, at, LOOK_BLOCKED))
+		row->standing = SITE_BLOCKED;
+	else if (pg_get_bool(look->found, at, LOOK_SHARED))
+		return fill_shared(look, row, at, error);
+	else if (pg_get(look->found, at, LOOK_CERTIFICATE))
+		judge_row(look, row, at, row->name.text, 0);
+	return R_OK;
+}
+
+static enum result fill_rows(struct look *look, struct error *error)
+{
+	enum result result = R_OK;
+	size_t index = 0;
+
+	for (int at = 0; at < PQntuples(look->found) && result == R_OK; at++) {
+		if (row_index(look->found, at, look->count, &index) && !look->rows[index].site)
+			result = fill_row(look, &look->rows[index], at, error);
+	}
+	for (size_t i = 0; i < look->count && result != R_OK; i++) {
+		site_unref(look->rows[i].site);
+		look->rows[i].site = NULL;
+	}
+	return result;
 }
 
 enum result site_store_load(
     struct site_store *store, struct site_row *rows, size_t count, int timeout_ms, struct error *error)
 {
+	int64_t deadline = clock_monotonic_ms() + timeout_ms;
 	PGresult *found = NULL;
-	size_t index = 0;
 
 	assert(count <= SITE_STORE_BATCH);
 	for (size_t i = 0; i < count; i++) {
@@ -239,16 +321,16 @@ enum result site_store_load(
 		rows[i].site = NULL;
 	}
 	char *names = names_literal(&rows->name, sizeof *rows, count);
-	enum result result = run(store, timeout_ms, &found, error, look_sql, &pg_text(names), 1);
+	char *wildcards = wildcards_literal(store, &rows->name, sizeof *rows, count);
+	const struct pg_param params[] = {pg_text(names), pg_text(wildcards)};
+	enum result result = run(store, timeout_ms, &found, error, look_sql, params, 2);
 	free(names);
-	if (result != R_OK)
-		return result;
-	for (int at = 0; at < PQntuples(found); at++) {
-		if (row_index(found, at, count, &index) && !rows[index].site)
-			fill_row(store, &rows[index], found, at);
-	}
+	free(wildcards);
+	struct look look = {store, rows, count, deadline, found};
+	if (result == R_OK)
+		result = fill_rows(&look, error);
 	PQclear(found);
-	return R_OK;
+	return result;
 }
 
 static int compare_requests(const void *left, const void *right)
@@ -311,14 +393,18 @@ enum result site_store_stamps(struct site_store *store, const struct hostname *n
     struct site_stamp *stamps, size_t count, int timeout_ms, struct error *error)
 {
 	static const char sql[] =
-	    "SELECT q.place, c.version, " MARK " FROM unnest($1::text[]) WITH ORDINALITY AS q (name, place)"
-	    " JOIN certificates c ON c.name = q.name" OWNER_JOIN " WHERE NOT site_blocked(q.name)";
+	    "SELECT q.place, c.version, " MARK " # CASE WHEN s.shared AND q.name = q.wildcard THEN"
+	    " (SELECT " MARK_OF_EXCEPTIONS " FROM site_exceptions(q.name) AS e) ELSE 0 END" FROM_NAMES
+	    " WHERE c.name IS NOT NULL AND NOT site_blocked(q.name)";
 	PGresult *found = NULL;
 	size_t index = 0;
 
 	char *literal = names_literal(names, sizeof *names, count);
-	enum result result = run(store, timeout_ms, &found, error, sql, &pg_text(literal), 1);
+	char *wildcards = wildcards_literal(store, names, sizeof *names, count);
+	const struct pg_param params[] = {pg_text(literal), pg_text(wildcards)};
+	enum result result = run(store, timeout_ms, &found, error, sql, params, 2);
 	free(literal);
+	free(wildcards);
 	if (result != R_OK)
 		return result;
 	for (size_t i = 0; i < count; i++)
@@ -334,8 +420,13 @@ enum result site_store_stamps(struct site_store *store, const struct hostname *n
 
 void site_store_keep(struct site_store *store, const struct site_row *row)
 {
+	const char *name = row->site->name.text;
+
 	site_cache_put(store->cache, row->site);
+	/* What the name had of its own is gone: the wildcard serves it. */
+	if (strcmp(name, row->name.text) != 0)
+		site_cache_remove(store->cache, row->name.text);
 	/* Newer than what was read: the hint came while the entry was not there to be marked. */
 	if (site_cache_epoch(store->cache, row->name.text) != row->epoch)
-		site_cache_invalidate(store->cache, row->name.text);
+		site_cache_mark_due(store->cache, name);
 }

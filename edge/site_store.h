@@ -32,7 +32,7 @@ struct site_row {
 	struct hostname name; /* in; the rest is filled */
 	uint64_t epoch;       /* of the name, read before the query */
 	enum site_standing standing;
-	struct site *site; /* SITE_USABLE: a reference for the caller */
+	struct site *site; /* SITE_USABLE: a reference for the caller; the name's own or its wildcard's */
 	enum issuance_state issuance;
 };
 
@@ -62,7 +62,8 @@ enum result site_store_enqueue(struct site_store *store, struct site_request *re
 enum result site_store_stamps(struct site_store *store, const struct hostname *names,
     struct site_stamp *stamps, size_t count, int timeout_ms, struct error *error);
 
-/* Puts a usable row into the cache. A hint that came since the row was read is not lost. */
+/* Puts a usable row into the cache, as the name's or the wildcard's. A hint that came since the row was read
+ * is not lost. */
 void site_store_keep(struct site_store *store, const struct site_row *row);
 
 bool site_store_is_up(const struct site_store *store);

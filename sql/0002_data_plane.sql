@@ -13,6 +13,33 @@ ALTER TABLE certificates ADD COLUMN source text NOT NULL DEFAULT 'acme' CHECK (s
 CREATE TRIGGER domains_notify_options AFTER UPDATE OF options ON domains
 	FOR EACH ROW WHEN (OLD.options IS DISTINCT FROM NEW.options) EXECUTE FUNCTION notify_name('postern_site');
 
+-- A certificate for `*.example.com` serves every name with one more label that has nothing of its own. What has: names
+-- with a certificate, and claims that were proven once. An edge that serves by the wildcard knows these names, so
+-- that a stranger's invented names cost no look-up.
+CREATE INDEX certificates_parent ON certificates (substr(name, strpos(name, '.')));
+CREATE INDEX domains_parent ON domains (substr(name, strpos(name, '.')));
+CREATE FUNCTION site_exceptions(p_wildcard text) RETURNS SETOF text
+LANGUAGE sql STABLE AS $$
+	SELECT name FROM certificates
+	 WHERE substr(name, strpos(name, '.')) = substr(p_wildcard, 2) AND name <> p_wildcard
+	UNION
+	SELECT name FROM domains
+	 WHERE substr(name, strpos(name, '.')) = substr(p_wildcard, 2) AND name <> p_wildcard AND status <> 'pending'
+$$;
+
+-- As before, and where a name has no proven claim of its own, the wildcard's counts.
+CREATE OR REPLACE FUNCTION site_blocked(p_name text) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+	SELECT COALESCE(
+		(SELECT bool_and(status IN ('suspended', 'released')) FROM domains
+		  WHERE name = p_name AND status <> 'pending'),
+		(SELECT bool_and(status IN ('suspended', 'released')) FROM domains
+		  WHERE name = '*' || substr(p_name, strpos(p_name, '.')) AND status <> 'pending'),
+		false)
+$$;
+
+REVOKE ALL ON FUNCTION site_exceptions(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION site_exceptions(text) TO postern_edge;
 GRANT SELECT (tenant, options) ON domains TO postern_edge;
 GRANT UPDATE (options) ON domains TO postern_verifier;
 GRANT SELECT (source) ON certificates TO postern_verifier;

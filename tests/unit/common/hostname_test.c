@@ -296,6 +296,49 @@ static void sni_takes_ascii_with_underscores_only(void **state)
 	check_all(hostname_parse_sni, table);
 }
 
+static void wildcards_stand_under_names(void **state)
+{
+	(void)state;
+	static const struct expectation table[] = {
+	    {"*.Sandbox.example.com", HOSTNAME_OK, "*.sandbox.example.com"},
+	    {"*.example.com.", HOSTNAME_OK, "*.example.com"},
+	    {"*.bücher.example", HOSTNAME_OK, "*.xn--bcher-kva.example"},
+	    {"*.github.io", HOSTNAME_OK, "*.github.io"}, /* the list's private part: a platform's own root */
+	    {"*.co.uk", HOSTNAME_PUBLIC_SUFFIX, NULL},
+	    {"*.com", HOSTNAME_PUBLIC_SUFFIX, NULL},
+	    {"*.localhost", HOSTNAME_SINGLE_LABEL, NULL},
+	    {"*.something.ck", HOSTNAME_PUBLIC_SUFFIX, NULL},
+	    {"*.10.0.0.1", HOSTNAME_IP_LITERAL, NULL},
+	    {"*.", HOSTNAME_EMPTY, NULL},
+	    {"*", HOSTNAME_BAD_LABEL, NULL},
+	    {"", HOSTNAME_BAD_LABEL, NULL},
+	    {"*.*.example.com", HOSTNAME_BAD_LABEL, NULL},
+	    {"a*.example.com", HOSTNAME_BAD_LABEL, NULL},
+	    {"*a.example.com", HOSTNAME_BAD_LABEL, NULL},
+	    {"a.*.example.com", HOSTNAME_BAD_LABEL, NULL},
+	    {"*.a_b.example.com", HOSTNAME_BAD_LABEL, NULL},
+	    {"shop.example.com", HOSTNAME_BAD_LABEL, NULL},
+	};
+	check_all(hostname_parse_wildcard, table);
+	check_all(hostname_parse, ((struct expectation[]){{"*.example.com", HOSTNAME_BAD_LABEL, NULL}}));
+	check_all(hostname_parse_sni, ((struct expectation[]){{"*.example.com", HOSTNAME_BAD_LABEL, NULL}}));
+}
+
+static void wildcard_above_a_name_replaces_one_label(void **state)
+{
+	(void)state;
+	struct hostname found;
+	assert_true(hostname_wildcard(&found, "shop_1.sandbox.example.com"));
+	assert_string_equal(found.text, "*.sandbox.example.com");
+	assert_true(hostname_wildcard(&found, "someone.github.io"));
+	assert_string_equal(found.text, "*.github.io");
+	static const char *const none[] = {
+	    "example.com", "shop.co.uk", "*.example.com", "localhost", "", "www.something.ck"};
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+		if (hostname_wildcard(&found, none[i]))
+			fail_msg("%s: %s", none[i], found.text);
+}
+
 /* Whatever is accepted comes out as itself when it goes in again. */
 static void results_are_stable(void **state)
 {
@@ -355,6 +398,8 @@ int main(void)
 	    cmocka_unit_test(unicode_names_that_grow_are_bounded),
 	    cmocka_unit_test(single_labels_and_public_suffixes_are_refused),
 	    cmocka_unit_test(sni_takes_ascii_with_underscores_only),
+	    cmocka_unit_test(wildcards_stand_under_names),
+	    cmocka_unit_test(wildcard_above_a_name_replaces_one_label),
 	    cmocka_unit_test(results_are_stable),
 	    cmocka_unit_test(registrable_domain_is_suffix_plus_one),
 	    cmocka_unit_test(apex_is_its_own_registrable_domain),
