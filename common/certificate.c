@@ -173,7 +173,7 @@ static bool san_covers(const char *san, size_t size, const char *name)
 	return strlen(name) == size && !strncasecmp(san, name, size);
 }
 
-static bool covers(X509 *leaf, const char *name)
+bool certificate_covers(const X509 *leaf, const char *name)
 {
 	bool found = false;
 	GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
@@ -240,7 +240,7 @@ static enum result check_leaf(X509 *leaf, const char *name, struct error *error)
 		return invalid(error, "the certificate's key usage lacks digitalSignature");
 	if (EVP_PKEY_get_security_bits(X509_get0_pubkey(leaf)) < SECURITY_BITS_MIN)
 		return invalid(error, "the certificate's key is too short: RSA wants 2,048 bits, ECDSA 256");
-	if (!covers(leaf, name)) {
+	if (!certificate_covers(leaf, name)) {
 		error_set(error, "the certificate is not for %.253s: no DNS name in it matches", name);
 		return R_INVALID;
 	}

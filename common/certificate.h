@@ -8,6 +8,7 @@
 #define COMMON_CERTIFICATE_H
 
 #include <openssl/types.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,8 @@ struct certificate {
  * leaf's private key; `now` is seconds since 1970 UTC. `libctx` NULL is OpenSSL's default. */
 enum result certificate_parse(struct certificate *out, const char *pem, size_t pem_size, const EVP_PKEY *key,
     const char *name, int64_t now, OSSL_LIB_CTX *libctx, struct error *error);
+/* Is the normalised name among the SANs, itself or by a one-label wildcard? */
+bool certificate_covers(const X509 *leaf, const char *name);
 void certificate_fini(struct certificate *certificate);
 
 /* Writes the chain as PEM, leaf first. */

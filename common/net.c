@@ -150,6 +150,18 @@ const char *net_format_address(const struct net_address *address, char text[NET_
 	return text;
 }
 
+int net_port(const struct net_address *address)
+{
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+
+	switch (address->size > 0 ? address->storage.ss_family : AF_UNSPEC) {
+	case AF_INET: memcpy(&v4, &address->storage, sizeof v4); return ntohs(v4.sin_port);
+	case AF_INET6: memcpy(&v6, &address->storage, sizeof v6); return ntohs(v6.sin6_port);
+	}
+	return -1;
+}
+
 enum result net_local_address(int fd, struct net_address *out, struct error *error)
 {
 	memset(out, 0, sizeof *out);

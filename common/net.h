@@ -24,6 +24,8 @@ enum result net_check_address(const char *text, struct error *error);
 /* "192.0.2.1:443"; an IPv4-mapped IPv6 address as IPv4. net_format_host leaves the port out. */
 const char *net_format_address(const struct net_address *address, char text[NET_ADDRESS_TEXT]);
 const char *net_format_host(const struct net_address *address, char text[NET_ADDRESS_TEXT]);
+/* -1 where it is no IP address. */
+int net_port(const struct net_address *address);
 /* The address that a socket is bound to, once port 0 has become one. */
 enum result net_local_address(int fd, struct net_address *out, struct error *error);
 /* A bound, listening, non-blocking, close-on-exec TCP socket. `reuse_port`: SO_REUSEPORT. For all interfaces

@@ -1,6 +1,7 @@
 #include "edge/forward.h"
 
 #include "edge/h1_fields.h"
+#include "edge/http_chars.h"
 
 /* The names that this message's Connection lists beside `close` and `keep-alive`. */
 struct listed {
@@ -50,9 +51,13 @@ static bool request_field_passes(const struct http_head *head, const struct http
 	case HTTP_CONNECTION:
 	case HTTP_HOP_BY_HOP:
 	case HTTP_TE:
+	case HTTP_REQUEST_ID:
 	case HTTP_IDENTITY: return false;
 	case HTTP_EXPECT: return head->expects_continue;
 	case HTTP_HOST: return true;
+	case HTTP_VIA:
+	case HTTP_DATE:
+	case HTTP_MAX_FORWARDS:
 	case HTTP_OTHER:
 	case HTTP_TRAILER:
 	case HTTP_NOT_IN_TRAILERS: break;
@@ -75,6 +80,10 @@ static bool response_field_passes(const struct http_head *head, const struct htt
 	case HTTP_HOST:
 	case HTTP_EXPECT:
 	case HTTP_IDENTITY:
+	case HTTP_REQUEST_ID:
+	case HTTP_VIA:
+	case HTTP_DATE:
+	case HTTP_MAX_FORWARDS:
 	case HTTP_OTHER:
 	case HTTP_TRAILER:
 	case HTTP_NOT_IN_TRAILERS: break;
@@ -122,11 +131,50 @@ static bool has_host(const struct http_head *head)
 	return false;
 }
 
+static bool is_number(struct http_slice value)
+{
+	for (size_t i = 0; i < value.size; i++)
+		if (!http_char_is(value.bytes[i], HTTP_CHAR_DIGIT))
+			return false;
+	return value.size > 0;
+}
+
+/* RFC 9110 section 7.6.2, for OPTIONS alone: TRACE does not pass, and other methods have no use for it. What
+ * is more than a digit becomes the most that we let pass. */
+static void count_down_forwards(struct http_head *head)
+{
+	static const char digits[] = "0123456789";
+
+	for (size_t i = 0; i < head->field_count; i++) {
+		struct http_slice *value = &head->fields[i].value;
+
+		if (head->fields[i].id != HTTP_MAX_FORWARDS || !is_number(*value))
+			continue;
+		size_t left = value->size > 1 ? 10 : (size_t)(value->bytes[0] - '0');
+		*value = (struct http_slice){digits + (left > 0 ? left - 1 : 0), 1};
+	}
+}
+
+static void add_identity(struct http_head *head, const struct forward_identity *identity)
+{
+	add(head, "X-Forwarded-For", http_slice_of(identity->client));
+	add(head, "X-Forwarded-Proto", http_slice_of(identity->tls ? "https" : "http"));
+	add(head, "X-Forwarded-Host", head->host);
+	add(head, "X-Forwarded-Port", http_slice_of(identity->port));
+	add(head, "X-Real-IP", http_slice_of(identity->client));
+	add(head, "Forwarded", http_slice_of(identity->forwarded));
+	add(head, "X-Request-Id", http_slice_of(identity->request_id));
+	if (identity->via[0])
+		add(head, "Via", http_slice_of(identity->via));
+}
+
 void forward_request(struct http_head *head, const struct forward_identity *identity)
 {
 	bool trailers = takes_trailers(head);
 
 	keep_passing(head, request_field_passes);
+	if (http_slice_equal(head->method, "OPTIONS"))
+		count_down_forwards(head);
 	if (head->host.size == 0)
 		head->host = http_slice_of(identity->sni);
 	if (!has_host(head))
@@ -135,9 +183,7 @@ void forward_request(struct http_head *head, const struct forward_identity *iden
 		add(head, "TE", http_slice_of("trailers"));
 		add(head, "Connection", http_slice_of("te"));
 	}
-	add(head, "X-Forwarded-For", http_slice_of(identity->client));
-	add(head, "X-Forwarded-Proto", http_slice_of(identity->tls ? "https" : "http"));
-	add(head, "X-Forwarded-Host", head->host);
+	add_identity(head, identity);
 }
 
 void forward_response(struct http_head *head)

@@ -8,15 +8,21 @@
 
 #include "edge/http_msg.h"
 
-/* Who the client really is. Borrowed by the head that forward_request has changed. */
+/* Who the client really is, and who we are (identity.h makes it). Borrowed by the head that forward_request
+ * has changed. */
 struct forward_identity {
-	const char *client; /* address without port */
-	const char *sni;    /* for a request without Host (HTTP/1.0) */
+	const char *client;     /* address without port */
+	const char *sni;        /* for a request without Host (HTTP/1.0) */
+	const char *port;       /* that the client came to */
+	const char *forwarded;  /* a whole value of Forwarded (RFC 7239) */
+	const char *request_id; /* the one that was sent, or a new one */
+	const char *via;        /* our member of Via; empty: none */
 	bool tls;
 };
 
 /* Takes out hop-by-hop fields, those that Connection lists, and every claim of identity; sets
- * X-Forwarded-For, -Proto and -Host from the peer. Host stays byte for byte. */
+ * X-Forwarded-For, -Proto, -Host and -Port, X-Real-IP, Forwarded, X-Request-Id and Via. Host stays byte for
+ * byte; Max-Forwards of OPTIONS, which is not 0, is counted down. */
 void forward_request(struct http_head *head, const struct forward_identity *identity);
 /* Content-Length stays where it describes a body that does not come (HEAD, 304). */
 void forward_response(struct http_head *head);

@@ -1,6 +1,7 @@
 #include "edge/h1_conn.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -384,6 +385,27 @@ static void on_write_deadline(struct deadline *deadline)
 	h1_conn_cut(loop_owner(deadline, struct h1_conn, write_deadline));
 }
 
+/* ---- who speaks */
+
+const struct net_address *h1_conn_local(struct h1_conn *conn)
+{
+	if (conn->peer.local.size == 0)
+		net_local_address(conn->stream.io.fd, &conn->peer.local, NULL);
+	return &conn->peer.local;
+}
+
+/* The port of our socket is no port that a client knows: containers and balancers change it. */
+static void read_peer(struct h1_conn *conn, const struct conn_peer *peer)
+{
+	const struct trust *trust = h1_trust(conn);
+	int told = net_port(&peer->local);
+
+	conn->peer = *peer;
+	net_format_host(&peer->client, conn->client);
+	snprintf(conn->port, sizeof conn->port, "%u", (uint16_t)(told > 0 ? told : trust->https_port));
+	conn->behind_cdn = ip_ranges_contain(&trust->cdns, &peer->client);
+}
+
 /* ---- for its owner */
 
 struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const struct conn_peer *peer,
@@ -395,13 +417,12 @@ struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const 
 	conn->stream = *stream;
 	conn->stream.io.on_ready = on_ready;
 	stream->io.fd = -1;
-	conn->peer = *peer;
+	read_peer(conn, peer);
 	conn->on_closed = on_closed;
 	conn->owner = owner;
 	conn->sites_change = site_cache_change(worker->edge->sites);
 	conn->closed_task.run = run_closed;
 	conn->go_on_task.run = run_go_on;
-	net_format_host(&peer->client, conn->client);
 	deadline_init(&conn->read_deadline, worker->loop, on_read_deadline);
 	deadline_init(&conn->write_deadline, worker->loop, on_write_deadline);
 	buf_init(&conn->in, H1_IN_MAX);

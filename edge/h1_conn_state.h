@@ -12,6 +12,7 @@
 #include "edge/h1_conn.h"
 #include "edge/h1_out.h"
 #include "edge/http_config.h"
+#include "edge/identity.h"
 
 enum {
 	H1_IN_MAX = HTTP_HEAD_MAX + 4096,
@@ -59,6 +60,9 @@ struct h1_request {
 	uint64_t bytes_before; /* stream's bytes_out when it began */
 	int64_t challenge_row; /* to be marked as seen once the answer is out; 0: none */
 	struct access_entry *entry;
+	struct site *shared;           /* of a Host that is not the handshake's name; NULL: it is that name */
+	char id[IDENTITY_ID_MAX + 1];  /* empty: its head could not be read */
+	char client[NET_ADDRESS_TEXT]; /* that a CDN reported; empty: the connection's */
 };
 
 struct h1_conn {
@@ -66,6 +70,8 @@ struct h1_conn {
 	struct stream stream;
 	struct conn_peer peer;
 	char client[NET_ADDRESS_TEXT];
+	char port[6];    /* that the client came to */
+	bool behind_cdn; /* the peer may say who the client is */
 	void (*on_closed)(void *owner);
 	void *owner;
 	struct loop_task closed_task;
@@ -96,7 +102,14 @@ static inline const struct http_config *h1_config(const struct h1_conn *conn)
 	return conn->worker->config->http;
 }
 
+static inline const struct trust *h1_trust(const struct h1_conn *conn)
+{
+	return &conn->worker->config->trust;
+}
+
 /* h1_conn.c */
+/* Where the client came to: what a PROXY header said, else what the socket says (asked once). */
+const struct net_address *h1_conn_local(struct h1_conn *conn);
 void h1_conn_close(struct h1_conn *conn);
 /* Ends a response that cannot be completed, so that the client sees that it is cut. */
 void h1_conn_cut(struct h1_conn *conn);
@@ -116,6 +129,8 @@ void h1_request_time_out(struct h1_conn *conn);
 void h1_request_pump(struct h1_conn *conn);
 bool h1_request_wants_body(const struct h1_conn *conn);
 void h1_request_challenge(struct h1_conn *conn, const struct challenge_reply *reply);
+/* The address of who sent the request, as the app and the log are to know it. */
+const char *h1_request_client(const struct h1_conn *conn);
 /* The response is with the socket, or never will be: counts and logs it. Harmless where there is no request.
  */
 void h1_request_end(struct h1_conn *conn);

@@ -6,8 +6,10 @@
 #include "common/clock.h"
 #include "edge/conn.h"
 #include "edge/h1_parse.h"
+#include "edge/http_date.h"
 #include "edge/reply.h"
 #include "edge/route.h"
+#include "edge/shared_host.h"
 #include "edge/site_cache.h"
 
 bool h1_request_wants_body(const struct h1_conn *conn)
@@ -33,7 +35,15 @@ static void start_request(struct h1_conn *conn, const struct http_head *head, si
 	    .entry = h1_config(conn)->access_log ? access_entry_new(head) : NULL,
 	};
 	conn->head_began_us = 0;
+	identity_request_id(conn->request.id, head);
+	if (conn->behind_cdn)
+		identity_client(conn->request.client, head, &conn->peer.client, &h1_trust(conn)->cdns);
 	h1_body_init(&conn->request.body, head);
+}
+
+const char *h1_request_client(const struct h1_conn *conn)
+{
+	return conn->request.client[0] ? conn->request.client : conn->client;
 }
 
 static void write_access_line(struct h1_conn *conn, int64_t took_us)
@@ -44,7 +54,8 @@ static void write_access_line(struct h1_conn *conn, int64_t took_us)
 
 	access_entry_end(request->entry, conn->worker->edge->access_log,
 	    &(struct access_outcome){
-		.client = conn->client,
+		.client = h1_request_client(conn),
+		.request_id = request->id[0] ? request->id : NULL,
 		.status = request->status,
 		.minor_version = request->minor_version,
 		.bytes_in = request->bytes_in,
@@ -80,6 +91,8 @@ void h1_request_end(struct h1_conn *conn)
 		histogram_observe_us(metrics->first_byte_seconds, request->first_byte_us);
 	if (request->entry)
 		write_access_line(conn, took_us);
+	site_unref(request->shared);
+	request->shared = NULL;
 	request->started_us = 0;
 }
 
@@ -123,6 +136,7 @@ static void answer(struct h1_conn *conn, struct reply *reply)
 	conn->request.response = H1_RESPONSE_WHOLE;
 	reply->connection = connection_value(conn);
 	reply->to_head = conn->request.to_head;
+	reply->request_id = conn->request.id[0] ? conn->request.id : NULL;
 	reply_write(&conn->out.buf, reply);
 	conn->state = H1_FLUSH;
 	h1_conn_drive(conn);
@@ -156,11 +170,15 @@ void h1_request_refuse(struct h1_conn *conn, int status)
 static void redirect(struct h1_conn *conn, const struct http_head *head, size_t used, const char *host)
 {
 	static const char scheme[] = "https://";
-	char location[sizeof scheme + HOSTNAME_MAX + 1 + HTTP_TARGET_MAX + 1];
+	char location[sizeof scheme + HOSTNAME_MAX + sizeof ":65535" + 1 + HTTP_TARGET_MAX + 1];
+	char port[sizeof ":65535"] = "";
+	int https_port = h1_trust(conn)->https_port;
 	bool has_path = head->target.bytes[0] == '/';
 	bool has_target = !http_slice_equal(head->target, "*");
 
-	snprintf(location, sizeof location, "%s%s%s%.*s", scheme, host, has_path ? "" : "/",
+	if (https_port != 443)
+		snprintf(port, sizeof port, ":%d", https_port);
+	snprintf(location, sizeof location, "%s%s%s%s%.*s", scheme, host, port, has_path ? "" : "/",
 	    has_target ? (int)head->target.size : 0, head->target.bytes);
 	buf_consume(&conn->in, used);
 	answer(conn, &(struct reply){.status = 308, .location = location});
@@ -183,6 +201,23 @@ static void write_interim(struct h1_conn *conn, const struct http_head *head)
 		h1_write_response(&conn->out.buf, head, HTTP_BODY_NONE, NULL);
 }
 
+/* Who gets a response without Date writes one (RFC 9110 section 6.6.1). */
+static void complete_head(const struct h1_conn *conn, struct http_head *head)
+{
+	bool has_date = false;
+	bool has_id = false;
+
+	for (size_t i = 0; i < head->field_count; i++) {
+		has_date = has_date || head->fields[i].id == HTTP_DATE;
+		has_id = has_id || head->fields[i].id == HTTP_REQUEST_ID;
+	}
+	if (!has_date)
+		http_head_add(head, http_slice_of("Date"), http_slice_of(http_date_now()), HTTP_DATE);
+	if (!has_id)
+		http_head_add(
+		    head, http_slice_of("X-Request-Id"), http_slice_of(conn->request.id), HTTP_REQUEST_ID);
+}
+
 static void on_head(void *front, struct http_head *head, bool interim)
 {
 	struct h1_conn *conn = front;
@@ -199,6 +234,7 @@ static void on_head(void *front, struct http_head *head, bool interim)
 	request->framing = framing_to_client(conn, head->body);
 	request->keep_alive = goes_on(conn) && request->framing != HTTP_BODY_UNTIL_CLOSE;
 	access_entry_set_upstream(request->entry, exchange_upstream(conn->exchange));
+	complete_head(conn, head);
 	h1_write_response(&conn->out.buf, head, request->framing, connection_value(conn));
 }
 
@@ -278,8 +314,20 @@ static const struct exchange_front front_callbacks = {
 
 static void pass_on(struct h1_conn *conn, struct http_head *head, size_t used)
 {
+	const struct trust *trust = h1_trust(conn);
+	const char *sni = conn->peer.sni.text;
+	const char *client = h1_request_client(conn);
+	char forwarded[IDENTITY_FORWARDED_SIZE];
+	struct http_slice host = head->host.size > 0 ? head->host : http_slice_of(sni);
 	const struct forward_identity identity = {
-	    .client = conn->client, .sni = conn->peer.sni.text, .tls = conn->peer.tls};
+	    .client = client,
+	    .sni = sni,
+	    .port = conn->port,
+	    .forwarded = identity_forwarded(forwarded, client, host, conn->peer.tls),
+	    .request_id = conn->request.id,
+	    .via = trust->via[head->minor_version],
+	    .tls = conn->peer.tls,
+	};
 
 	conn->state = H1_EXCHANGE;
 	conn->exchange = exchange_start(conn->worker->upstreams, head, &identity, &front_callbacks, conn);
@@ -415,17 +463,32 @@ void h1_request_challenge(struct h1_conn *conn, const struct challenge_reply *re
 		answer_challenge(conn, reply, used);
 }
 
+static void pass_on_shared(struct h1_conn *conn, struct http_head *head, size_t used, const char *host)
+{
+	conn->request.shared =
+	    shared_host_find(conn->worker->edge->sites, conn->peer.sni.text, host, conn->stream.ssl);
+	if (conn->request.shared) {
+		pass_on(conn, head, used);
+		return;
+	}
+	buf_consume(&conn->in, used);
+	answer_status(conn, 421);
+}
+
 void h1_request_begin(struct h1_conn *conn, struct http_head *head, size_t used)
 {
 	struct route route;
 
 	start_request(conn, head, used);
 	route_request(&route, head, conn->peer.tls ? conn->peer.sni.text : NULL);
+	if (route.action != ROUTE_ANSWER && identity_is_loop(head, h1_trust(conn)))
+		route = (struct route){.action = ROUTE_ANSWER, .status = 508};
 	switch (route.action) {
 	case ROUTE_UPSTREAM: pass_on(conn, head, used); return;
+	case ROUTE_SHARED: pass_on_shared(conn, head, used, route.host.text); return;
 	case ROUTE_CHALLENGE: ask_for_challenge(conn, head, used, &route); return;
 	case ROUTE_REDIRECT: redirect(conn, head, used, route.host.text); return;
-	case ROUTE_REFUSE: break;
+	case ROUTE_ANSWER: break;
 	}
 	buf_consume(&conn->in, used);
 	answer_status(conn, route.status);

@@ -43,13 +43,15 @@ struct known_name {
 enum { NAME_LONGEST = 19, NAMES_PER_LENGTH = 3 };
 static const struct known_name known_names[NAME_LONGEST + 1][NAMES_PER_LENGTH] = {
     [2] = {{"te", HTTP_TE, HTTP_OTHER}},
-    [4] = {{"host", HTTP_HOST, HTTP_OTHER}},
+    [3] = {{"via", HTTP_VIA, HTTP_OTHER}},
+    [4] = {{"host", HTTP_HOST, HTTP_OTHER}, {"date", HTTP_DATE, HTTP_OTHER}},
     [6] = {{"expect", HTTP_EXPECT, HTTP_OTHER}, {"cookie", HTTP_NOT_IN_TRAILERS, HTTP_OTHER}},
     [7] = {{"upgrade", HTTP_HOP_BY_HOP, HTTP_OTHER}, {"trailer", HTTP_TRAILER, HTTP_OTHER}},
     [9] = {{"forwarded", HTTP_IDENTITY, HTTP_IDENTITY}, {"x-real-ip", HTTP_IDENTITY, HTTP_IDENTITY}},
     [10] = {{"connection", HTTP_CONNECTION, HTTP_OTHER}, {"keep-alive", HTTP_HOP_BY_HOP, HTTP_OTHER},
 	{"set-cookie", HTTP_NOT_IN_TRAILERS, HTTP_OTHER}},
-    [12] = {{"content-type", HTTP_NOT_IN_TRAILERS, HTTP_OTHER}},
+    [12] = {{"content-type", HTTP_NOT_IN_TRAILERS, HTTP_OTHER},
+	{"x-request-id", HTTP_REQUEST_ID, HTTP_IDENTITY}, {"max-forwards", HTTP_MAX_FORWARDS, HTTP_OTHER}},
     [13] = {{"authorization", HTTP_NOT_IN_TRAILERS, HTTP_OTHER},
 	{"content-range", HTTP_NOT_IN_TRAILERS, HTTP_OTHER}},
     [14] = {{"content-length", HTTP_CONTENT_LENGTH, HTTP_FRAMING_TWIN}},

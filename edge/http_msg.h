@@ -14,7 +14,7 @@
 enum {
 	HTTP_HEAD_MAX = 64 * 1024, /* bytes of start line and fields together */
 	HTTP_FIELDS_MAX = 128,     /* that a peer may send */
-	HTTP_FIELDS_OWN = 8,       /* room on top for what forward adds */
+	HTTP_FIELDS_OWN = 16,      /* room on top for what forward adds */
 	HTTP_TARGET_MAX = 32 * 1024,
 };
 
@@ -37,7 +37,11 @@ enum http_name {
 	HTTP_TE,
 	HTTP_TRAILER,
 	HTTP_EXPECT,
-	HTTP_IDENTITY,        /* Forwarded, X-Real-IP, X-Forwarded-*, and the same with underscores */
+	HTTP_IDENTITY,   /* Forwarded, X-Real-IP, X-Forwarded-*, and the same with underscores */
+	HTTP_REQUEST_ID, /* X-Request-Id */
+	HTTP_VIA,
+	HTTP_DATE,
+	HTTP_MAX_FORWARDS,
 	HTTP_NOT_IN_TRAILERS, /* Authorization, Cookie, Content-Type, …: mean something only ahead of the body
 			       */
 };

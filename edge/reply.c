@@ -3,10 +3,9 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include "common/clock.h"
 #include "edge/h1_write.h"
+#include "edge/http_date.h"
 
 const char *reply_reason(int status)
 {
@@ -24,26 +23,17 @@ const char *reply_reason(int status)
 	case 502: return "Bad Gateway";
 	case 503: return "Service Unavailable";
 	case 504: return "Gateway Timeout";
+	case 508: return "Loop Detected";
 	case 505: return "HTTP Version Not Supported";
 	}
 	return "Error";
-}
-
-/* RFC 9110 section 5.6.7; the process never leaves the C locale. */
-static void write_date(char *text, size_t size)
-{
-	time_t now = (time_t)(clock_wall_ms() / 1000);
-	struct tm parts;
-
-	gmtime_r(&now, &parts);
-	strftime(text, size, "%a, %d %b %Y %H:%M:%S GMT", &parts);
 }
 
 void reply_write(struct buf *out, const struct reply *reply)
 {
 	struct http_head head;
 	char page[64];
-	char date[40];
+	char retry_after[16];
 	struct http_slice body = reply->body;
 
 	if (!reply->content_type) {
@@ -51,16 +41,23 @@ void reply_write(struct buf *out, const struct reply *reply)
 
 		body = (struct http_slice){page, (size_t)size};
 	}
-	write_date(date, sizeof date);
+	snprintf(retry_after, sizeof retry_after, "%d", reply->retry_after);
 	http_head_clear(&head);
 	head.status = reply->status;
 	head.reason = http_slice_of(reply_reason(reply->status));
 	head.content_length = body.size;
-	http_head_add(&head, http_slice_of("Date"), http_slice_of(date), HTTP_OTHER);
+	http_head_add(&head, http_slice_of("Date"), http_slice_of(http_date_now()), HTTP_OTHER);
 	http_head_add(&head, http_slice_of("Content-Type"),
 	    http_slice_of(reply->content_type ? reply->content_type : "text/plain"), HTTP_OTHER);
 	if (reply->location)
 		http_head_add(&head, http_slice_of("Location"), http_slice_of(reply->location), HTTP_OTHER);
+	if (reply->retry_after > 0)
+		http_head_add(&head, http_slice_of("Retry-After"), http_slice_of(retry_after), HTTP_OTHER);
+	if (reply->status == 503)
+		http_head_add(&head, http_slice_of("Cache-Control"), http_slice_of("no-store"), HTTP_OTHER);
+	if (reply->request_id)
+		http_head_add(
+		    &head, http_slice_of("X-Request-Id"), http_slice_of(reply->request_id), HTTP_REQUEST_ID);
 	h1_write_response(out, &head, HTTP_BODY_LENGTH, reply->connection);
 	enum result result = reply->to_head ? R_OK : buf_append(out, body.bytes, body.size);
 	assert(result == R_OK);

@@ -13,6 +13,8 @@ struct reply {
 	struct http_slice body;
 	const char *location;   /* with 308: made of checked parts by the caller; NULL: none */
 	const char *connection; /* value of Connection; NULL: none */
+	const char *request_id; /* NULL: none */
+	int retry_after;        /* seconds; 0: no such field */
 	bool to_head;           /* the same head, no body */
 };
 

@@ -1,6 +1,6 @@
 /*
  * What a request gets, decided from its head alone: the upstream, an http-01 answer, a redirect to https, or
- * a refusal. Pure.
+ * an answer of ours. Pure.
  */
 #ifndef EDGE_ROUTE_H
 #define EDGE_ROUTE_H
@@ -11,8 +11,9 @@
 enum route_action {
 	ROUTE_UPSTREAM,
 	ROUTE_CHALLENGE, /* look the token up; where there is none: 404 on port 80, the upstream behind TLS */
+	ROUTE_SHARED,    /* the upstream, if the connection may be used for `host` too; else 421 */
 	ROUTE_REDIRECT,  /* 308 to https://host and the same target */
-	ROUTE_REFUSE,    /* `status` */
+	ROUTE_ANSWER,    /* `status`, by ourselves */
 };
 
 enum { ROUTE_TOKEN_MAX = 256 };
@@ -20,7 +21,7 @@ enum { ROUTE_TOKEN_MAX = 256 };
 struct route {
 	enum route_action action;
 	int status;
-	struct hostname host;            /* normalised; with CHALLENGE and REDIRECT */
+	struct hostname host;            /* normalised; with CHALLENGE, SHARED and REDIRECT */
 	char token[ROUTE_TOKEN_MAX + 1]; /* with CHALLENGE */
 };
 

@@ -15,7 +15,8 @@ static enum result make_via(struct trust *trust, struct error *error)
 		error_set(error, "the kernel gives no random numbers: %s", strerror(errno));
 		return R_ERROR;
 	}
-	snprintf(trust->via, sizeof trust->via, "postern-%08x", (unsigned)number);
+	for (int minor = 0; minor < 2; minor++)
+		snprintf(trust->via[minor], TRUST_VIA_SIZE, "1.%d postern-%08x", minor, (unsigned)number);
 	return R_OK;
 }
 

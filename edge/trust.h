@@ -19,8 +19,10 @@ struct trust {
 	int64_t proxy_timeout_ms;
 	struct ip_ranges proxies;
 	struct ip_ranges cdns;
-	uint16_t https_port;      /* in redirects, and where no PROXY header tells the port */
-	char via[TRUST_VIA_SIZE]; /* our pseudonym, of this process alone; empty: none is sent */
+	uint16_t https_port; /* in redirects, and where no PROXY header tells the port */
+	/* Our member of Via, "1.1 postern-01234567" after a request in HTTP/1.1, by its minor version; the
+	 * pseudonym is this process's alone. Empty: none is sent. */
+	char via[2][TRUST_VIA_SIZE];
 };
 
 enum result trust_load(struct trust *out, const struct settings *settings, struct error *error);

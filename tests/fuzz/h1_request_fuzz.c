@@ -136,7 +136,13 @@ static void check_meaning(const struct http_head *sent, const struct http_head *
 static void check_round_trip(struct http_head *head)
 {
 	static struct http_head again;
-	const struct forward_identity identity = {.client = "192.0.2.7", .sni = "a.example", .tls = true};
+	const struct forward_identity identity = {.client = "192.0.2.7",
+	    .sni = "a.example",
+	    .port = "443",
+	    .forwarded = "for=192.0.2.7;proto=https",
+	    .request_id = "0123456789abcdef",
+	    .via = "1.1 postern",
+	    .tls = true};
 	struct h1_scan scan = {0};
 	struct buf out;
 	size_t used = 0;

@@ -11,7 +11,15 @@
 #include "edge/h1_parse.h"
 #include "edge/h1_write.h"
 
-static const struct forward_identity visitor = {.client = "192.0.2.7", .sni = "a.example", .tls = true};
+static const struct forward_identity visitor = {
+    .client = "192.0.2.7",
+    .sni = "a.example",
+    .port = "8443",
+    .forwarded = "for=192.0.2.7",
+    .request_id = "r-1",
+    .via = "1.1 us",
+    .tls = true,
+};
 
 /* What the upstream gets for these bytes. */
 static void expect_forwarded(const char *request, const char *expected)
@@ -48,7 +56,9 @@ static void expect_response(
 }
 
 #define IDENTITY(host) \
-	"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: " host "\r\n"
+	"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: " host "\r\n" \
+	"X-Forwarded-Port: 8443\r\nX-Real-IP: 192.0.2.7\r\nForwarded: for=192.0.2.7\r\n" \
+	"X-Request-Id: r-1\r\nVia: 1.1 us\r\n"
 #define H "Host: a.example\r\n"
 
 static void fields_pass_in_order_and_host_byte_for_byte(void **state)
@@ -67,6 +77,44 @@ static void what_a_client_says_of_its_identity_is_replaced(void **state)
 			 "x_real_ip: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\nX-Forwarded-Port: 1\r\n"
 			 "X-Forwarded-For: 5.6.7.8\r\nX-Forwarder: kept\r\n\r\n",
 	    "GET / HTTP/1.1\r\n" H "X-Forwarder: kept\r\n" IDENTITY("a.example") "\r\n");
+}
+
+static void the_request_id_is_ours_to_set(void **state)
+{
+	(void)state;
+	expect_forwarded("GET / HTTP/1.1\r\n" H
+			 "X-Request-Id: x\r\nx_request_id: y\r\nX-Request_Id: z\r\n\r\n",
+	    "GET / HTTP/1.1\r\n" H IDENTITY("a.example") "\r\n");
+}
+
+static void via_and_traceparent_pass_and_ours_comes_last(void **state)
+{
+	(void)state;
+	expect_forwarded("GET / HTTP/1.1\r\n" H "Via: 1.0 a, 1.1 b (c)\r\nTraceparent: 00-1-2-01\r\n"
+			 "tracestate: a=b,c=d\r\nvia: 1.1 d\r\n\r\n",
+	    "GET / HTTP/1.1\r\n" H "Via: 1.0 a, 1.1 b (c)\r\nTraceparent: 00-1-2-01\r\n"
+	    "tracestate: a=b,c=d\r\nvia: 1.1 d\r\n" IDENTITY("a.example") "\r\n");
+}
+
+static void max_forwards_of_options_counts_down(void **state)
+{
+	static const char *const cases[][2] = {
+	    {"1", "0"}, {"9", "8"}, {"10", "9"}, {"4294967296", "9"}, {"x", "x"}, {"", ""}, {"-1", "-1"}};
+	char request[128], expected[640];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		for (int get = 0; get < 2; get++) {
+			const char *method = get ? "GET" : "OPTIONS";
+
+			snprintf(request, sizeof request, "%s / HTTP/1.1\r\n" H "max-forwards: %s\r\n\r\n",
+			    method, cases[i][0]);
+			snprintf(expected, sizeof expected,
+			    "%s / HTTP/1.1\r\n" H "max-forwards: %s\r\n" IDENTITY("a.example") "\r\n", method,
+			    cases[i][get ? 0 : 1]);
+			expect_forwarded(request, expected);
+		}
+	}
 }
 
 static void hop_by_hop_fields_stop_here(void **state)
@@ -203,6 +251,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(fields_pass_in_order_and_host_byte_for_byte),
 	    cmocka_unit_test(what_a_client_says_of_its_identity_is_replaced),
+	    cmocka_unit_test(the_request_id_is_ours_to_set),
+	    cmocka_unit_test(via_and_traceparent_pass_and_ours_comes_last),
+	    cmocka_unit_test(max_forwards_of_options_counts_down),
 	    cmocka_unit_test(hop_by_hop_fields_stop_here),
 	    cmocka_unit_test(te_trailers_is_passed_on),
 	    cmocka_unit_test(identity_cannot_be_dropped_through_connection),

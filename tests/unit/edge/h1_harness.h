@@ -27,6 +27,7 @@
 #include "edge/conn.h"
 #include "edge/h1_conn.h"
 #include "edge/http_config.h"
+#include "edge/request_id.h"
 #include "edge/upstream_pool.h"
 
 enum { SEEN_MAX = 1024 * 1024, PATIENCE_ROUNDS = 4000 };
@@ -52,6 +53,7 @@ static struct harness {
 	struct seen client;
 	struct seen origin;
 	struct loop_timer stop;
+	bool shows_own; /* what the client sees has Date and X-Request-Id of the edge's making, too */
 	/* what the fake challenge store was asked and told */
 	enum result challenge_result;
 	char asked_name[256];
@@ -93,6 +95,37 @@ void challenges_mark_seen(struct challenges *challenges, int64_t id)
 void conn_deliver_challenge(struct message *message, void *worker)
 {
 	(void)message, (void)worker;
+}
+
+/* ---- what is different in each response and the same in every test */
+
+#define OWN_DATE "Date: Tue, 14 Nov 2023 22:13:20 GMT\r\n"
+#define OWN_ID "X-Request-Id: 0123456789abcdef0123456789abcdef\r\n"
+
+static inline int64_t standing_wall_ms(void)
+{
+	return 1700000000000;
+}
+
+void request_id_make(char out[REQUEST_ID_MADE + 1])
+{
+	strcpy(out, "0123456789abcdef0123456789abcdef");
+}
+
+static inline void cut_out(char *bytes, size_t *size, const char *line)
+{
+	char *at = NULL;
+
+	while ((at = memmem(bytes, *size, line, strlen(line)))) {
+		memmove(at, at + strlen(line), *size - (size_t)(at - bytes) - strlen(line) + 1);
+		*size -= strlen(line);
+	}
+}
+
+static inline void cut_out_own(char *bytes, size_t *size)
+{
+	cut_out(bytes, size, OWN_DATE);
+	cut_out(bytes, size, OWN_ID);
 }
 
 /* ---- the loop, a moment at a time */
@@ -165,6 +198,8 @@ static inline void look(struct seen *seen)
 		seen->reset = got < 0;
 		seen->size += got > 0 ? (size_t)got : 0;
 		seen->bytes[seen->size] = '\0';
+		if (seen == &rig.client && !rig.shows_own)
+			cut_out_own(seen->bytes, &seen->size);
 	}
 }
 
@@ -241,7 +276,7 @@ static inline struct http_config *plain_config(void)
 static inline int harness_setup(void **state)
 {
 	(void)state;
-	clock_replace(skewed_us, NULL);
+	clock_replace(skewed_us, standing_wall_ms);
 	memset(&rig, 0, sizeof rig);
 	rig.client.fd = rig.origin.fd = -1;
 	rig.loop = loop_new();
@@ -252,6 +287,7 @@ static inline int harness_setup(void **state)
 	    &rig.config->upstreams.addresses[0].address, rig.config->upstreams.addresses[0].text);
 	rig.edge_config.http = rig.config;
 	rig.worker.config = &rig.edge_config;
+	rig.edge_config.trust.https_port = 443;
 	rig.edge.sites = site_cache_new(1024 * 1024, 16);
 	rig.worker.edge = &rig.edge;
 	rig.worker.loop = rig.loop;
@@ -424,7 +460,12 @@ static inline void hang_up(struct seen *side)
 }
 
 #define H "Host: a.example\r\n"
-#define XF "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.example\r\n"
+#define ID "0123456789abcdef0123456789abcdef"
+#define XF_FROM(client, id) \
+	"X-Forwarded-For: " client "\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.example\r\n" \
+	"X-Forwarded-Port: 443\r\nX-Real-IP: " client "\r\n" \
+	"Forwarded: for=" client ";host=\"a.example\";proto=https\r\nX-Request-Id: " id "\r\n"
+#define XF XF_FROM("192.0.2.7", ID)
 #define GET(path) "GET " path " HTTP/1.1\r\n" H "\r\n"
 #define FORWARDED(path) "GET " path " HTTP/1.1\r\n" H XF "\r\n"
 #define rig_test(name) cmocka_unit_test_setup_teardown(name, harness_setup, harness_teardown)

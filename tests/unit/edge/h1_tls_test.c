@@ -117,6 +117,7 @@ static void look_by_tls(void)
 	rig.client.eof = error == SSL_ERROR_ZERO_RETURN;
 	rig.client.reset = error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL;
 	rig.client.bytes[rig.client.size] = '\0';
+	cut_out_own(rig.client.bytes, &rig.client.size);
 }
 
 static void client_sees(const char *expected)
