@@ -1,5 +1,7 @@
 #include "acme/accept.h"
 
+#include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/sha.h>
 #include <openssl/x509v3.h>
 #include <stdbool.h>
@@ -35,6 +37,27 @@ enum result accept_certificate(struct certificate *out, const char *pem, size_t 
 	GENERAL_NAMES_free(names);
 	X509_free(leaf);
 	return result;
+}
+
+bool chain_is_topped_by(const char *pem, size_t size, const char *issuer)
+{
+	char name[256] = "";
+	BIO *bio = BIO_new_mem_buf(pem, (int)size);
+	X509 *certificate = NULL;
+	for (int i = 0; bio && i < CERTIFICATE_CHAIN_MAX; i++) {
+		X509 *next = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+		if (!next)
+			break;
+		X509_free(certificate);
+		certificate = next;
+	}
+	if (certificate)
+		X509_NAME_get_text_by_NID(
+		    X509_get_issuer_name(certificate), NID_commonName, name, sizeof name);
+	X509_free(certificate);
+	BIO_free(bio);
+	ERR_clear_error();
+	return strcmp(name, issuer) == 0;
 }
 
 int64_t renewal_time(const char *name, int64_t not_before, int64_t not_after)

@@ -7,12 +7,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "acme/account_request.h"
+#include "acme/account_row.h"
 #include "acme/crash_point.h"
 #include "acme/job.h"
-#include "acme/sealed_key.h"
 #include "common/clock.h"
 #include "common/condition.h"
-#include "common/lease.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/process.h"
@@ -22,7 +22,6 @@ enum { LOOK_AGAIN_MS = 200, AWAY_MIN_MS = 1000, AWAY_MAX_MS = 60 * 1000 };
 struct account {
 	const struct ca *ca;
 	const struct seal_keys *keys;
-	const char *contact;
 	int64_t lease_ms;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -38,23 +37,17 @@ struct account {
 struct search {
 	struct account *account;
 	struct ca_session *session;
-	struct pg *pg;
-	const char *directory;
-	struct lease lease; /* on the row, while registering */
+	struct account_db db;
 	struct account_view found;
-	struct acme_failure *failure;
-	struct error *error;
 };
 
-struct account *account_new(
-    const struct ca *ca, const struct seal_keys *keys, const char *contact, int64_t lease_ms)
+struct account *account_new(const struct ca *ca, const struct seal_keys *keys, int64_t lease_ms)
 {
 	struct account *account = mem_alloc(sizeof *account);
 	condition_init(&account->changed);
 	pthread_mutex_init(&account->lock, NULL);
 	account->ca = ca;
 	account->keys = keys;
-	account->contact = contact;
 	account->lease_ms = lease_ms;
 	return account;
 }
@@ -89,187 +82,122 @@ static void copy_view(struct account_view *out, const struct account_view *from)
 	EVP_PKEY_up_ref(out->key);
 }
 
-/* A statement that the server refused is a failure to be told; a database that is away is not. */
-static enum result judge_query(struct search *search, enum result result)
+static enum result take_view(struct search *search, struct account_row *row)
 {
-	if (result == R_ERROR)
-		acme_failure_set(search->failure, CAUSE_DATABASE, "%s", search->error->text);
-	return result;
+	struct error error = {0};
+	if (jws_thumbprint(search->found.thumbprint, row->key, &error) != R_OK) {
+		acme_failure_set(search->db.failure, CAUSE_INTERNAL, "%s", error.text);
+		return R_ERROR;
+	}
+	search->found.key = row->key;
+	row->key = NULL;
+	search->found.key_version = row->key_version;
+	snprintf(search->found.url, sizeof search->found.url, "%s", row->url);
+	return R_OK;
 }
 
-static enum result open_key(struct search *search, const unsigned char *sealed, size_t size)
+/* The row says that there is none any more. */
+static enum result refuse_deactivated(struct search *search)
 {
-	const struct seal_place place = {.kind = "account_key", .name = search->directory, .version = 1};
-	struct error error = {0};
-	enum result result =
-	    sealed_key_open(search->account->keys, &place, sealed, size, &search->found.key, &error);
-	if (result == R_OK)
-		result = jws_thumbprint(search->found.thumbprint, search->found.key, &error);
-	if (result == R_OK)
-		return R_OK;
-	acme_failure_set(
-	    search->failure, CAUSE_INTERNAL, "the stored account key cannot be used: %s", error.text);
+	acme_failure_set(search->db.failure, CAUSE_REJECTED,
+	    "the account at %s was deactivated; `postern acme register` has another one made",
+	    search->db.directory);
 	return R_ERROR;
 }
 
-static enum result persist_key(struct search *search, const struct buf *sealed)
+/* With the row's lease. */
+static enum result register_account(struct search *search, struct account_row *row)
 {
-	PGresult *rows = NULL;
-	enum result result = pg_run(search->pg, JOB_QUERY_MS, &rows, search->error,
-	    "UPDATE ca_accounts SET key_sealed = $3 WHERE directory = $1 AND fence = $2"
-	    " AND lease_until > clock_timestamp() AND key_sealed IS NULL",
-	    pg_text(search->directory), pg_int(search->lease.fence),
-	    pg_bytea(buf_bytes(sealed), buf_size(sealed)));
-	result = judge_query(search, result);
-	if (result == R_OK && strcmp(PQcmdTuples(rows), "1") != 0)
-		result = R_LOST;
-	PQclear(rows);
-	return result;
-}
-
-static enum result make_key(struct search *search)
-{
-	const struct seal_place place = {.kind = "account_key", .name = search->directory, .version = 1};
-	struct buf sealed;
-	struct error error = {0};
-	buf_init(&sealed, SEALED_KEY_MAX);
-	search->found.key = jws_key_new();
-	enum result result =
-	    sealed_key_make(search->account->keys, &place, search->found.key, &sealed, &error);
-	if (result == R_OK)
-		result = jws_thumbprint(search->found.thumbprint, search->found.key, &error);
-	if (result == R_OK)
-		result = persist_key(search, &sealed);
-	else {
-		acme_failure_set(
-		    search->failure, CAUSE_INTERNAL, "cannot seal the account key: %s", error.text);
-		result = R_ERROR;
-	}
-	buf_fini(&sealed);
-	return result;
-}
-
-static enum result may_register(void *arg)
-{
-	struct search *search = arg;
-	return judge_query(search, lease_check(&search->lease, search->pg, search->error));
-}
-
-/* RFC 8555 section 7.3: 201 for a new account, 200 for the one that this key already has. */
-static enum result post_account(struct search *search)
-{
-	struct acme_directory directory;
-	if (ca_directory(search->session, &directory, search->failure) != R_OK)
-		return R_ERROR;
-	char payload[512] = "{\"termsOfServiceAgreed\":true}";
-	const char *contact = search->account->contact;
-	if (contact)
-		snprintf(payload, sizeof payload, "{\"termsOfServiceAgreed\":true,\"contact\":[\"%s%s\"]}",
-		    strncmp(contact, "mailto:", 7) == 0 ? "" : "mailto:", contact);
-
-	struct acme_response response;
-	acme_response_init(&response);
-	const struct ca_guard guard = {.may_post = may_register, .arg = search};
-	const struct ca_call call = {.kind = CA_NEW_ACCOUNT,
-	    .url = directory.new_account,
-	    .payload = payload,
-	    .key = search->found.key,
-	    .guard = &guard};
-	enum result result = ca_post(search->session, &call, &response, search->failure);
-	if (result == R_OK && response.location[0] == '\0') {
-		acme_failure_set(search->failure, CAUSE_CA, "newAccount came without the account's URL");
-		result = R_ERROR;
-	}
-	if (result == R_OK)
-		snprintf(search->found.url, sizeof search->found.url, "%s", response.location);
-	acme_response_fini(&response);
-	return result;
-}
-
-static enum result persist_url(struct search *search)
-{
-	PGresult *rows = NULL;
-	enum result result = pg_run(search->pg, JOB_QUERY_MS, &rows, search->error,
-	    "UPDATE ca_accounts SET account_url = $3, contact = $4"
-	    " WHERE directory = $1 AND fence = $2 AND lease_until > clock_timestamp()",
-	    pg_text(search->directory), pg_int(search->lease.fence), pg_text(search->found.url),
-	    pg_text(search->account->contact));
-	result = judge_query(search, result);
-	if (result == R_OK && strcmp(PQcmdTuples(rows), "1") != 0)
-		result = R_LOST;
-	PQclear(rows);
-	return result;
-}
-
-static enum result register_account(struct search *search)
-{
-	enum result result = search->found.key ? R_OK : make_key(search);
+	const struct ca *ca = search->account->ca;
+	const struct ca_guard guard = {.may_post = account_row_may_post, .arg = &search->db};
+	enum result result = row->key ? R_OK : account_row_make_key(&search->db, row);
 	if (result == R_OK) {
 		crash_point("account-key");
-		result = post_account(search);
+		result = account_request_new(
+		    search->session, ca, row->key, false, &guard, row->url, search->db.failure);
 	}
 	if (result == R_OK)
-		result = persist_url(search);
+		result = account_row_set_url(&search->db, row->url, ca_config(ca)->contact);
 	if (result == R_OK)
-		log_info("account registered at the CA", log_str("directory", search->directory),
-		    log_str("account", search->found.url));
-	if (result != R_LOST)
-		lease_release(&search->lease, search->pg, NULL);
+		log_info("account registered at the CA", log_str("directory", search->db.directory),
+		    log_str("account", row->url));
 	return result;
 }
 
-/* R_OK: found complete. R_NONE: there is none yet; where a key is stored, it is opened. */
-static enum result load(struct search *search)
+/* Best effort: an account with an old address is an account. */
+static void update_contact(struct search *search, const struct account_row *row)
 {
-	PGresult *rows = NULL;
-	size_t size = 0;
-	unsigned char *sealed = NULL;
-	account_view_fini(&search->found);
-	enum result result = pg_run(search->pg, JOB_QUERY_MS, &rows, search->error,
-	    "SELECT key_sealed, account_url FROM ca_accounts WHERE directory = $1",
-	    pg_text(search->directory));
-	result = judge_query(search, result);
+	const struct ca *ca = search->account->ca;
+	const struct ca_guard guard = {.may_post = account_row_may_post, .arg = &search->db};
+	struct acme_failure failure = {.cause = CAUSE_INTERNAL};
+	const char *contact = ca_config(ca)->contact;
+	if (strcmp(row->contact, contact ? contact : "") == 0)
+		return;
+	enum result result = account_row_lease(&search->db, search->account->lease_ms);
 	if (result != R_OK)
-		goto out;
-	result = R_NONE;
-	if (PQntuples(rows) == 0)
-		goto out;
-	const char *url = pg_get(rows, 0, 1);
-	sealed = pg_get_bytes(rows, 0, 0, &size);
-	if (!sealed)
-		goto out;
-	enum result opened = open_key(search, sealed, size);
-	if (opened != R_OK)
-		result = opened;
-	else if (acme_url_is_safe(url)) {
-		snprintf(search->found.url, sizeof search->found.url, "%s", url);
-		result = R_OK;
+		return;
+	result = account_request_contact(search->session, ca, row->key, row->url, &guard, &failure);
+	if (result == R_OK)
+		result = account_row_set_url(&search->db, row->url, contact);
+	account_row_release(&search->db);
+	if (result == R_OK)
+		log_info("the account's contact was changed", log_str("directory", search->db.directory));
+	else
+		log_warn("the account's contact could not be changed",
+		    log_str("directory", search->db.directory), log_str("error", failure.detail));
+}
+
+/* R_OK: found complete. R_NONE: there is none yet. */
+static enum result find(struct search *search)
+{
+	struct account_row row;
+	enum result result = account_row_load(&search->db, &row);
+	if (result != R_OK)
+		return result;
+	if (row.is_deactivated)
+		result = refuse_deactivated(search);
+	else if (!row.key || row.url[0] == '\0')
+		result = R_NONE;
+	else {
+		update_contact(search, &row);
+		result = take_view(search, &row);
 	}
-out:
-	free(sealed);
-	PQclear(rows);
+	account_row_fini(&row);
+	return result;
+}
+
+/* R_AGAIN, R_LOST: another instance is at it. */
+static enum result make(struct search *search)
+{
+	struct account_row row = {.key = NULL};
+	enum result result = account_row_lease(&search->db, search->account->lease_ms);
+	if (result != R_OK)
+		return result;
+	/* Its last owner may have got further between our look and our lease. */
+	result = account_row_load(&search->db, &row);
+	if (result == R_OK && row.is_deactivated)
+		result = refuse_deactivated(search);
+	else if (result == R_OK && (!row.key || row.url[0] == '\0'))
+		result = register_account(search, &row);
+	if (result == R_OK)
+		result = take_view(search, &row);
+	if (result != R_LOST)
+		account_row_release(&search->db);
+	account_row_fini(&row);
 	return result;
 }
 
 static enum result find_or_register(struct search *search, int64_t deadline_ms)
 {
 	while (clock_monotonic_ms() < deadline_ms) {
-		enum result result = load(search);
-		if (result != R_NONE)
-			return result;
-		result = judge_query(
-		    search, lease_acquire(&search->lease, search->pg, &lease_ca_accounts, search->directory,
-				process_id(), (int)search->account->lease_ms, search->error));
-		/* Its last owner may have got further between our look and our lease. */
-		if (result == R_OK)
-			result = load(search);
+		enum result result = find(search);
 		if (result == R_NONE)
-			result = register_account(search);
+			result = make(search);
 		if (result != R_AGAIN && result != R_LOST)
 			return result;
 		nanosleep(&(struct timespec){.tv_nsec = LOOK_AGAIN_MS * 1000000L}, NULL);
 	}
-	acme_failure_set(search->failure, CAUSE_CA, "another instance is still registering the account");
+	acme_failure_set(search->db.failure, CAUSE_CA, "another instance is still registering the account");
 	return R_ERROR;
 }
 
@@ -298,14 +226,14 @@ static void settle_locked(struct account *account, struct search *search, enum r
 		process_random(&random, sizeof random);
 		/* A person has to act, but not name by name: the fleet tries again with the ladder of the CA.
 		 */
-		search->failure->permanent = false;
-		if (search->failure->cause == CAUSE_REJECTED)
-			search->failure->cause = CAUSE_CA;
-		account->failure = *search->failure;
+		search->db.failure->permanent = false;
+		if (search->db.failure->cause == CAUSE_REJECTED)
+			search->db.failure->cause = CAUSE_CA;
+		account->failure = *search->db.failure;
 		account->retry_at_ms =
-		    clock_monotonic_ms() + delay_ms(search->failure, ++account->refusals, random);
-		log_warn("no account at the CA", log_str("directory", search->directory),
-		    log_str("error", search->failure->detail));
+		    clock_monotonic_ms() + delay_ms(search->db.failure, ++account->refusals, random);
+		log_warn("no account at the CA", log_str("directory", search->db.directory),
+		    log_str("error", search->db.failure->detail));
 	}
 	pthread_cond_broadcast(&account->changed);
 }
@@ -330,30 +258,73 @@ static enum result await_locked(struct account *account, int64_t deadline_ms, st
 	return R_NONE;
 }
 
-enum result account_get(struct account *account, struct ca_session *session, struct pg *pg,
-    struct account_view *out, struct acme_failure *failure, struct error *error)
+enum result account_is_outdated(struct account *account, struct pg *pg, const struct account_view *view,
+    bool *outdated, struct error *error)
+{
+	PGresult *rows = NULL;
+	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error,
+	    "SELECT 1 FROM ca_accounts WHERE directory = $1 AND key_version = $2 AND account_url = $3"
+	    " AND status = 'valid'",
+	    pg_text(ca_directory_url(account->ca)), pg_int(view->key_version), pg_text(view->url));
+	*outdated = result == R_OK && PQntuples(rows) == 0;
+	PQclear(rows);
+	return result;
+}
+
+static void drop_view_locked(struct account *account, const struct account_view *view)
+{
+	if (!account->is_known || account->view.key_version != view->key_version ||
+	    strcmp(account->view.url, view->url) != 0)
+		return;
+	account->is_known = false;
+	account_view_fini(&account->view);
+}
+
+static enum result get(struct account *account, struct search *search, struct account_view *out)
 {
 	int64_t deadline_ms = clock_monotonic_ms() + ACCOUNT_WAIT_MS;
-	struct search search = {.account = account,
-	    .session = session,
-	    .pg = pg,
-	    .directory = ca_directory_url(account->ca),
-	    .failure = failure,
-	    .error = error};
-	*out = (struct account_view){.key = NULL};
-
 	pthread_mutex_lock(&account->lock);
-	enum result result = await_locked(account, deadline_ms, failure);
+	enum result result = await_locked(account, deadline_ms, search->db.failure);
 	if (result == R_NONE) {
 		pthread_mutex_unlock(&account->lock);
-		result = find_or_register(&search, deadline_ms);
+		result = find_or_register(search, deadline_ms);
 		pthread_mutex_lock(&account->lock);
-		settle_locked(account, &search, result);
+		settle_locked(account, search, result);
 	}
 	if (result == R_OK)
 		copy_view(out, &account->view);
 	pthread_mutex_unlock(&account->lock);
-	account_view_fini(&search.found);
+	account_view_fini(&search->found);
+	return result;
+}
+
+enum result account_get(struct account *account, struct ca_session *session, struct pg *pg,
+    struct account_view *out, struct acme_failure *failure, struct error *error)
+{
+	struct search search = {.account = account,
+	    .session = session,
+	    .db = {.pg = pg,
+		.keys = account->keys,
+		.directory = ca_directory_url(account->ca),
+		.failure = failure,
+		.error = error}};
+	bool outdated = false;
+	*out = (struct account_view){.key = NULL};
+	enum result result = get(account, &search, out);
+	if (result != R_OK)
+		return result;
+	result = account_is_outdated(account, pg, out, &outdated, error);
+	if (result == R_OK && outdated) {
+		pthread_mutex_lock(&account->lock);
+		drop_view_locked(account, out);
+		pthread_mutex_unlock(&account->lock);
+		account_view_fini(out);
+		result = get(account, &search, out);
+	}
+	if (result != R_OK)
+		account_view_fini(out);
+	if (result == R_ERROR && failure->detail[0] == '\0')
+		acme_failure_set(failure, CAUSE_DATABASE, "%s", error->text);
 	return result;
 }
 

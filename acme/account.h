@@ -19,24 +19,28 @@ struct account;
 /* A copy for one thread's use; account_view_fini drops its reference to the key. */
 struct account_view {
 	EVP_PKEY *key;
+	int64_t key_version;
 	char url[ACME_URL_SIZE];
 	char thumbprint[JWS_THUMBPRINT_SIZE];
 };
 
-/* `contact`: an address, with or without "mailto:", or NULL. Keys and string must outlive it. `lease_ms`: how
- * long one that registers keeps the others waiting should it die over it. */
-struct account *account_new(
-    const struct ca *ca, const struct seal_keys *keys, const char *contact, int64_t lease_ms);
+/* CA and keys must outlive it. `lease_ms`: how long one that registers keeps the others waiting should it die
+ * over it. */
+struct account *account_new(const struct ca *ca, const struct seal_keys *keys, int64_t lease_ms);
 void account_free(struct account *account);
 bool account_is_known(struct account *account);
 
-/* Any thread, with its own session and connection. Waits at most ACCOUNT_WAIT_MS for another thread or
- * instance to register. R_ERROR: *failure; after a refusal nobody tries again for a while. R_DOWN, R_TIMEOUT:
- * the database. */
+/* Any thread, with its own session and connection. What another instance has changed (a key rolled over, an
+ * account given up) is seen. Waits at most ACCOUNT_WAIT_MS for another thread or instance to register.
+ * R_ERROR: *failure; after a refusal nobody tries again for a while. R_DOWN, R_TIMEOUT: the database. */
 enum { ACCOUNT_WAIT_MS = 8 * 1000 };
 enum result account_get(struct account *account, struct ca_session *session, struct pg *pg,
     struct account_view *out, struct acme_failure *failure, struct error *error);
 void account_view_fini(struct account_view *view);
+
+/* Has the row changed under this view: is it worth getting the account again before a refusal is believed? */
+enum result account_is_outdated(struct account *account, struct pg *pg, const struct account_view *view,
+    bool *outdated, struct error *error);
 
 /* The CA says that this account does not exist: the next account_get registers again, with the same key. */
 enum result account_forget(struct account *account, struct pg *pg, const char *url, struct error *error);

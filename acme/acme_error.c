@@ -143,6 +143,8 @@ int64_t acme_failure_delay_ms(const struct acme_failure *failure, int count, uin
 	static const int64_t customer[] = {MINUTE, 10 * MINUTE, 100 * MINUTE, DAY};
 	static const int64_t ca[] = {5 * SECOND, 15 * SECOND, MINUTE, 5 * MINUTE, 30 * MINUTE, 120 * MINUTE};
 
+	if (failure->elsewhere)
+		return 0;
 	bool of_ca = failure->cause == CAUSE_CA || failure->cause == CAUSE_NETWORK ||
 		     failure->cause == CAUSE_DATABASE || failure->cause == CAUSE_INTERNAL;
 	int64_t delay = of_ca ? rung(ca, sizeof ca / sizeof *ca, count)

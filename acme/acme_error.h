@@ -42,6 +42,7 @@ struct acme_failure {
 	enum acme_cause cause;
 	bool permanent;      /* not worth trying before tomorrow */
 	bool keeps_order;    /* although its cause ends orders */
+	bool elsewhere;      /* another CA is to be tried at once (ca_choose.h): the order is given up */
 	int status;          /* HTTP status of the refusal, 0: there was none */
 	int64_t retry_after; /* seconds that the CA asked for, 0: it did not */
 	char type[PROBLEM_TYPE_SIZE];
@@ -65,7 +66,8 @@ void acme_failure_of_validation(struct acme_failure *failure, const struct acme_
 
 /* Milliseconds to the next try after the count-th failure (1 is the first) of this cause in a row. `random`
  * is any 32 random bits. The customer's side: 1, 10, 100 minutes, then daily. The CA's: 5, 15, 60 seconds, 5,
- * 30 minutes, then 2 hours. ± 10 %, but never sooner than Retry-After. */
+ * 30 minutes, then 2 hours. ± 10 %, but never sooner than Retry-After. A failure that goes
+ * elsewhere: at once. */
 int64_t acme_failure_delay_ms(const struct acme_failure *failure, int count, uint32_t random);
 
 /* Retry-After (RFC 9110 section 10.2.3), seconds or a date, against `now` (seconds since 1970): 0 to

@@ -6,10 +6,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "acme/acme_link.h"
 #include "common/clock.h"
 #include "common/mem.h"
 
-enum { HEADERS_MAX = 64 * 1024, HEADER_VALUE_MAX = 2 * 1024 };
+enum { HEADERS_MAX = 64 * 1024, HEADER_VALUE_MAX = 2 * 1024, ANSWER_MS = 10 * 1000 };
 
 struct acme_http {
 	CURL *curl;
@@ -25,6 +26,10 @@ struct exchange {
 	size_t unsent_size;
 	size_t header_bytes;
 	bool over_limit;
+	bool too_slow;
+	const char *url;
+	int64_t answer_ms; /* when the answer began, monotonic; 0: not yet */
+	struct acme_http *http;
 	struct acme_response *response;
 };
 
@@ -101,7 +106,7 @@ static void take_content_type(struct acme_response *response, const char *value)
 			   strncasecmp(value, "application/pem-certificate-chain", size) == 0;
 }
 
-static void take_header(struct acme_response *response, const char *name, const char *value)
+static void take_header(struct acme_response *response, const char *url, const char *name, const char *value)
 {
 	if (strcasecmp(name, "replay-nonce") == 0 && strlen(value) < sizeof response->nonce &&
 	    base64url_is_token(value))
@@ -112,6 +117,9 @@ static void take_header(struct acme_response *response, const char *name, const 
 		response->retry_after = acme_parse_retry_after(value, clock_wall_ms() / 1000);
 	else if (strcasecmp(name, "content-type") == 0)
 		take_content_type(response, value);
+	else if (strcasecmp(name, "link") == 0)
+		acme_link_read_alternates(
+		    response->alternates, &response->alternate_count, ACME_ALTERNATES_MAX, value, url);
 }
 
 /* Called with one line at a time. */
@@ -120,6 +128,8 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
 	struct exchange *exchange = arg;
 	size_t length = size * count;
 	exchange->header_bytes += length;
+	if (exchange->answer_ms == 0)
+		exchange->answer_ms = clock_monotonic_ms();
 	if (exchange->header_bytes > HEADERS_MAX) {
 		exchange->over_limit = true;
 		return 0;
@@ -136,15 +146,18 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
 	value += strspn(value, " \t");
 	for (size_t end = strlen(value); end > 0 && (value[end - 1] == ' ' || value[end - 1] == '\t'); end--)
 		value[end - 1] = '\0';
-	take_header(exchange->response, line, value);
+	take_header(exchange->response, exchange->url, line, value);
 	return length;
 }
 
 static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
 	(void)a, (void)b, (void)c, (void)d;
-	const struct acme_http *http = arg;
-	return http->abandon && atomic_load(http->abandon) ? 1 : 0;
+	struct exchange *exchange = arg;
+	const struct acme_http *http = exchange->http;
+	exchange->too_slow =
+	    exchange->answer_ms > 0 && clock_monotonic_ms() - exchange->answer_ms > ANSWER_MS;
+	return exchange->too_slow || (http->abandon && atomic_load(http->abandon)) ? 1 : 0;
 }
 
 static void set_limits(struct acme_http *http)
@@ -166,7 +179,6 @@ static void set_limits(struct acme_http *http)
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, http->reason);
 	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, http);
 	if (http->ca_file)
 		curl_easy_setopt(curl, CURLOPT_CAINFO, http->ca_file);
 }
@@ -182,6 +194,7 @@ static void set_request(struct acme_http *http, enum acme_method method, const c
 	curl_easy_setopt(curl, CURLOPT_HEADERDATA, exchange);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
+	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, exchange);
 	if (method == ACME_HEAD)
 		curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
 	if (method != ACME_POST)
@@ -208,7 +221,7 @@ static enum result judge(CURLcode code, const struct exchange *exchange, const s
 enum result acme_http_exchange(struct acme_http *http, enum acme_method method, const char *url,
     const struct buf *body, size_t body_max, struct acme_response *response, struct error *error)
 {
-	struct exchange exchange = {.response = response};
+	struct exchange exchange = {.response = response, .url = url, .http = http};
 	acme_response_fini(response);
 	acme_response_init(response);
 	buf_init(&response->body, body_max);
@@ -225,6 +238,8 @@ enum result acme_http_exchange(struct acme_http *http, enum acme_method method, 
 	enum result result = judge(code, &exchange, body);
 	if (result == R_INVALID)
 		error_set(error, "%s: the answer is too long", url);
+	else if (exchange.too_slow)
+		error_set(error, "%s: the answer was not whole within %d s", url, ANSWER_MS / 1000);
 	else if (result != R_OK)
 		error_set(error, "%s: %s", url, http->reason[0] ? http->reason : curl_easy_strerror(code));
 	return result;

@@ -1,7 +1,8 @@
 /*
- * One HTTPS exchange with the CA: libcurl under limits. Connect within 5 s, everything within 30 s, no slower
- * than 100 bytes/s over 10 s, no redirects, no decompression; the body has a maximum given by the caller, the
- * headers 64 KiB. A handle belongs to one thread, keeps its connections, and is reset between requests.
+ * One HTTPS exchange with the CA: libcurl under limits. Connect within 5 s, everything within 30 s, the
+ * answer whole within 10 s of its first header, no redirects, no decompression; the body has a maximum given
+ * by the caller, the headers 64 KiB. A handle belongs to one thread, keeps its connections, and is reset
+ * between requests.
  */
 #ifndef ACME_ACME_HTTP_H
 #define ACME_ACME_HTTP_H
@@ -19,6 +20,7 @@ enum {
 	ACME_BODY_MAX = 64 * 1024,
 	ACME_CERTIFICATE_MAX = 128 * 1024,
 	ACME_REQUEST_MAX = 64 * 1024,
+	ACME_ALTERNATES_MAX = 4,
 };
 
 struct acme_http;
@@ -30,6 +32,8 @@ struct acme_response {
 	char nonce[NONCE_SIZE];       /* empty: none */
 	char location[ACME_URL_SIZE]; /* empty: none, or no usable URL */
 	int64_t retry_after;          /* seconds, -1: none */
+	size_t alternate_count;       /* Link: rel="alternate" (RFC 8555 section 7.4.2) */
+	char alternates[ACME_ALTERNATES_MAX][ACME_URL_SIZE];
 	struct buf body;
 };
 

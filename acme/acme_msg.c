@@ -1,14 +1,19 @@
 #include "acme/acme_msg.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
+#include "acme/acme_json.h"
 #include "common/clean_text.h"
 
-static const char *const challenge_names[ACME_CHALLENGE_TYPES] = {
-    [ACME_TLS_ALPN_01] = "tls-alpn-01",
-    [ACME_HTTP_01] = "http-01",
+static const struct {
+	const char *name;
+	bool has_token;
+} challenge_types[ACME_CHALLENGE_TYPES] = {
+    [ACME_TLS_ALPN_01] = {"tls-alpn-01", true},
+    [ACME_HTTP_01] = {"http-01", true},
+    [ACME_DNS_PERSIST_01] = {"dns-persist-01", false},
 };
 
 static const char *const status_names[] = {
@@ -24,11 +29,15 @@ static const char *const status_names[] = {
 
 const char *acme_challenge_name(enum acme_challenge_type type)
 {
-	return challenge_names[type];
+	return challenge_types[type].name;
 }
 
-/* jansson refuses nesting deeper than 2,048, NUL in strings and what is not UTF-8. */
-static json_t *load_object(const char *what, const char *json, size_t size, struct error *error)
+bool acme_challenge_has_token(enum acme_challenge_type type)
+{
+	return challenge_types[type].has_token;
+}
+
+json_t *acme_json_object(const char *what, const char *json, size_t size, struct error *error)
 {
 	json_error_t reason;
 	json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES, &reason);
@@ -53,7 +62,7 @@ bool acme_url_is_safe(const char *url)
 	return true;
 }
 
-static enum result read_url(
+enum result acme_json_url(
     char out[ACME_URL_SIZE], const char *what, const char *member, const json_t *value, struct error *error)
 {
 	const char *url = json_string_value(value);
@@ -80,7 +89,7 @@ static enum result read_status(
 	return R_INVALID;
 }
 
-static void read_problem(struct acme_problem *out, const json_t *object)
+static void read_words(struct acme_problem *out, const json_t *object)
 {
 	static const char prefix[] = "urn:ietf:params:acme:error:";
 	memset(out, 0, sizeof *out);
@@ -90,39 +99,42 @@ static void read_problem(struct acme_problem *out, const json_t *object)
 		clean_text(out->type, sizeof out->type, type + sizeof prefix - 1);
 	if (detail)
 		clean_text(out->detail, sizeof out->detail, detail);
-
-	/* RFC 8555 section 6.7.1. Our orders have one name, so the first is the one. */
-	const json_t *sub = json_array_get(json_object_get(object, "subproblems"), 0);
-	if (strcmp(out->type, "compound") == 0 && json_is_object(sub) && !json_object_get(sub, "subproblems"))
-		read_problem(out, sub);
 }
 
-void acme_parse_problem(struct acme_problem *out, const char *json, size_t size)
+/* One that is another name's says nothing about ours. */
+static const json_t *find_subproblem(const json_t *list, const char *name, bool is_compound)
+{
+	size_t index = 0;
+	const json_t *entry = NULL;
+	const json_t *anonymous = NULL;
+	json_array_foreach(list, index, entry)
+	{
+		const json_t *identifier = json_object_get(entry, "identifier");
+		const char *value = json_string_value(json_object_get(identifier, "value"));
+		if (value && name && strcasecmp(value, name) == 0)
+			return entry;
+		if (!anonymous && json_is_object(entry) && (!value || !name))
+			anonymous = entry;
+	}
+	return is_compound ? anonymous : NULL;
+}
+
+static void read_problem(struct acme_problem *out, const json_t *object, const char *name)
+{
+	read_words(out, object);
+	const json_t *sub =
+	    find_subproblem(json_object_get(object, "subproblems"), name, strcmp(out->type, "compound") == 0);
+	if (sub)
+		read_words(out, sub);
+}
+
+void acme_parse_problem(struct acme_problem *out, const char *json, size_t size, const char *name)
 {
 	memset(out, 0, sizeof *out);
-	json_t *root = load_object("problem", json, size, NULL);
+	json_t *root = acme_json_object("problem", json, size, NULL);
 	if (root)
-		read_problem(out, root);
+		read_problem(out, root, name);
 	json_decref(root);
-}
-
-enum result acme_parse_directory(
-    struct acme_directory *out, const char *json, size_t size, struct error *error)
-{
-	static const char what[] = "directory";
-	memset(out, 0, sizeof *out);
-	json_t *root = load_object(what, json, size, error);
-	if (!root)
-		return R_INVALID;
-	enum result result =
-	    read_url(out->new_nonce, what, "newNonce", json_object_get(root, "newNonce"), error);
-	if (result == R_OK)
-		result = read_url(
-		    out->new_account, what, "newAccount", json_object_get(root, "newAccount"), error);
-	if (result == R_OK)
-		result = read_url(out->new_order, what, "newOrder", json_object_get(root, "newOrder"), error);
-	json_decref(root);
-	return result;
 }
 
 static enum result read_authorizations(struct acme_order *out, const json_t *list, struct error *error)
@@ -133,7 +145,7 @@ static enum result read_authorizations(struct acme_order *out, const json_t *lis
 		return R_INVALID;
 	}
 	for (size_t i = 0; i < count; i++) {
-		enum result result = read_url(
+		enum result result = acme_json_url(
 		    out->authorizations[i], "order", "authorizations", json_array_get(list, i), error);
 		if (result != R_OK)
 			return result;
@@ -145,42 +157,61 @@ static enum result read_authorizations(struct acme_order *out, const json_t *lis
 enum result acme_parse_order(struct acme_order *out, const char *json, size_t size, struct error *error)
 {
 	memset(out, 0, sizeof *out);
-	json_t *root = load_object("order", json, size, error);
+	json_t *root = acme_json_object("order", json, size, error);
 	if (!root)
 		return R_INVALID;
 	enum result result = read_status(&out->status, "order", root, error);
 	if (result == R_OK)
 		result = read_authorizations(out, json_object_get(root, "authorizations"), error);
 	if (result == R_OK)
-		result =
-		    read_url(out->finalize, "order", "finalize", json_object_get(root, "finalize"), error);
+		result = acme_json_url(
+		    out->finalize, "order", "finalize", json_object_get(root, "finalize"), error);
 	const json_t *certificate = json_object_get(root, "certificate");
 	if (result == R_OK && certificate)
-		result = read_url(out->certificate, "order", "certificate", certificate, error);
+		result = acme_json_url(out->certificate, "order", "certificate", certificate, error);
 	if (result == R_OK)
-		read_problem(&out->problem, json_object_get(root, "error"));
+		read_problem(&out->problem, json_object_get(root, "error"), NULL);
 	json_decref(root);
 	return result;
 }
 
-/* False leaves the challenge out: a type that we do not speak (dns-persist-01 has not even a token), or one
- * that is broken, must not spoil the others. */
+/* False leaves the challenge out: a type that we do not speak, or one that is broken, must not spoil the
+ * others. */
 static bool read_challenge(struct acme_challenge *out, const json_t *object)
 {
 	memset(out, 0, sizeof *out);
 	const char *type = json_string_value(json_object_get(object, "type"));
 	const char *token = json_string_value(json_object_get(object, "token"));
 	int known = 0;
-	while (known < ACME_CHALLENGE_TYPES && (!type || strcmp(type, challenge_names[known]) != 0))
+	while (known < ACME_CHALLENGE_TYPES && (!type || strcmp(type, challenge_types[known].name) != 0))
 		known++;
-	if (known == ACME_CHALLENGE_TYPES || !base64url_is_token(token))
+	if (known == ACME_CHALLENGE_TYPES || (challenge_types[known].has_token && !base64url_is_token(token)))
 		return false;
 	if (read_status(&out->status, "challenge", object, NULL) != R_OK ||
-	    read_url(out->url, "challenge", "url", json_object_get(object, "url"), NULL) != R_OK)
+	    acme_json_url(out->url, "challenge", "url", json_object_get(object, "url"), NULL) != R_OK)
 		return false;
 	out->type = (enum acme_challenge_type)known;
-	snprintf(out->token, sizeof out->token, "%s", token);
-	read_problem(&out->problem, json_object_get(object, "error"));
+	if (challenge_types[known].has_token)
+		snprintf(out->token, sizeof out->token, "%s", token);
+	read_problem(&out->problem, json_object_get(object, "error"), NULL);
+	return true;
+}
+
+/* draft-ietf-acme-dns-persist section 3.1: none, or more than ten, and the challenge is malformed. */
+static bool read_issuer_names(struct acme_issuer_names *out, const json_t *list)
+{
+	memset(out, 0, sizeof *out);
+	if (json_array_size(list) == 0 || json_array_size(list) > ACME_ISSUER_NAMES_MAX)
+		return false;
+	size_t index = 0;
+	const json_t *entry = NULL;
+	json_array_foreach(list, index, entry)
+	{
+		const char *name = json_string_value(entry);
+		if (!name || name[0] == '\0' || strlen(name) > HOSTNAME_MAX)
+			return false;
+		snprintf(out->list[out->count++], sizeof out->list[0], "%s", name);
+	}
 	return true;
 }
 
@@ -195,6 +226,9 @@ static void read_challenges(struct acme_authorization *out, const json_t *list)
 		struct acme_challenge *challenge = &out->challenges[out->challenge_count];
 		if (!read_challenge(challenge, entry))
 			continue;
+		if (challenge->type == ACME_DNS_PERSIST_01 &&
+		    !read_issuer_names(&out->issuer_names, json_object_get(entry, "issuer-domain-names")))
+			continue;
 		size_t seen = 0;
 		while (strcmp(out->challenges[seen].url, challenge->url) != 0)
 			seen++;
@@ -207,7 +241,7 @@ enum result acme_parse_authorization(
     struct acme_authorization *out, const char *json, size_t size, struct error *error)
 {
 	memset(out, 0, sizeof *out);
-	json_t *root = load_object("authorization", json, size, error);
+	json_t *root = acme_json_object("authorization", json, size, error);
 	if (!root)
 		return R_INVALID;
 	const json_t *identifier = json_object_get(root, "identifier");

@@ -17,6 +17,7 @@ enum {
 	ACME_URL_SIZE = 1024,
 	ACME_AUTHORIZATIONS_MAX = 4, /* an order of ours has one name */
 	ACME_CHALLENGES_MAX = 8,     /* of the types that we speak */
+	ACME_ISSUER_NAMES_MAX = 10,
 };
 
 enum acme_status {
@@ -30,13 +31,15 @@ enum acme_status {
 	ACME_REVOKED,
 };
 
-enum acme_challenge_type { ACME_TLS_ALPN_01, ACME_HTTP_01, ACME_CHALLENGE_TYPES };
+enum acme_challenge_type { ACME_TLS_ALPN_01, ACME_HTTP_01, ACME_DNS_PERSIST_01, ACME_CHALLENGE_TYPES };
 const char *acme_challenge_name(enum acme_challenge_type type);
+/* Without: the CA's answer needs no word from us but that it may look (dns-persist-01). */
+bool acme_challenge_has_token(enum acme_challenge_type type);
 
-struct acme_directory {
-	char new_nonce[ACME_URL_SIZE];
-	char new_account[ACME_URL_SIZE];
-	char new_order[ACME_URL_SIZE];
+/* `issuer-domain-names` of dns-persist-01: what the customer's record may name (1 to 10). */
+struct acme_issuer_names {
+	size_t count;
+	char list[ACME_ISSUER_NAMES_MAX][HOSTNAME_MAX + 1];
 };
 
 struct acme_order {
@@ -52,7 +55,7 @@ struct acme_challenge {
 	enum acme_challenge_type type;
 	enum acme_status status;
 	char url[ACME_URL_SIZE];
-	char token[JWS_TOKEN_MAX + 1];
+	char token[JWS_TOKEN_MAX + 1]; /* empty where the type has none */
 	struct acme_problem problem;
 };
 
@@ -62,16 +65,16 @@ struct acme_authorization {
 	bool wildcard;
 	size_t challenge_count; /* of known types, with a token that is one, the first of each URL */
 	struct acme_challenge challenges[ACME_CHALLENGES_MAX];
+	struct acme_issuer_names issuer_names; /* of the dns-persist-01 among them */
 };
 
-enum result acme_parse_directory(
-    struct acme_directory *out, const char *json, size_t size, struct error *error);
 enum result acme_parse_order(struct acme_order *out, const char *json, size_t size, struct error *error);
 enum result acme_parse_authorization(
     struct acme_authorization *out, const char *json, size_t size, struct error *error);
-/* Never fails: what is no problem document (RFC 7807) gives an empty one. A compound problem gives its first
- * subproblem. */
-void acme_parse_problem(struct acme_problem *out, const char *json, size_t size);
+/* Never fails: what is no problem document (RFC 7807) gives an empty one. Where it has subproblems (RFC 8555
+ * section 6.7.1), the one of the identifier `name` counts; `name` NULL, or none of them says whose it is: the
+ * first of a compound problem. */
+void acme_parse_problem(struct acme_problem *out, const char *json, size_t size, const char *name);
 
 /* An https URL of printable ASCII without quotes and backslashes that fits: safe in a JWS, a row and a log.
  */

@@ -2,13 +2,25 @@
 
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "acme/acme_msg.h"
 #include "acme/challenge_set.h"
+#include "acme/csr.h"
 #include "acme/issuer.h"
+#include "common/buf.h"
+#include "common/file.h"
+#include "common/mem.h"
 
-enum { LEASE_MIN_MS = 1000, LEASE_MAX_MS = 60 * 60 * 1000, CONTACT_MAX = 256 };
+enum {
+	LEASE_MIN_MS = 1000,
+	LEASE_MAX_MS = 60 * 60 * 1000,
+	CONTACT_MAX = 256,
+	EAB_KID_MAX = 256,
+	EAB_FILE_MAX = 4096,
+	NAME_MAX_SIZE = 40,
+};
 
 static const struct setting table[] = {
     SETTINGS_OF_EVERY_DAEMON("127.0.0.1:2020"),
@@ -22,9 +34,39 @@ static const struct setting table[] = {
 	NULL, 0, 0},
     {"acme-contact", SETTING_STRING, 0, NULL,
 	"Mail address that is given to the CA with the account. Default: none.", NULL, 0, 0},
-    {"challenge-types", SETTING_STRING, SETTING_REPEAT, "tls-alpn-01,http-01",
-	"Challenges to use, the preferred first: tls-alpn-01, http-01. After a failure the next type is "
-	"tried.",
+    {"acme-eab-kid", SETTING_STRING, 0, NULL,
+	"Key identifier of the external account that the CA gave you (EAB, RFC 8555 section 7.3.4). Default: "
+	"none.",
+	NULL, 0, 0},
+    {"acme-eab-key-file", SETTING_FILE, 0, NULL,
+	"File with the external account's HMAC key, in base64url as the CA gave it.", NULL, 0, 0},
+    {"acme-profile", SETTING_STRING, 0, NULL,
+	"Certificate profile to ask for where the CA offers it, for example `shortlived`. Default: the CA's "
+	"own.",
+	NULL, 0, 0},
+    {"acme-profile-required", SETTING_SWITCH, 0, "off",
+	"Issue nothing where the CA does not offer acme-profile.", NULL, 0, 0},
+    {"preferred-chain", SETTING_STRING, 0, NULL,
+	"Where the CA offers several chains, the one whose topmost certificate was issued by this common "
+	"name. "
+	"Default, and where it is not offered: the CA's first.",
+	NULL, 0, 0},
+    {"certificate-key", SETTING_CHOICE, 0, "p256", "Type of the certificates' keys.", CSR_KEY_CHOICES, 0, 0},
+    {"acme-fallback-directory", SETTING_URL, 0, NULL,
+	"Directory URL of a second CA, for names that the first one cannot or will not issue for: its "
+	"trouble "
+	"persists, its limit ends far off, a CAA record forbids it. Default: none.",
+	NULL, 0, 0},
+    {"acme-fallback-ca", SETTING_FILE, 0, NULL, "As acme-ca, for the second CA.", NULL, 0, 0},
+    {"acme-fallback-contact", SETTING_STRING, 0, NULL, "As acme-contact, for the second CA.", NULL, 0, 0},
+    {"acme-fallback-eab-kid", SETTING_STRING, 0, NULL, "As acme-eab-kid, for the second CA.", NULL, 0, 0},
+    {"acme-fallback-eab-key-file", SETTING_FILE, 0, NULL, "As acme-eab-key-file, for the second CA.", NULL, 0,
+	0},
+    {"acme-fallback-profile", SETTING_STRING, 0, NULL, "As acme-profile, for the second CA; never required.",
+	NULL, 0, 0},
+    {"challenge-types", SETTING_STRING, SETTING_REPEAT, "dns-persist-01,tls-alpn-01,http-01",
+	"Challenges to use, the preferred first: dns-persist-01 (where the CA offers it and the customer's "
+	"record is seen), tls-alpn-01, http-01. After a failure the next type is tried.",
 	NULL, 0, 0},
     {"jobs", SETTING_INTEGER, 0, "16",
 	"Orders driven at once by this process; each takes a thread and a database connection.", NULL, 1,
@@ -50,33 +92,45 @@ const struct settings_program acme_program = {
 	"It needs to reach PostgreSQL and the CA, and nothing needs to reach it but who reads its metrics.",
 };
 
-static enum result check_directory(const char *url, struct error *error)
+static enum result check_directory(const char *name, const char *url, struct error *error)
 {
 	if (acme_url_is_safe(url))
 		return R_OK;
-	error_set(error,
-	    "acme-directory: `%.200s` is not an https URL; give the CA's directory as https://host/path",
-	    url ? url : "");
+	error_set(error, "%s: `%.200s` is not an https URL; give the CA's directory as https://host/path",
+	    name, url ? url : "");
 	return R_INVALID;
 }
 
-/* It is put into a JSON document as it is. */
-static enum result check_contact(const char *contact, struct error *error)
+/* What goes into a JSON document as it is. */
+static bool is_plain(const char *text, size_t max)
 {
-	if (!contact)
+	bool plain = text[0] != '\0' && strlen(text) < max;
+	for (const char *at = text; *at != '\0'; at++)
+		plain = plain && *at > ' ' && *at < 0x7f && *at != '"' && *at != '\\';
+	return plain;
+}
+
+static enum result check_contact(const char *name, const char *contact, struct error *error)
+{
+	if (!contact || (is_plain(contact, CONTACT_MAX) && strchr(contact, '@') && !strchr(contact, ',')))
 		return R_OK;
-	bool is_plain = strlen(contact) < CONTACT_MAX && strchr(contact, '@');
-	for (const char *at = contact; *at != '\0'; at++)
-		is_plain = is_plain && *at > ' ' && *at < 0x7f && *at != '"' && *at != '\\' && *at != ',';
-	if (is_plain)
+	error_set(error, "%s: `%.200s` is not one mail address; write it as ops@example.com", name, contact);
+	return R_INVALID;
+}
+
+static enum result check_plain(
+    const char *name, const char *value, size_t max, const char *what, struct error *error)
+{
+	if (!value || is_plain(value, max))
 		return R_OK;
-	error_set(
-	    error, "acme-contact: `%.200s` is not one mail address; write it as ops@example.com", contact);
+	error_set(error,
+	    "%s: `%.100s` is not %s: printable characters without blanks and quotes, fewer than %zu", name,
+	    value, what, max);
 	return R_INVALID;
 }
 
 /* libcurl would say it with each request, as if the network were at fault. */
-static enum result check_ca(const char *path, struct error *error)
+static enum result check_ca(const char *name, const char *path, struct error *error)
 {
 	if (!path)
 		return R_OK;
@@ -86,14 +140,92 @@ static enum result check_ca(const char *path, struct error *error)
 	ERR_clear_error();
 	if (is_good)
 		return R_OK;
-	error_set(error, "acme-ca: %s holds no PEM certificate", path);
+	error_set(error, "%s: %s holds no PEM certificate", name, path);
 	return R_INVALID;
 }
 
-enum result acme_settings_check(const struct settings *settings, struct error *error)
+/* CAs hand the key out with padding or without. */
+static enum result read_external_key(
+    struct jws_external *out, const char *name, const char *path, struct error *error)
 {
-	enum result result = check_directory(settings_string(settings, "acme-directory"), error);
+	struct buf text;
+	struct buf key;
+	buf_init(&text, EAB_FILE_MAX);
+	buf_init(&key, EAB_FILE_MAX);
+	enum result result = file_read(path, &text, error);
+	size_t size = strcspn(buf_string(&text), "= \t\r\n");
+	const char *rest = buf_string(&text) + size;
+	if (result == R_OK && (size == 0 || rest[strspn(rest, "= \t\r\n")] != '\0' ||
+				  base64url_decode(&key, buf_string(&text), size) != R_OK)) {
+		error_set(error, "%s: %s does not hold one key in base64url", name, path);
+		result = R_INVALID;
+	}
+	if (result == R_OK) {
+		out->key = mem_copy(buf_bytes(&key), buf_size(&key));
+		out->key_size = buf_size(&key);
+	}
+	buf_wipe(&key);
+	buf_wipe(&text);
+	return result;
+}
+
+struct names {
+	char directory[NAME_MAX_SIZE], ca[NAME_MAX_SIZE], contact[NAME_MAX_SIZE], kid[NAME_MAX_SIZE],
+	    key[NAME_MAX_SIZE], profile[NAME_MAX_SIZE];
+};
+
+static struct names names_of(const char *prefix)
+{
+	struct names names;
+	snprintf(names.directory, NAME_MAX_SIZE, "%s-directory", prefix);
+	snprintf(names.ca, NAME_MAX_SIZE, "%s-ca", prefix);
+	snprintf(names.contact, NAME_MAX_SIZE, "%s-contact", prefix);
+	snprintf(names.kid, NAME_MAX_SIZE, "%s-eab-kid", prefix);
+	snprintf(names.key, NAME_MAX_SIZE, "%s-eab-key-file", prefix);
+	snprintf(names.profile, NAME_MAX_SIZE, "%s-profile", prefix);
+	return names;
+}
+
+static enum result read_external(
+    const struct settings *settings, const struct names *names, struct jws_external *out, struct error *error)
+{
+	const char *kid = settings_string(settings, names->kid);
+	const char *path = settings_string(settings, names->key);
+	out->kid = kid;
+	if (!kid && !path)
+		return R_OK;
+	if (!kid || !path) {
+		error_set(error, "%s and %s belong together: set both or none", names->kid, names->key);
+		return R_INVALID;
+	}
+	enum result result = check_plain(names->kid, kid, EAB_KID_MAX, "a key identifier", error);
+	return result == R_OK ? read_external_key(out, names->key, path, error) : result;
+}
+
+enum result acme_settings_ca(
+    const struct settings *settings, const char *prefix, struct ca_config *out, struct error *error)
+{
+	const struct names names = names_of(prefix);
+	*out = (struct ca_config){.directory_url = settings_string(settings, names.directory),
+	    .ca_file = settings_string(settings, names.ca),
+	    .contact = settings_string(settings, names.contact),
+	    .profile = settings_string(settings, names.profile),
+	    .preferred_chain = settings_string(settings, "preferred-chain")};
+	bool is_fallback = strcmp(prefix, "acme-fallback") == 0;
+	if (is_fallback && !out->directory_url)
+		return R_NONE;
+	out->profile_required = !is_fallback && settings_switch(settings, "acme-profile-required");
+	enum result result = check_directory(names.directory, out->directory_url, error);
 	if (result == R_OK)
-		result = check_ca(settings_string(settings, "acme-ca"), error);
-	return result == R_OK ? check_contact(settings_string(settings, "acme-contact"), error) : result;
+		result = check_ca(names.ca, out->ca_file, error);
+	if (result == R_OK)
+		result = check_contact(names.contact, out->contact, error);
+	if (result == R_OK)
+		result = check_plain(
+		    names.profile, out->profile, ACME_PROFILE_SIZE, "the name of a profile", error);
+	if (result == R_OK && out->profile_required && !out->profile) {
+		error_set(error, "acme-profile-required is on, but acme-profile names none");
+		result = R_INVALID;
+	}
+	return result == R_OK ? read_external(settings, &names, &out->external, error) : result;
 }

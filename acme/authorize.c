@@ -25,6 +25,7 @@ struct polling {
 	int64_t next_ms; /* of the next request */
 	int pause_ms;
 	int count;
+	int64_t retry_after; /* seconds, of the last answer; -1: none */
 	bool seen;
 };
 
@@ -82,18 +83,21 @@ static void deactivate(struct order_run *run, const char *url)
 	*run->failure = reason;
 }
 
-/* The row first, then the word to the CA: its look-up may come before our POST returns. */
-static enum result answer(struct order_run *run, const struct acme_challenge *challenge, int64_t *row)
+static enum result publish(struct order_run *run, const struct acme_challenge *challenge, int64_t *row)
 {
 	char key_authorization[JWS_KEY_AUTHORIZATION_SIZE];
 	enum result result =
 	    jws_key_authorization(key_authorization, challenge->token, run->account.thumbprint);
-	if (result != R_OK) {
-		acme_failure_set(run->failure, CAUSE_CA, "a challenge's token is not base64url");
-		return R_ERROR;
-	}
-	result = order_judge_query(
+	if (result != R_OK)
+		return order_fail(run, CAUSE_CA, "a challenge's token is not base64url");
+	return order_judge_query(
 	    run, challenge_publish(run->tools->pg, run->job, challenge, key_authorization, row, run->error));
+}
+
+/* The row first, then the word to the CA: its look-up may come before our POST returns. */
+static enum result answer(struct order_run *run, const struct acme_challenge *challenge, int64_t *row)
+{
+	enum result result = challenge_is_published(challenge->type) ? publish(run, challenge, row) : R_OK;
 	if (result != R_OK || challenge->status != ACME_PENDING)
 		return result;
 
@@ -126,6 +130,7 @@ static enum result watch_row(struct order_run *run, struct polling *polling, int
 static void plan_next(struct polling *polling, int64_t now, int64_t retry_after)
 {
 	int64_t pause = polling->pause_ms;
+	polling->retry_after = retry_after;
 	polling->pause_ms = polling->pause_ms * 2 < POLL_MAX_MS ? polling->pause_ms * 2 : POLL_MAX_MS;
 	if (retry_after * 1000 > pause)
 		pause = retry_after * 1000;
@@ -171,7 +176,9 @@ static enum result look(struct order_run *run, const char *url, struct polling *
 static enum result await(struct order_run *run, const char *url, int64_t row)
 {
 	bool decided = false;
-	struct polling polling = {.start_ms = clock_monotonic_ms(), .pause_ms = POLL_FIRST_MS};
+	/* Without a row there is no edge whose answer could be seen. */
+	struct polling polling = {
+	    .start_ms = clock_monotonic_ms(), .pause_ms = POLL_FIRST_MS, .seen = row == 0};
 	polling.next_ms = polling.start_ms + POLL_FIRST_MS;
 	for (int64_t now = polling.start_ms; now - polling.start_ms <= POLL_BOUND_MS;
 	     now = clock_monotonic_ms()) {
@@ -184,6 +191,8 @@ static enum result await(struct order_run *run, const char *url, int64_t row)
 			return result;
 	}
 	acme_failure_set(run->failure, CAUSE_CA, "the CA did not decide about the challenge within 90 s");
+	if (polling.retry_after > 0)
+		run->failure->retry_after = polling.retry_after;
 	deactivate(run, url);
 	return R_ERROR;
 }
@@ -204,8 +213,8 @@ enum result authorize(struct order_run *run, const char *url)
 	if (result != R_AGAIN)
 		return result;
 
-	const struct acme_challenge *challenge =
-	    challenge_choose(&authorization, run->tools->types, run->job->attempts);
+	const struct acme_challenge *challenge = challenge_choose(&authorization, run->tools->types,
+	    run->job->attempts, &run->tools->challenge_context, run->account.url);
 	if (!challenge) {
 		acme_failure_set(
 		    run->failure, CAUSE_REJECTED, "the CA offers no challenge type of challenge-types");

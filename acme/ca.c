@@ -25,8 +25,7 @@ enum {
 };
 
 struct ca {
-	const char *directory_url;
-	const char *ca_file;
+	struct ca_config config;
 	const atomic_bool *abandon;
 	struct nonce_pool *nonces;
 	pthread_mutex_t lock; /* the directory */
@@ -46,6 +45,8 @@ static const char *const kind_names[CA_KINDS] = {
     [CA_DIRECTORY] = "directory",
     [CA_NEW_NONCE] = "new_nonce",
     [CA_NEW_ACCOUNT] = "new_account",
+    [CA_ACCOUNT] = "account",
+    [CA_KEY_CHANGE] = "key_change",
     [CA_NEW_ORDER] = "new_order",
     [CA_ORDER] = "order",
     [CA_AUTHORIZATION] = "authorization",
@@ -53,13 +54,14 @@ static const char *const kind_names[CA_KINDS] = {
     [CA_FINALIZE] = "finalize",
     [CA_CERTIFICATE] = "certificate",
     [CA_DEACTIVATE] = "deactivate",
+    [CA_REVOKE] = "revoke",
+    [CA_RENEWAL_INFO] = "renewal_info",
 };
 
-struct ca *ca_new(const char *directory_url, const char *ca_file, const atomic_bool *abandon)
+struct ca *ca_new(const struct ca_config *config, const atomic_bool *abandon)
 {
 	struct ca *ca = mem_alloc(sizeof *ca);
-	ca->directory_url = directory_url;
-	ca->ca_file = ca_file;
+	ca->config = *config;
 	ca->abandon = abandon;
 	ca->nonces = nonce_pool_new();
 	pthread_mutex_init(&ca->lock, NULL);
@@ -77,14 +79,19 @@ void ca_free(struct ca *ca)
 
 const char *ca_directory_url(const struct ca *ca)
 {
-	return ca->directory_url;
+	return ca->config.directory_url;
+}
+
+const struct ca_config *ca_config(const struct ca *ca)
+{
+	return &ca->config;
 }
 
 struct ca_session *ca_session_new(struct ca *ca)
 {
 	struct ca_session *session = mem_alloc(sizeof *session);
 	session->ca = ca;
-	session->http = acme_http_new(ca->ca_file, "postern/" POSTERN_VERSION, ca->abandon);
+	session->http = acme_http_new(ca->config.ca_file, "postern/" POSTERN_VERSION, ca->abandon);
 	return session;
 }
 
@@ -118,10 +125,10 @@ static enum result exchange(struct ca_session *session, enum ca_kind kind, enum 
 	return result;
 }
 
-static void refused(struct acme_failure *failure, const struct acme_response *response)
+static void refused(struct acme_failure *failure, const struct acme_response *response, const char *name)
 {
 	struct acme_problem problem;
-	acme_parse_problem(&problem, buf_bytes(&response->body), buf_size(&response->body));
+	acme_parse_problem(&problem, buf_bytes(&response->body), buf_size(&response->body), name);
 	acme_failure_of_response(failure, response->status, &problem, response->retry_after);
 }
 
@@ -155,14 +162,14 @@ enum result ca_directory(struct ca_session *session, struct acme_directory *out,
 	struct error error = {0};
 	acme_response_init(&response);
 	enum result result =
-	    exchange(session, CA_DIRECTORY, ACME_GET, ca->directory_url, NULL, &response, &error);
+	    exchange(session, CA_DIRECTORY, ACME_GET, ca->config.directory_url, NULL, &response, &error);
 	if (result != R_OK)
 		acme_failure_set(failure, CAUSE_NETWORK, "%s", error.text);
 	else if (response.status != 200)
-		refused(failure, &response);
+		refused(failure, &response, NULL);
 	else if (acme_parse_directory(out, buf_bytes(&response.body), buf_size(&response.body), &error) !=
 		 R_OK)
-		acme_failure_set(failure, CAUSE_CA, "%s: %s", ca->directory_url, error.text);
+		acme_failure_set(failure, CAUSE_CA, "%s: %s", ca->config.directory_url, error.text);
 	else {
 		keep_directory(ca, out);
 		acme_response_fini(&response);
@@ -186,7 +193,7 @@ static enum result fetch_nonce(struct ca_session *session, char out[NONCE_SIZE],
 	if (result != R_OK)
 		acme_failure_set(failure, CAUSE_NETWORK, "%s", error.text);
 	else if (response.status / 100 != 2)
-		refused(failure, &response);
+		refused(failure, &response, NULL);
 	else if (response.nonce[0] == '\0')
 		acme_failure_set(failure, CAUSE_CA, "newNonce came without a nonce");
 	else {
@@ -271,7 +278,8 @@ static bool retry_bad_nonce(struct ca_session *session, const struct acme_respon
 
 static bool is_repeatable(const struct ca_call *call)
 {
-	return call->payload == NULL || call->kind == CA_CHALLENGE || call->kind == CA_NEW_ACCOUNT;
+	return call->payload == NULL || call->kind == CA_CHALLENGE || call->kind == CA_NEW_ACCOUNT ||
+	       call->kind == CA_ACCOUNT || call->kind == CA_REVOKE;
 }
 
 enum result ca_post(struct ca_session *session, const struct ca_call *call, struct acme_response *response,
@@ -293,11 +301,25 @@ enum result ca_post(struct ca_session *session, const struct ca_call *call, stru
 			nonce_put(session->ca->nonces, response->nonce);
 			return R_OK;
 		}
-		refused(failure, response);
+		refused(failure, response, call->name);
 		if (strcmp(failure->type, "badNonce") != 0 ||
 		    !retry_bad_nonce(session, response, ++bad_nonces)) {
 			nonce_put(session->ca->nonces, response->nonce);
 			return R_ERROR;
 		}
 	}
+}
+
+enum result ca_get(struct ca_session *session, enum ca_kind kind, const char *url,
+    struct acme_response *response, struct acme_failure *failure)
+{
+	struct error error = {0};
+	enum result result = exchange(session, kind, ACME_GET, url, NULL, response, &error);
+	if (result == R_OK && response->status == 200)
+		return R_OK;
+	if (result == R_OK)
+		refused(failure, response, NULL);
+	else
+		acme_failure_set(failure, result == R_INVALID ? CAUSE_CA : CAUSE_NETWORK, "%s", error.text);
+	return R_ERROR;
 }

@@ -10,19 +10,32 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "acme/acme_directory.h"
 #include "acme/acme_error.h"
 #include "acme/acme_http.h"
-#include "acme/acme_msg.h"
+#include "acme/jws.h"
 
 /* Shared by the process's threads. */
 struct ca;
 /* One thread's way to it. */
 struct ca_session;
 
-/* The strings and the flag (acme_http_new) must outlive it. */
-struct ca *ca_new(const char *directory_url, const char *ca_file, const atomic_bool *abandon);
+/* What the operator says about one CA; NULL where it was not said. */
+struct ca_config {
+	const char *directory_url;
+	const char *ca_file;          /* to trust when speaking to it */
+	const char *contact;          /* an address, with or without "mailto:" */
+	struct jws_external external; /* kid NULL: no external account */
+	const char *profile;
+	bool profile_required;
+	const char *preferred_chain; /* common name of the topmost issuer */
+};
+
+/* The configuration is copied; its strings and the flag (acme_http_new) must outlive the CA. */
+struct ca *ca_new(const struct ca_config *config, const atomic_bool *abandon);
 void ca_free(struct ca *ca);
 const char *ca_directory_url(const struct ca *ca);
+const struct ca_config *ca_config(const struct ca *ca);
 
 struct ca_session *ca_session_new(struct ca *ca);
 void ca_session_free(struct ca_session *session);
@@ -35,6 +48,8 @@ enum ca_kind {
 	CA_DIRECTORY,
 	CA_NEW_NONCE,
 	CA_NEW_ACCOUNT,
+	CA_ACCOUNT,
+	CA_KEY_CHANGE,
 	CA_NEW_ORDER,
 	CA_ORDER,
 	CA_AUTHORIZATION,
@@ -42,6 +57,8 @@ enum ca_kind {
 	CA_FINALIZE,
 	CA_CERTIFICATE,
 	CA_DEACTIVATE,
+	CA_REVOKE,
+	CA_RENEWAL_INFO,
 	CA_KINDS
 };
 
@@ -57,7 +74,8 @@ struct ca_call {
 	const char *url;
 	const char *payload; /* NULL: POST-as-GET */
 	EVP_PKEY *key;
-	const char *kid; /* NULL: newAccount */
+	const char *kid;  /* NULL: newAccount, and a revocation by the certificate's own key */
+	const char *name; /* whose subproblem counts; NULL: no name's */
 	const struct ca_guard *guard;
 };
 
@@ -66,5 +84,9 @@ struct ca_call {
  * became of it. */
 enum result ca_post(struct ca_session *session, const struct ca_call *call, struct acme_response *response,
     struct acme_failure *failure);
+
+/* A plain GET (renewalInfo). R_OK: 200. */
+enum result ca_get(struct ca_session *session, enum ca_kind kind, const char *url,
+    struct acme_response *response, struct acme_failure *failure);
 
 #endif

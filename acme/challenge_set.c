@@ -4,6 +4,29 @@
 
 #include "acme/crash_point.h"
 
+static bool persist_is_ready(const struct challenge_context *context,
+    const struct acme_authorization *authorization, const char *account_url)
+{
+	return context->persist_record_seen && context->persist_record_seen(context->arg, authorization->name,
+						   &authorization->issuer_names, account_url);
+}
+
+/* `is_ready` NULL: always. */
+static const struct {
+	bool is_published;
+	bool (*is_ready)(const struct challenge_context *context,
+	    const struct acme_authorization *authorization, const char *account_url);
+} kinds[ACME_CHALLENGE_TYPES] = {
+    [ACME_TLS_ALPN_01] = {true, NULL},
+    [ACME_HTTP_01] = {true, NULL},
+    [ACME_DNS_PERSIST_01] = {false, persist_is_ready},
+};
+
+bool challenge_is_published(enum acme_challenge_type type)
+{
+	return kinds[type].is_published;
+}
+
 static bool types_contain(const struct challenge_types *types, enum acme_challenge_type type)
 {
 	for (size_t i = 0; i < types->count; i++)
@@ -20,8 +43,10 @@ enum result challenge_types_add(struct challenge_types *types, const char *name,
 		type++;
 	bool is_known = type < ACME_CHALLENGE_TYPES;
 	if (!is_known || types_contain(types, (enum acme_challenge_type)type)) {
-		error_set(error, "challenge-types: `%.100s` is %s; give tls-alpn-01, http-01 or both", name,
-		    is_known ? "there twice" : "not a type that is spoken here");
+		error_set(error,
+		    "challenge-types: `%.100s` is %s; give dns-persist-01, tls-alpn-01, "
+		    "http-01 or some of them",
+		    name, is_known ? "there twice" : "not a type that is spoken here");
 		return R_INVALID;
 	}
 	types->list[types->count++] = (enum acme_challenge_type)type;
@@ -39,19 +64,32 @@ static const struct acme_challenge *already_answered(const struct acme_authoriza
 	return NULL;
 }
 
-const struct acme_challenge *challenge_choose(
-    const struct acme_authorization *authorization, const struct challenge_types *types, int attempts)
+static const struct acme_challenge *find_offered(
+    const struct acme_authorization *authorization, enum acme_challenge_type type)
+{
+	for (size_t i = 0; i < authorization->challenge_count; i++)
+		if (authorization->challenges[i].type == type)
+			return &authorization->challenges[i];
+	return NULL;
+}
+
+const struct acme_challenge *challenge_choose(const struct acme_authorization *authorization,
+    const struct challenge_types *types, int attempts, const struct challenge_context *context,
+    const char *account_url)
 {
 	const struct acme_challenge *answered = already_answered(authorization);
 	if (answered)
 		return answered;
+	const struct acme_challenge *usable[ACME_CHALLENGE_TYPES];
+	size_t count = 0;
 	for (size_t i = 0; i < types->count; i++) {
-		enum acme_challenge_type type = types->list[((size_t)attempts + i) % types->count];
-		for (size_t j = 0; j < authorization->challenge_count; j++)
-			if (authorization->challenges[j].type == type)
-				return &authorization->challenges[j];
+		enum acme_challenge_type type = types->list[i];
+		const struct acme_challenge *offered = find_offered(authorization, type);
+		if (offered &&
+		    (!kinds[type].is_ready || kinds[type].is_ready(context, authorization, account_url)))
+			usable[count++] = offered;
 	}
-	return NULL;
+	return count > 0 ? usable[(size_t)attempts % count] : NULL;
 }
 
 enum result challenge_publish(struct pg *pg, const struct job *job, const struct acme_challenge *challenge,

@@ -24,11 +24,22 @@ struct challenge_types {
 /* R_INVALID: not a type that is spoken here, or there already. */
 enum result challenge_types_add(struct challenge_types *types, const char *name, struct error *error);
 
-/* The one to answer: by preference, one type further on with each failed attempt, so that a name behind
- * something that spoils the first type gets its certificate by the second. NULL: the CA offers none that we
- * may use. */
-const struct acme_challenge *challenge_choose(
-    const struct acme_authorization *authorization, const struct challenge_types *types, int attempts);
+/* What types are judged by that need more than the CA's offer. `persist_record_seen`: does DNS show the
+ * customer's dns-persist-01 record, for one of these issuer names and this account? NULL: nobody looks. */
+struct challenge_context {
+	bool (*persist_record_seen)(
+	    void *arg, const char *name, const struct acme_issuer_names *issuers, const char *account_url);
+	void *arg;
+};
+
+/* The one to answer: by preference among those that are offered and ready, one further on with each failed
+ * attempt, so that a name behind something that spoils the first type gets its certificate by the second.
+ * NULL: the CA offers none that we may use. */
+const struct acme_challenge *challenge_choose(const struct acme_authorization *authorization,
+    const struct challenge_types *types, int attempts, const struct challenge_context *context,
+    const char *account_url);
+/* Are there rows for it, from which edges answer? */
+bool challenge_is_published(enum acme_challenge_type type);
 
 /* Commits the row; *id is for challenge_is_seen. R_LOST: the job is no longer ours. */
 enum result challenge_publish(struct pg *pg, const struct job *job, const struct acme_challenge *challenge,

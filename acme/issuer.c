@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "acme/ca_choose.h"
 #include "acme/job.h"
 #include "acme/order.h"
 #include "acme/store.h"
@@ -41,7 +42,8 @@ struct worker {
 	struct issuer *issuer;
 	pthread_t thread;
 	struct pg *pg;
-	struct ca_session *session;
+	struct ca_sessions sessions;
+	size_t at; /* the CA that the last job went to */
 };
 
 static bool is_stopping(struct issuer *issuer)
@@ -121,7 +123,7 @@ static void count_order(const char *result)
 	    1);
 }
 
-static void record_failure(struct worker *worker, struct job *job, const struct acme_failure *failure)
+static void record_failure(struct worker *worker, struct job *job, struct acme_failure *failure)
 {
 	struct error error = {0};
 	char labels[48];
@@ -132,6 +134,8 @@ static void record_failure(struct worker *worker, struct job *job, const struct 
 	count_order("failed");
 	log_warn("issuance failed", log_str("name", job->name), log_str("cause", cause),
 	    log_str("error", failure->detail), log_int("status", failure->status));
+	if (failure->cause != CAUSE_DATABASE)
+		ca_note_failure(worker->pg, worker->issuer->config.cas, job, worker->at, failure, &error);
 	if (job_fail(worker->pg, job, failure, &error) != R_OK)
 		log_warn(
 		    "cannot record the failure", log_str("name", job->name), log_str("error", error.text));
@@ -175,16 +179,33 @@ static enum result look_at_stored(struct worker *worker, const struct job *job, 
 	return R_NONE;
 }
 
+/* Never two orders at once: one in progress at another CA is forgotten before anything is asked of this one.
+ */
+static enum result choose_ca(struct worker *worker, struct job *job, struct error *error)
+{
+	const struct ca_list *cas = worker->issuer->config.cas;
+	enum result result = ca_choose(worker->pg, cas, job, &worker->at, error);
+	if (result != R_OK || job->step == JOB_NONE || ca_list_find(cas, job->directory) == worker->at)
+		return result;
+	return job_forget_order(worker->pg, job, error);
+}
+
 static enum result order(
     struct worker *worker, struct job *job, struct acme_failure *failure, struct error *error)
 {
 	const struct issuer_config *config = &worker->issuer->config;
+	enum result result = choose_ca(worker, job, error);
+	if (result == R_ERROR)
+		acme_failure_set(failure, CAUSE_DATABASE, "%s", error->text);
+	if (result != R_OK)
+		return result;
 	const struct order_tools tools = {.pg = worker->pg,
-	    .session = worker->session,
-	    .account = config->account,
+	    .ca = config->cas->cas[worker->at],
+	    .session = worker->sessions.sessions[worker->at],
+	    .account = config->cas->accounts[worker->at],
 	    .keys = config->keys,
+	    .key_type = config->key_type,
 	    .types = &config->types,
-	    .directory = ca_directory_url(config->ca),
 	    .wait = wait_in_order,
 	    .arg = worker->issuer};
 	return order_run(&tools, job, failure, error);
@@ -224,8 +245,7 @@ static enum result claim_and_work(struct worker *worker)
 	struct issuer *issuer = worker->issuer;
 	struct job job;
 	struct error error = {0};
-	enum result result =
-	    job_claim(worker->pg, ca_directory_url(issuer->config.ca), issuer->config.lease_ms, &job, &error);
+	enum result result = job_claim(worker->pg, issuer->config.lease_ms, &job, &error);
 	if (result == R_AGAIN) {
 		count_order("forbidden");
 		return R_OK;
@@ -312,7 +332,7 @@ struct issuer *issuer_start(const struct issuer_config *config)
 		struct worker *worker = &issuer->workers[i];
 		worker->issuer = issuer;
 		worker->pg = pg_new(config->database, "postern-acme");
-		worker->session = ca_session_new(config->ca);
+		ca_sessions_init(&worker->sessions, config->cas);
 		if (pthread_create(&worker->thread, NULL, run, worker) != 0) {
 			log_error("cannot start a thread");
 			abort();
@@ -347,7 +367,7 @@ void issuer_stop(struct issuer *issuer)
 	for (int i = 0; i < issuer->config.jobs; i++) {
 		struct worker *worker = &issuer->workers[i];
 		pthread_join(worker->thread, NULL);
-		ca_session_free(worker->session);
+		ca_sessions_fini(&worker->sessions);
 		pg_free(worker->pg);
 	}
 	pthread_cond_destroy(&issuer->changed);

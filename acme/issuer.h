@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "acme/account.h"
-#include "acme/ca.h"
+#include "acme/ca_list.h"
 #include "acme/challenge_set.h"
+#include "acme/csr.h"
 #include "common/seal.h"
 
 enum { ISSUER_JOBS_MAX = 64, ISSUER_STOP_MS = 10 * 1000 };
@@ -21,8 +21,8 @@ struct issuer_config {
 	const char *database;
 	const char *database_listen;
 	const struct seal_keys *keys;
-	struct ca *ca;
-	struct account *account;
+	const struct ca_list *cas;
+	enum certificate_key_type key_type;
 	struct challenge_types types;
 	int jobs;
 	int64_t lease_ms;

@@ -85,7 +85,8 @@ static const char judge_sql[] =
     "SELECT site_blocked($1) OR (EXISTS (SELECT 1 FROM domains WHERE name = $1)"
     "   AND NOT EXISTS (SELECT 1 FROM domains WHERE name = $1 AND status IN ('active', 'drifted'))"
     "   AND NOT EXISTS (SELECT 1 FROM certificates WHERE name = $1)),"
-    " EXISTS (SELECT 1 FROM certificates WHERE name = $1 AND not_after > now() AND renew_at > now())";
+    " EXISTS (SELECT 1 FROM certificates WHERE name = $1 AND not_after > now() AND renew_at > now()"
+    "   AND revoked_at IS NULL)";
 
 static void read_claimed(struct job *job, const PGresult *row, int64_t lease_ms)
 {
@@ -95,6 +96,7 @@ static void read_claimed(struct job *job, const PGresult *row, int64_t lease_ms)
 	lease_adopt(&job->lease, &lease_issuance_jobs, job->name, process_id(), job->fence);
 	job->attempts = (int)pg_get_int(row, 0, 2);
 	job->step = step_of(pg_get(row, 0, 3));
+	copy_text(job->directory, sizeof job->directory, pg_get(row, 0, 9));
 	copy_text(job->order_url, sizeof job->order_url, pg_get(row, 0, 4));
 	copy_text(job->certificate_url, sizeof job->certificate_url, pg_get(row, 0, 5));
 	job->key_sealed = pg_get_bytes(row, 0, 6, &job->key_sealed_size);
@@ -116,8 +118,7 @@ static enum result judge(struct pg *pg, struct job *job, struct error *error)
 	return result == R_OK ? R_AGAIN : result;
 }
 
-static enum result take(
-    struct pg *pg, const char *directory, int64_t lease_ms, struct job *out, struct error *error)
+static enum result take(struct pg *pg, int64_t lease_ms, struct job *out, struct error *error)
 {
 	PGresult *rows = NULL;
 	enum result result =
@@ -127,23 +128,18 @@ static enum result take(
 	if (result != R_OK)
 		goto out;
 	read_claimed(out, rows, lease_ms);
-	const char *order_is_at = pg_get(rows, 0, 9);
-	if (out->step != JOB_NONE && (!order_is_at || strcmp(order_is_at, directory) != 0))
-		result = job_forget_order(pg, out, error);
-	if (result == R_OK)
-		result = judge(pg, out, error);
+	result = judge(pg, out, error);
 out:
 	PQclear(rows);
 	return result;
 }
 
-enum result job_claim(
-    struct pg *pg, const char *directory, int64_t lease_ms, struct job *out, struct error *error)
+enum result job_claim(struct pg *pg, int64_t lease_ms, struct job *out, struct error *error)
 {
 	*out = (struct job){.name = ""};
 	enum result result = pg_query(pg, JOB_QUERY_MS, NULL, error, "BEGIN", NULL, 0);
 	if (result == R_OK)
-		result = take(pg, directory, lease_ms, out, error);
+		result = take(pg, lease_ms, out, error);
 	enum result committed = R_OK;
 	if (result == R_OK || result == R_AGAIN)
 		committed = pg_query(pg, JOB_QUERY_MS, NULL, error, "COMMIT", NULL, 0);
@@ -180,6 +176,7 @@ enum result job_set_ordering(struct pg *pg, struct job *job, const char *directo
 	if (result != R_OK)
 		return result;
 	job->step = JOB_ORDERING;
+	copy_text(job->directory, sizeof job->directory, directory);
 	crash_point("ordering");
 	return R_OK;
 }
@@ -292,7 +289,8 @@ static enum result set_failed(struct pg *pg, const struct job *job, const struct
 	const char *cause = acme_cause_name(failure->cause);
 	PGresult *rows = NULL;
 	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error,
-	    acme_cause_ends_order(failure->cause) && !failure->keeps_order ? forget : keep,
+	    failure->elsewhere || (acme_cause_ends_order(failure->cause) && !failure->keeps_order) ? forget
+												   : keep,
 	    pg_text(job->name), pg_int(job->fence), pg_int(delay_ms), pg_text(cause),
 	    pg_text(failure->detail));
 	if (result == R_OK && strcmp(PQcmdTuples(rows), "1") != 0)

@@ -36,6 +36,7 @@ struct job {
 	int64_t lease_ms;
 	int attempts;
 	enum job_step step;
+	char directory[ACME_URL_SIZE]; /* of the order in progress, or of the last one */
 	char order_url[ACME_URL_SIZE];
 	char certificate_url[ACME_URL_SIZE];
 	unsigned char *key_sealed; /* NULL: no key yet */
@@ -51,10 +52,8 @@ void job_fini(struct job *job);
 
 /* Takes a due job, or one whose owner's lease has run out: people who wait before renewals. The transaction
  * also looks whether the domain is still allowed. R_NONE: nothing is due. R_AGAIN: a job was closed, since
- * its domain is not; there may be more. An order that belongs to another directory is forgotten. Free the job
- * with job_fini. */
-enum result job_claim(
-    struct pg *pg, const char *directory, int64_t lease_ms, struct job *out, struct error *error);
+ * its domain is not; there may be more. Free the job with job_fini. */
+enum result job_claim(struct pg *pg, int64_t lease_ms, struct job *out, struct error *error);
 
 /* Is it still ours? Also prolongs the lease when half of it is used. */
 enum result job_hold(struct pg *pg, const struct job *job, struct error *error);

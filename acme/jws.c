@@ -4,12 +4,28 @@
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { P256_BYTES = 32, JWK_MAX = 256, HEADER_MAX = 8 * 1024 };
+enum { WIDTH_MAX = 48, RSA_BYTES_MAX = 512, JWK_MAX = 1024, HEADER_MAX = 8 * 1024 };
+
+/* `width`: bytes of a coordinate, and of r and s; 0: RSA. */
+struct algorithm {
+	const char *name;
+	const char *curve;
+	const char *group;
+	size_t width;
+	const EVP_MD *(*digest)(void);
+};
+
+static const struct algorithm algorithms[] = {
+    {"ES256", "P-256", "prime256v1", 32, EVP_sha256},
+    {"ES384", "P-384", "secp384r1", 48, EVP_sha384},
+    {"RS256", NULL, NULL, 0, EVP_sha256},
+};
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -83,28 +99,74 @@ EVP_PKEY *jws_key_new(void)
 	return key;
 }
 
-enum result jws_append_jwk(struct buf *out, const EVP_PKEY *key, struct error *error)
+static const struct algorithm *algorithm_of(const EVP_PKEY *key)
 {
-	unsigned char point[1 + 2 * P256_BYTES];
-	size_t size = 0;
 	char group[32] = "";
-	if (!EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, NULL) ||
-	    strcmp(group, "prime256v1") != 0 ||
-	    !EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &size) ||
-	    size != sizeof point || point[0] != POINT_CONVERSION_UNCOMPRESSED) {
-		error_set(error, "account key: not a P-256 key");
+	if (EVP_PKEY_is_a(key, "RSA"))
+		return EVP_PKEY_get_bits(key) >= 2048 && EVP_PKEY_get_bits(key) <= 8 * RSA_BYTES_MAX
+			   ? &algorithms[2]
+			   : NULL;
+	if (!EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, NULL))
+		return NULL;
+	for (size_t i = 0; i < sizeof algorithms / sizeof *algorithms; i++)
+		if (algorithms[i].group && strcmp(algorithms[i].group, group) == 0)
+			return &algorithms[i];
+	return NULL;
+}
+
+static enum result append_ec_jwk(struct buf *out, const EVP_PKEY *key, const struct algorithm *algorithm)
+{
+	unsigned char point[1 + 2 * WIDTH_MAX];
+	size_t width = algorithm->width;
+	size_t size = 0;
+	if (!EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &size) ||
+	    size != 1 + 2 * width || point[0] != POINT_CONVERSION_UNCOMPRESSED)
 		return R_INVALID;
-	}
-	enum result result = buf_append_string(out, "{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"");
+	enum result result =
+	    buf_append_format(out, "{\"crv\":\"%s\",\"kty\":\"EC\",\"x\":\"", algorithm->curve);
 	if (result == R_OK)
-		result = base64url_encode(out, point + 1, P256_BYTES);
+		result = base64url_encode(out, point + 1, width);
 	if (result == R_OK)
 		result = buf_append_string(out, "\",\"y\":\"");
 	if (result == R_OK)
-		result = base64url_encode(out, point + 1 + P256_BYTES, P256_BYTES);
-	if (result == R_OK)
-		result = buf_append_string(out, "\"}");
+		result = base64url_encode(out, point + 1 + width, width);
+	return result == R_OK ? buf_append_string(out, "\"}") : result;
+}
+
+/* RFC 7518 section 6.3.1: as few bytes as the number needs. */
+static enum result append_number(struct buf *out, const EVP_PKEY *key, const char *param)
+{
+	unsigned char bytes[RSA_BYTES_MAX];
+	BIGNUM *number = NULL;
+	if (!EVP_PKEY_get_bn_param(key, param, &number))
+		return R_INVALID;
+	enum result result = R_INVALID;
+	if (BN_num_bytes(number) <= RSA_BYTES_MAX)
+		result = base64url_encode(out, bytes, (size_t)BN_bn2bin(number, bytes));
+	BN_free(number);
 	return result;
+}
+
+static enum result append_rsa_jwk(struct buf *out, const EVP_PKEY *key)
+{
+	enum result result = buf_append_string(out, "{\"e\":\"");
+	if (result == R_OK)
+		result = append_number(out, key, OSSL_PKEY_PARAM_RSA_E);
+	if (result == R_OK)
+		result = buf_append_string(out, "\",\"kty\":\"RSA\",\"n\":\"");
+	if (result == R_OK)
+		result = append_number(out, key, OSSL_PKEY_PARAM_RSA_N);
+	return result == R_OK ? buf_append_string(out, "\"}") : result;
+}
+
+enum result jws_append_jwk(struct buf *out, const EVP_PKEY *key, struct error *error)
+{
+	const struct algorithm *algorithm = algorithm_of(key);
+	if (!algorithm) {
+		error_set(error, "account key: neither P-256 nor P-384 nor RSA of 2048 to 4096 bits");
+		return R_INVALID;
+	}
+	return algorithm->width > 0 ? append_ec_jwk(out, key, algorithm) : append_rsa_jwk(out, key);
 }
 
 void jws_thumbprint_of_jwk(char out[JWS_THUMBPRINT_SIZE], const char *jwk, size_t size)
@@ -142,8 +204,12 @@ enum result jws_key_authorization(
 static enum result append_header(
     struct buf *out, EVP_PKEY *key, const struct jws_header *header, struct error *error)
 {
-	enum result result = buf_append_format(
-	    out, "{\"alg\":\"ES256\",\"nonce\":\"%s\",\"url\":\"%s\",", header->nonce, header->url);
+	const struct algorithm *algorithm = algorithm_of(key);
+	enum result result = buf_append_format(out, "{\"alg\":\"%s\",", algorithm ? algorithm->name : "");
+	if (result == R_OK && header->nonce)
+		result = buf_append_format(out, "\"nonce\":\"%s\",", header->nonce);
+	if (result == R_OK)
+		result = buf_append_format(out, "\"url\":\"%s\",", header->url);
 	if (result != R_OK)
 		return result;
 	if (header->kid)
@@ -154,59 +220,109 @@ static enum result append_header(
 	return result == R_OK ? buf_append_string(out, "}") : result;
 }
 
-/* RFC 7518 section 3.4: r and s, 32 bytes each whatever their leading zeros; OpenSSL gives DER. */
-static enum result sign_es256(
-    unsigned char out[2 * P256_BYTES], EVP_PKEY *key, const void *bytes, size_t size)
+/* RFC 7518 section 3.4: r and s in full width whatever their leading zeros; OpenSSL gives DER. */
+static enum result flatten(unsigned char *out, const unsigned char *der, size_t size, int width)
 {
-	unsigned char der[128];
-	size_t der_size = sizeof der;
-	ECDSA_SIG *signature = NULL;
+	ECDSA_SIG *signature = d2i_ECDSA_SIG(NULL, &der, (long)size);
+	enum result result = R_ERROR;
+	if (signature && BN_bn2binpad(ECDSA_SIG_get0_r(signature), out, width) == width &&
+	    BN_bn2binpad(ECDSA_SIG_get0_s(signature), out + width, width) == width)
+		result = R_OK;
+	ECDSA_SIG_free(signature);
+	return result;
+}
+
+static enum result sign(
+    unsigned char out[RSA_BYTES_MAX], size_t *size, EVP_PKEY *key, const struct buf *input)
+{
+	const struct algorithm *algorithm = algorithm_of(key);
+	unsigned char raw[RSA_BYTES_MAX];
+	size_t raw_size = sizeof raw;
 	enum result result = R_ERROR;
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
-	if (!context || EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key) != 1 ||
-	    EVP_DigestSign(context, der, &der_size, bytes, size) != 1)
+	if (!context || !algorithm ||
+	    EVP_DigestSignInit(context, NULL, algorithm->digest(), NULL, key) != 1 ||
+	    EVP_DigestSign(
+		context, raw, &raw_size, (const unsigned char *)buf_bytes(input), buf_size(input)) != 1)
 		goto out;
-	const unsigned char *at = der;
-	signature = d2i_ECDSA_SIG(NULL, &at, (long)der_size);
-	if (!signature)
-		goto out;
-	if (BN_bn2binpad(ECDSA_SIG_get0_r(signature), out, P256_BYTES) == P256_BYTES &&
-	    BN_bn2binpad(ECDSA_SIG_get0_s(signature), out + P256_BYTES, P256_BYTES) == P256_BYTES)
+	*size = algorithm->width > 0 ? 2 * algorithm->width : raw_size;
+	if (algorithm->width > 0)
+		result = flatten(out, raw, raw_size, (int)algorithm->width);
+	else {
+		memcpy(out, raw, raw_size);
 		result = R_OK;
+	}
 out:
-	ECDSA_SIG_free(signature);
 	EVP_MD_CTX_free(context);
 	return result;
+}
+
+/* What is signed: protected "." payload, both encoded. */
+static enum result append_input(struct buf *input, const struct buf *header, const char *payload)
+{
+	enum result result = base64url_encode(input, buf_bytes(header), buf_size(header));
+	if (result == R_OK)
+		result = buf_append_string(input, ".");
+	if (result == R_OK && payload)
+		result = base64url_encode(input, payload, strlen(payload));
+	return result;
+}
+
+static enum result append_signed(struct buf *out, struct buf *input, const void *signature, size_t size)
+{
+	const char *text = buf_string(input);
+	int dot = (int)strcspn(text, ".");
+	enum result result = buf_append_format(
+	    out, "{\"protected\":\"%.*s\",\"payload\":\"%s\",\"signature\":\"", dot, text, text + dot + 1);
+	if (result == R_OK)
+		result = base64url_encode(out, signature, size);
+	return result == R_OK ? buf_append_string(out, "\"}") : result;
 }
 
 enum result jws_sign(
     struct buf *out, EVP_PKEY *key, const struct jws_header *header, const char *payload, struct error *error)
 {
 	struct buf protected;
-	struct buf input; /* what is signed: protected "." payload, both encoded */
-	unsigned char signature[2 * P256_BYTES];
+	struct buf input;
+	unsigned char signature[RSA_BYTES_MAX];
+	size_t size = 0;
 	buf_init(&protected, HEADER_MAX);
 	buf_init(&input, out->max);
 
 	enum result result = append_header(&protected, key, header, error);
 	if (result == R_OK)
-		result = base64url_encode(&input, buf_bytes(&protected), buf_size(&protected));
-	size_t protected_size = buf_size(&input);
+		result = append_input(&input, &protected, payload);
 	if (result == R_OK)
-		result = buf_append_string(&input, ".");
-	if (result == R_OK && payload)
-		result = base64url_encode(&input, payload, strlen(payload));
+		result = sign(signature, &size, key, &input);
 	if (result == R_OK)
-		result = sign_es256(signature, key, buf_bytes(&input), buf_size(&input));
-	if (result == R_OK)
-		result = buf_append_format(out, "{\"protected\":\"%.*s\",\"payload\":\"%s\",\"signature\":\"",
-		    (int)protected_size, buf_string(&input), buf_string(&input) + protected_size + 1);
-	if (result == R_OK)
-		result = base64url_encode(out, signature, sizeof signature);
-	if (result == R_OK)
-		result = buf_append_string(out, "\"}");
+		result = append_signed(out, &input, signature, size);
 	if (result != R_OK && error && error->text[0] == '\0')
 		error_set(error, "cannot sign a request to %s (%s)", header->url, result_name(result));
+	buf_fini(&input);
+	buf_fini(&protected);
+	return result;
+}
+
+enum result jws_sign_external(struct buf *out, const struct jws_external *external, const char *url,
+    const char *jwk, struct error *error)
+{
+	struct buf protected;
+	struct buf input;
+	unsigned char mac[EVP_MAX_MD_SIZE];
+	unsigned size = 0;
+	buf_init(&protected, HEADER_MAX);
+	buf_init(&input, HEADER_MAX);
+	enum result result = buf_append_format(
+	    &protected, "{\"alg\":\"HS256\",\"kid\":\"%s\",\"url\":\"%s\"}", external->kid, url);
+	if (result == R_OK)
+		result = append_input(&input, &protected, jwk);
+	if (result == R_OK && !HMAC(EVP_sha256(), external->key, (int)external->key_size,
+				  (const unsigned char *)buf_bytes(&input), buf_size(&input), mac, &size))
+		result = R_ERROR;
+	if (result == R_OK)
+		result = append_signed(out, &input, mac, size);
+	if (result != R_OK)
+		error_set(error, "cannot sign for the external account %s", external->kid);
 	buf_fini(&input);
 	buf_fini(&protected);
 	return result;

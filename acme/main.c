@@ -5,11 +5,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "acme/account.h"
 #include "acme/acme_http.h"
 #include "acme/acme_settings.h"
-#include "acme/ca.h"
+#include "acme/ca_list.h"
 #include "acme/issuer.h"
 #include "acme/renew.h"
 #include "common/admin.h"
@@ -23,8 +23,9 @@ enum { EXIT_FAILED = 1, EXIT_WRONG_SETTINGS = 2 };
 struct daemon {
 	struct settings *settings;
 	struct seal_keys *keys;
-	struct ca *ca;
-	struct account *account;
+	struct ca_config first;
+	struct ca_config fallback; /* directory_url NULL: there is none */
+	struct ca_list cas;
 	struct issuer *issuer;
 	struct renew *renew;
 	struct admin *admin;
@@ -41,7 +42,7 @@ static bool is_ready(void *arg, char *reason, size_t size)
 		missing = "starting";
 	else if (!issuer_is_connected(daemon->issuer, reason, size))
 		return false;
-	else if (!account_is_known(daemon->account))
+	else if (!account_is_known(daemon->cas.accounts[0]))
 		missing = "there is no account at the CA yet";
 	if (missing)
 		snprintf(reason, size, "%s", missing);
@@ -59,7 +60,17 @@ static enum result check_conninfo(const char *setting, const char *conninfo, str
 static enum result read_settings(struct daemon *daemon, struct issuer_config *config, struct error *error)
 {
 	const struct settings *settings = daemon->settings;
-	enum result result = acme_settings_check(settings, error);
+	enum result result = acme_settings_ca(settings, "acme", &daemon->first, error);
+	if (result == R_OK)
+		result = acme_settings_ca(settings, "acme-fallback", &daemon->fallback, error);
+	if (result == R_NONE)
+		result = R_OK;
+	if (result == R_OK && daemon->fallback.directory_url &&
+	    strcmp(daemon->fallback.directory_url, daemon->first.directory_url) == 0) {
+		error_set(error, "acme-fallback-directory is the same as acme-directory; name another CA");
+		result = R_INVALID;
+	}
+	config->key_type = csr_key_type(settings_string(settings, "certificate-key"));
 	config->database = settings_string(settings, "database");
 	config->database_listen = settings_string(settings, "database-listen");
 	if (!config->database_listen)
@@ -79,6 +90,12 @@ static enum result read_settings(struct daemon *daemon, struct issuer_config *co
 	return result;
 }
 
+static void add_ca(struct daemon *daemon, const struct ca_config *config, int64_t lease_ms)
+{
+	struct ca *ca = ca_new(config, &daemon->abandon);
+	ca_list_add(&daemon->cas, ca, account_new(ca, daemon->keys, lease_ms));
+}
+
 static enum result start(struct daemon *daemon, struct issuer_config *config, struct error *error)
 {
 	const struct settings *settings = daemon->settings;
@@ -91,18 +108,16 @@ static enum result start(struct daemon *daemon, struct issuer_config *config, st
 		result = acme_http_global_init(error);
 	if (result != R_OK)
 		return result;
-	daemon->ca = ca_new(settings_string(settings, "acme-directory"), settings_string(settings, "acme-ca"),
-	    &daemon->abandon);
-	daemon->account = account_new(
-	    daemon->ca, daemon->keys, settings_string(settings, "acme-contact"), config->lease_ms);
+	add_ca(daemon, &daemon->first, config->lease_ms);
+	if (daemon->fallback.directory_url)
+		add_ca(daemon, &daemon->fallback, config->lease_ms);
 	config->keys = daemon->keys;
-	config->ca = daemon->ca;
-	config->account = daemon->account;
+	config->cas = &daemon->cas;
 	config->abandon = &daemon->abandon;
 	daemon->issuer = issuer_start(config);
-	daemon->renew = renew_start(config->database, daemon->ca, daemon->account);
+	daemon->renew = renew_start(config->database, &daemon->cas);
 	atomic_store(&daemon->started, true);
-	log_info("postern-acme started", log_str("directory", ca_directory_url(daemon->ca)),
+	log_info("postern-acme started", log_str("directory", daemon->first.directory_url),
 	    log_int("jobs", config->jobs));
 	return R_OK;
 }
@@ -112,8 +127,9 @@ static void stop(struct daemon *daemon)
 	admin_stop(daemon->admin);
 	issuer_stop(daemon->issuer);
 	renew_stop(daemon->renew);
-	account_free(daemon->account);
-	ca_free(daemon->ca);
+	ca_list_fini(&daemon->cas);
+	free(daemon->first.external.key);
+	free(daemon->fallback.external.key);
 	seal_keys_free(daemon->keys);
 	settings_free(daemon->settings);
 }

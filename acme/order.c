@@ -4,20 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "acme/accept.h"
 #include "acme/authorize.h"
 #include "acme/crash_point.h"
 #include "acme/csr.h"
 #include "acme/jws.h"
 #include "acme/sealed_key.h"
-#include "acme/store.h"
 #include "common/clock.h"
 #include "common/hostname.h"
 #include "common/log.h"
 
 /* Each step function returns R_OK to go on with whatever step the job has reached then. */
 
-static enum result fail(struct order_run *run, enum acme_cause cause, const char *sentence)
+enum result order_fail(struct order_run *run, enum acme_cause cause, const char *sentence)
 {
 	acme_failure_set(run->failure, cause, "%s", sentence);
 	return R_ERROR;
@@ -30,7 +28,7 @@ enum result order_judge_query(struct order_run *run, enum result result)
 	case R_LOST: return result;
 	case R_DOWN:
 	case R_TIMEOUT: return R_DOWN;
-	default: return fail(run, CAUSE_DATABASE, run->error->text);
+	default: return order_fail(run, CAUSE_DATABASE, run->error->text);
 	}
 }
 
@@ -65,11 +63,12 @@ enum result order_post(struct order_run *run, enum ca_kind kind, const char *url
 	    .payload = payload,
 	    .key = run->account.key,
 	    .kid = run->account.url,
+	    .name = run->job->name,
 	    .guard = &run->guard};
 	return ca_post(run->tools->session, &call, response, run->failure);
 }
 
-static enum result take_order(struct order_run *run, const struct acme_response *response)
+enum result order_take(struct order_run *run, const struct acme_response *response)
 {
 	struct error error = {0};
 	enum acme_status before = run->order.status;
@@ -77,7 +76,7 @@ static enum result take_order(struct order_run *run, const struct acme_response 
 	    acme_parse_order(&run->order, buf_bytes(&response->body), buf_size(&response->body), &error);
 	run->has_order = result == R_OK;
 	if (result != R_OK)
-		return fail(run, CAUSE_CA, error.text);
+		return order_fail(run, CAUSE_CA, error.text);
 	run->retry_after = response->retry_after;
 	if (run->order.status != before)
 		run->poll_ms = ORDER_POLL_MIN_MS;
@@ -85,47 +84,15 @@ static enum result take_order(struct order_run *run, const struct acme_response 
 }
 
 /* The order is of no use any more: another one, once. */
-static enum result start_over(struct order_run *run, const char *why)
+enum result order_start_over(struct order_run *run, const char *why)
 {
 	if (++run->restarts > 1)
-		return fail(run, CAUSE_CA, why);
+		return order_fail(run, CAUSE_CA, why);
 	log_info("order given up, a new one follows", log_str("name", run->job->name), log_str("why", why));
 	run->has_order = false;
 	run->was_placed = false;
 	run->deadline_ms = 0;
 	return order_judge_query(run, job_forget_order(run->tools->pg, run->job, run->error));
-}
-
-/* RFC 8555 section 7.4. Between the POST and the commit of the order's URL a crash loses the order: no CA
- * lists an account's orders. */
-static enum result place(struct order_run *run)
-{
-	struct acme_directory directory;
-	struct acme_response response;
-	char payload[HOSTNAME_MAX + 64];
-	enum result result = ca_directory(run->tools->session, &directory, run->failure);
-	if (result != R_OK)
-		return result;
-	result = order_judge_query(
-	    run, job_set_ordering(run->tools->pg, run->job, run->tools->directory, run->error));
-	if (result != R_OK)
-		return result;
-
-	acme_response_init(&response);
-	snprintf(payload, sizeof payload, "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"%s\"}]}",
-	    run->job->name);
-	result = order_post(run, CA_NEW_ORDER, directory.new_order, payload, &response);
-	if (result == R_OK && response.location[0] == '\0')
-		result = fail(run, CAUSE_CA, "newOrder came without the order's URL");
-	if (result == R_OK)
-		result = order_judge_query(
-		    run, job_set_ordered(run->tools->pg, run->job, response.location, run->error));
-	if (result == R_OK) {
-		run->was_placed = true;
-		result = take_order(run, &response);
-	}
-	acme_response_fini(&response);
-	return result;
 }
 
 /* A CA whose servers disagree says 404 of what another of them made a moment ago, and a second certificate
@@ -152,7 +119,7 @@ enum result order_fetch(struct order_run *run)
 	run->has_order = false;
 	enum result result = order_post(run, CA_ORDER, run->job->order_url, NULL, &response);
 	if (result == R_OK)
-		result = take_order(run, &response);
+		result = order_take(run, &response);
 	acme_response_fini(&response);
 	return result;
 }
@@ -161,8 +128,18 @@ static enum result fetch_or_start_over(struct order_run *run)
 {
 	enum result result = order_fetch(run);
 	if (result == R_ERROR && is_gone(run->failure) && !is_worth_another_look(run))
-		return start_over(run, "the CA does not know the order any more");
+		return order_start_over(run, "the CA does not know the order any more");
 	return result;
+}
+
+/* What the CA asked for goes into the time of the next try. */
+static enum result wait_elsewhere(struct order_run *run)
+{
+	int64_t retry_after = run->retry_after;
+	order_fail(run, CAUSE_CA, "the CA did not finish the order within 90 s");
+	if (retry_after > 0)
+		run->failure->retry_after = retry_after;
+	return R_ERROR;
 }
 
 /* A pause, bounded in sum; after it the order is read again. Retry-After is a minimum. */
@@ -175,7 +152,7 @@ static enum result pause_and_refetch(struct order_run *run)
 	if (run->retry_after * 1000 > pause)
 		pause = run->retry_after * 1000;
 	if (now + pause > run->deadline_ms)
-		return fail(run, CAUSE_CA, "the CA did not finish the order within 90 s");
+		return wait_elsewhere(run);
 	run->poll_ms = run->poll_ms * 2 < ORDER_POLL_MAX_MS ? run->poll_ms * 2 : ORDER_POLL_MAX_MS;
 	run->retry_after = -1;
 	run->has_order = false;
@@ -195,7 +172,7 @@ static enum result authorize_all(struct order_run *run)
 	for (size_t i = 0; i < order.authorization_count; i++) {
 		enum result result = authorize(run, order.authorizations[i]);
 		if (result == R_NONE)
-			return start_over(run, "an authorization of the order has lapsed");
+			return order_start_over(run, "an authorization of the order has lapsed");
 		if (result != R_OK)
 			return result;
 	}
@@ -215,7 +192,7 @@ static enum result make_request(struct order_run *run)
 	struct buf csr;
 	buf_init(&sealed, SEALED_KEY_MAX);
 	buf_init(&csr, CSR_MAX);
-	EVP_PKEY *key = jws_key_new();
+	EVP_PKEY *key = csr_key_new(run->tools->key_type);
 	enum result result = sealed_key_make(run->tools->keys, &place, key, &sealed, run->error);
 	if (result == R_OK)
 		result = csr_build(&csr, key, run->job->name, run->error);
@@ -224,7 +201,7 @@ static enum result make_request(struct order_run *run)
 		    run, job_set_finalizing(run->tools->pg, run->job, buf_bytes(&sealed), buf_size(&sealed),
 			     buf_bytes(&csr), buf_size(&csr), run->error));
 	else
-		result = fail(run, CAUSE_INTERNAL, run->error->text);
+		result = order_fail(run, CAUSE_INTERNAL, run->error->text);
 	EVP_PKEY_free(key);
 	buf_fini(&csr);
 	buf_fini(&sealed);
@@ -242,7 +219,7 @@ static bool is_undecided(const struct acme_failure *failure)
 static enum result finalize(struct order_run *run)
 {
 	if (run->finalizes++ == FINALIZE_TRIES)
-		return fail(run, CAUSE_CA, "the CA keeps the order ready and does not finalize it");
+		return order_fail(run, CAUSE_CA, "the CA keeps the order ready and does not finalize it");
 	enum result result = run->job->csr ? R_OK : make_request(run);
 	if (result != R_OK)
 		return result;
@@ -256,7 +233,7 @@ static enum result finalize(struct order_run *run)
 	buf_append_string(&payload, "\"}");
 	result = order_post(run, CA_FINALIZE, run->order.finalize, buf_string(&payload), &response);
 	if (result == R_OK)
-		result = take_order(run, &response);
+		result = order_take(run, &response);
 	else if (result == R_ERROR && is_undecided(run->failure)) {
 		run->retry_after = run->failure->retry_after;
 		result = pause_and_refetch(run);
@@ -272,7 +249,7 @@ static enum result finalize(struct order_run *run)
 static enum result invalid(struct order_run *run)
 {
 	if (!run->was_placed)
-		return start_over(run, "the order had become invalid");
+		return order_start_over(run, "the order had become invalid");
 	acme_failure_of_validation(run->failure, &run->order.problem);
 	if (run->order.problem.type[0] != '\0')
 		return R_ERROR;
@@ -296,86 +273,27 @@ static enum result advance(struct order_run *run)
 	case ACME_PROCESSING: return pause_and_refetch(run);
 	case ACME_INVALID: return invalid(run);
 	case ACME_VALID: break;
-	default: return start_over(run, "the order is in a state that orders do not have");
+	default: return order_start_over(run, "the order is in a state that orders do not have");
 	}
 	/* Valid without our request: whoever finalized it has the key. */
 	if (!run->job->csr)
-		return start_over(run, "the order was finalized by somebody else");
+		return order_start_over(run, "the order was finalized by somebody else");
 	if (run->order.certificate[0] == '\0')
 		return pause_and_refetch(run);
 	return order_judge_query(
 	    run, job_set_issued(run->tools->pg, run->job, run->order.certificate, run->error));
 }
 
-/* Downloaded again at the next tries. Another order would most likely bring nothing better (it may be our
- * clock that is wrong), and the CA gives five of them a week: it comes a day later. */
-static enum result unusable(struct order_run *run, const char *sentence)
-{
-	acme_failure_set(run->failure, CAUSE_CERTIFICATE, "%s", sentence);
-	run->failure->keeps_order = run->was_placed || run->job->attempts < REORDER_ATTEMPTS;
-	run->failure->permanent = !run->failure->keeps_order;
-	return R_ERROR;
-}
-
-static enum result accept_and_store(struct order_run *run, const struct acme_response *response)
-{
-	const struct job *job = run->job;
-	const struct seal_place place = {
-	    .kind = "issuance_key", .name = job->name, .version = job->key_version};
-	struct certificate certificate = {.chain_count = 0};
-	EVP_PKEY *key = NULL;
-	enum result result = sealed_key_open(
-	    run->tools->keys, &place, job->key_sealed, job->key_sealed_size, &key, run->error);
-	if (result != R_OK) {
-		result = start_over(run, "the order's key cannot be opened");
-		goto out;
-	}
-	result = accept_certificate(&certificate, buf_bytes(&response->body), buf_size(&response->body), key,
-	    job->name, clock_wall_ms() / 1000, run->error);
-	if (result != R_OK) {
-		result = unusable(run, run->error->text);
-		goto out;
-	}
-	crash_point("accepted");
-	result = order_judge_query(run, store_certificate(run->tools->pg, run->tools->keys, job, &certificate,
-					    key, run->tools->directory, run->error));
-	if (result == R_OK)
-		result = R_EOF;
-out:
-	certificate_fini(&certificate);
-	EVP_PKEY_free(key);
-	return result;
-}
-
-/* RFC 8555 section 7.4.2. R_EOF: stored. */
-static enum result collect(struct order_run *run)
-{
-	struct acme_response response;
-	acme_response_init(&response);
-	enum result result = order_post(run, CA_CERTIFICATE, run->job->certificate_url, NULL, &response);
-	bool missing = result == R_ERROR && run->failure->status == 404;
-	if (missing && !run->was_placed && run->job->attempts == 0)
-		result = start_over(run, "the CA does not know the certificate any more");
-	else if (missing)
-		result = unusable(run, "the CA does not know the certificate that it has issued");
-	else if (result == R_OK && !response.is_pem)
-		result = unusable(run, "the CA's answer is no PEM chain by its Content-Type");
-	else if (result == R_OK)
-		result = accept_and_store(run, &response);
-	acme_response_fini(&response);
-	return result;
-}
-
 static enum result step(struct order_run *run)
 {
 	switch (run->job->step) {
 	case JOB_NONE:
-	case JOB_ORDERING: return place(run);
+	case JOB_ORDERING: return order_place(run);
 	case JOB_ORDERED:
 	case JOB_FINALIZING: return advance(run);
 	case JOB_ISSUED: break;
 	}
-	return collect(run);
+	return order_collect(run);
 }
 
 static enum result get_account(struct order_run *run)
@@ -394,7 +312,29 @@ static enum result replace_account(struct order_run *run)
 	account_view_fini(&run->account);
 	if (result == R_OK)
 		result = get_account(run);
-	return result == R_OK ? start_over(run, "the CA does not know the account any more") : result;
+	return result == R_OK ? order_start_over(run, "the CA does not know the account any more") : result;
+}
+
+/* A signature that the CA refuses may be of a key that another instance has rolled over meanwhile. R_OK: it
+ * was, and the same step is tried again with the new one; R_ERROR: the refusal stands. */
+static enum result refresh_account(struct order_run *run)
+{
+	bool outdated = false;
+	struct acme_failure refusal = *run->failure;
+	enum result result = order_judge_query(run,
+	    account_is_outdated(run->tools->account, run->tools->pg, &run->account, &outdated, run->error));
+	if (result != R_OK)
+		return result;
+	*run->failure = refusal;
+	if (!outdated)
+		return R_ERROR;
+	account_view_fini(&run->account);
+	return get_account(run);
+}
+
+static bool may_be_the_key(const struct acme_failure *failure)
+{
+	return failure->status == 400 || failure->status == 401 || failure->status == 403;
 }
 
 /* Whoever enqueues checks names; but this one goes into JSON and a CSR, and the CA counts what it refuses. */
@@ -415,12 +355,14 @@ enum result order_run(
 	    .error = error};
 	run.guard = (struct ca_guard){.may_post = may_post, .arg = &run};
 	enum result result = is_host_name(job->name) ? get_account(&run)
-						     : fail(&run, CAUSE_REJECTED,
+						     : order_fail(&run, CAUSE_REJECTED,
 							   "not a host name that a certificate can be for");
 	while (result == R_OK) {
 		result = step(&run);
 		if (result == R_ERROR && strcmp(failure->type, "accountDoesNotExist") == 0)
 			result = replace_account(&run);
+		else if (result == R_ERROR && may_be_the_key(failure))
+			result = refresh_account(&run);
 	}
 	account_view_fini(&run.account);
 	return result == R_EOF ? R_OK : result;

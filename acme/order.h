@@ -10,22 +10,25 @@
 #include "acme/account.h"
 #include "acme/ca.h"
 #include "acme/challenge_set.h"
+#include "acme/csr.h"
 #include "acme/job.h"
 
 /* What a thread works with. */
 struct order_tools {
 	struct pg *pg;
+	const struct ca *ca; /* the one chosen for this job; session and account are of it */
 	struct ca_session *session;
 	struct account *account;
 	const struct seal_keys *keys;
+	enum certificate_key_type key_type;
 	const struct challenge_types *types;
-	const char *directory;
+	struct challenge_context challenge_context;
 	/* Sleeps; false: the process is to stop (asked with 0 before each request). */
 	bool (*wait)(void *arg, int ms);
 	void *arg;
 };
 
-/* One run; authorize.c and order.c share it. */
+/* One run; authorize.c and the order*.c files share it. */
 struct order_run {
 	const struct order_tools *tools;
 	struct job *job;
@@ -58,8 +61,18 @@ enum {
 enum result order_run(
     const struct order_tools *tools, struct job *job, struct acme_failure *failure, struct error *error);
 
-/* For authorize.c: a pause of at most `ms`, which keeps hold of the job; a signed request of this order; the
+/* order_place.c: newOrder and the commit of its URL. order_collect.c: download, judgement, storing; R_EOF:
+ * stored.
+ */
+enum result order_place(struct order_run *run);
+enum result order_collect(struct order_run *run);
+
+/* For them and authorize.c: the answer about the order taken in; the order given up for another one, once; a
+ * pause of at most `ms`, which keeps hold of the job; a signed request of this order; the
  * order read again; and a statement's result as a result of the run. */
+enum result order_take(struct order_run *run, const struct acme_response *response);
+enum result order_start_over(struct order_run *run, const char *why);
+enum result order_fail(struct order_run *run, enum acme_cause cause, const char *sentence);
 enum result order_pause(struct order_run *run, int64_t ms);
 enum result order_post(struct order_run *run, enum ca_kind kind, const char *url, const char *payload,
     struct acme_response *response);

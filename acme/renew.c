@@ -26,8 +26,8 @@ struct renew {
 	pthread_cond_t changed;
 	bool stopping;
 	struct pg *pg;
-	struct ca_session *session;
-	struct account *account;
+	struct account *account; /* of the first CA */
+	struct ca_sessions sessions;
 	struct renew_cursor cursor;
 	struct metric *due;
 	struct metric *queued;
@@ -97,7 +97,7 @@ static bool seek_account(struct renew *renew, struct error *error)
 	struct account_view view;
 	struct acme_failure failure = {.cause = CAUSE_INTERNAL};
 	if (!account_is_known(renew->account))
-		account_get(renew->account, renew->session, renew->pg, &view, &failure, error);
+		account_get(renew->account, renew->sessions.sessions[0], renew->pg, &view, &failure, error);
 	else
 		return true;
 	account_view_fini(&view);
@@ -146,14 +146,14 @@ static void *run(void *arg)
 	return NULL;
 }
 
-struct renew *renew_start(const char *database, struct ca *ca, struct account *account)
+struct renew *renew_start(const char *database, const struct ca_list *cas)
 {
 	struct renew *renew = mem_alloc(sizeof *renew);
 	condition_init(&renew->changed);
 	pthread_mutex_init(&renew->lock, NULL);
 	renew->pg = pg_new(database, "postern-acme-upkeep");
-	renew->session = ca_session_new(ca);
-	renew->account = account;
+	ca_sessions_init(&renew->sessions, cas);
+	renew->account = cas->accounts[0];
 	renew->due = metrics_gauge("postern_acme_renewals_due", NULL,
 	    "Stored certificates whose time to renew has come, up to 10,000.");
 	renew->queued = metrics_gauge("postern_acme_jobs_queued", NULL,
@@ -176,7 +176,7 @@ void renew_stop(struct renew *renew)
 	pthread_cond_signal(&renew->changed);
 	pthread_mutex_unlock(&renew->lock);
 	pthread_join(renew->thread, NULL);
-	ca_session_free(renew->session);
+	ca_sessions_fini(&renew->sessions);
 	pg_free(renew->pg);
 	pthread_cond_destroy(&renew->changed);
 	pthread_mutex_destroy(&renew->lock);

@@ -6,13 +6,12 @@
 #ifndef ACME_RENEW_H
 #define ACME_RENEW_H
 
-#include "acme/account.h"
-#include "acme/ca.h"
+#include "acme/ca_list.h"
 #include "common/pg.h"
 
 struct renew;
 
-struct renew *renew_start(const char *database, struct ca *ca, struct account *account);
+struct renew *renew_start(const char *database, const struct ca_list *cas);
 void renew_stop(struct renew *renew);
 
 /* A place in the order of renew_at, from which the next batch goes on; begin with zeros. */

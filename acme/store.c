@@ -12,7 +12,7 @@
 
 static enum result upsert(struct pg *pg, const struct seal_keys *keys, const struct job *job,
     const struct certificate *certificate, const struct buf *sealed, const char *directory,
-    struct error *error)
+    const char *account_url, struct error *error)
 {
 	struct buf pem;
 	buf_init(&pem, CERTIFICATE_PEM_MAX);
@@ -25,17 +25,19 @@ static enum result upsert(struct pg *pg, const struct seal_keys *keys, const str
 	result = pg_run(pg, JOB_QUERY_MS, NULL, error,
 	    "INSERT INTO certificates AS c (name, version, chain_pem, key_sealed, key_id, issuer, serial, "
 	    "directory,"
-	    " not_before, not_after, renew_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8,"
-	    " to_timestamp($9::bigint), to_timestamp($10::bigint), to_timestamp($11::bigint))"
+	    " not_before, not_after, renew_at, account_url) VALUES ($1, $2, $3, $4, $5, $6, $7, $8,"
+	    " to_timestamp($9::bigint), to_timestamp($10::bigint), to_timestamp($11::bigint), $12)"
 	    " ON CONFLICT (name) DO UPDATE SET version = EXCLUDED.version, chain_pem = EXCLUDED.chain_pem,"
 	    " key_sealed = EXCLUDED.key_sealed, key_id = EXCLUDED.key_id, issuer = EXCLUDED.issuer,"
 	    " serial = EXCLUDED.serial, directory = EXCLUDED.directory, not_before = EXCLUDED.not_before,"
-	    " not_after = EXCLUDED.not_after, renew_at = EXCLUDED.renew_at, stored_at = now()"
+	    " not_after = EXCLUDED.not_after, renew_at = EXCLUDED.renew_at, stored_at = now(),"
+	    " account_url = EXCLUDED.account_url, revoked_at = NULL, revoked_reason = NULL"
 	    " WHERE c.version < EXCLUDED.version",
 	    pg_text(job->name), pg_int(job->fence), pg_text(buf_string(&pem)),
 	    pg_bytea(buf_bytes(sealed), buf_size(sealed)), pg_text(seal_keys_id(keys)),
 	    pg_text(certificate->issuer), pg_text(certificate->serial), pg_text(directory),
-	    pg_int(certificate->not_before), pg_int(certificate->not_after), pg_int(renew_at));
+	    pg_int(certificate->not_before), pg_int(certificate->not_after), pg_int(renew_at),
+	    pg_text(account_url));
 out:
 	buf_fini(&pem);
 	return result;
@@ -43,7 +45,8 @@ out:
 
 /* The job is closed first: that statement holds the fence, and with it the row's lock until the commit. */
 enum result store_certificate(struct pg *pg, const struct seal_keys *keys, const struct job *job,
-    const struct certificate *certificate, const EVP_PKEY *key, const char *directory, struct error *error)
+    const struct certificate *certificate, const EVP_PKEY *key, const char *directory,
+    const char *account_url, struct error *error)
 {
 	const struct seal_place place = {.kind = "certificate_key", .name = job->name, .version = job->fence};
 	struct buf sealed;
@@ -55,10 +58,14 @@ enum result store_certificate(struct pg *pg, const struct seal_keys *keys, const
 	if (result == R_OK)
 		result = job_close(pg, job, error);
 	if (result == R_OK)
-		result = upsert(pg, keys, job, certificate, &sealed, directory, error);
+		result = upsert(pg, keys, job, certificate, &sealed, directory, account_url, error);
 	if (result == R_OK)
 		result = pg_run(pg, JOB_QUERY_MS, NULL, error, "DELETE FROM failures WHERE name = $1",
 		    pg_text(job->name));
+	if (result == R_OK)
+		result = pg_run(pg, JOB_QUERY_MS, NULL, error,
+		    "DELETE FROM ca_trouble WHERE name = $1 AND directory = $2", pg_text(job->name),
+		    pg_text(directory));
 	if (result == R_OK)
 		result = challenge_retire(pg, job, error);
 	if (result == R_OK)

@@ -285,3 +285,63 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ca_budget TO postern_acme;
 GRANT SELECT, INSERT, UPDATE ON ca_health TO postern_acme;
 GRANT SELECT, UPDATE ON reissues TO postern_acme;
 GRANT SELECT (lane, waits_for) ON issuance_jobs TO postern_verifier;
+
+-- The account's key is rolled over while the fleet works: the next one waits, sealed, beside the one in use until
+-- the CA has taken it. A deactivated account issues nothing until the operator registers another.
+ALTER TABLE ca_accounts
+	ADD COLUMN status text NOT NULL DEFAULT 'valid' CHECK (status IN ('valid', 'deactivated')),
+	ADD COLUMN key_version bigint NOT NULL DEFAULT 1,
+	ADD COLUMN key_next_sealed bytea;  -- kind account_key, name = directory, version = key_version + 1
+
+-- `account_url`: who ordered it (ARI's `replaces` is for the same CA and account). A revoked one is served until it
+-- is replaced, and counts as none when its job is claimed.
+ALTER TABLE certificates
+	ADD COLUMN account_url text,
+	ADD COLUMN revoked_at timestamptz,
+	ADD COLUMN revoked_reason integer;
+
+-- What a CA has against a name, or its own trouble with it, as long as it lasts: the other CA is chosen by it.
+CREATE TABLE ca_trouble (
+	name      text NOT NULL,
+	directory text NOT NULL,
+	cause     text NOT NULL,
+	count     integer NOT NULL DEFAULT 1,  -- in a row
+	last_at   timestamptz NOT NULL DEFAULT now(),
+	retry_at  timestamptz NOT NULL,        -- this CA is not asked for the name before
+	PRIMARY KEY (name, directory)
+);
+
+-- What the operator asks of the issuers, who alone speak to the CA and open account keys. A revocation carries a
+-- copy of its certificate, since the stored one is soon replaced.
+CREATE TABLE ca_tasks (
+	id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	kind         text NOT NULL CHECK (kind IN ('rollover', 'deactivate', 'register', 'revoke')),
+	directory    text NOT NULL,
+	name         text,
+	version      bigint,
+	reason       integer CHECK (reason IN (0, 1, 3, 4, 5)), -- RFC 5280 section 5.3.1
+	by_key       boolean NOT NULL DEFAULT false,            -- signed by the certificate's key, not the account's
+	chain_pem    text,
+	key_sealed   bytea,   -- kind certificate_key, name, version; NULL once it is done
+	state        text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'running', 'done', 'failed')),
+	result       text,    -- a sentence: what came of it, or of the last try
+	attempts     integer NOT NULL DEFAULT 0,
+	requested_at timestamptz NOT NULL DEFAULT now(),
+	next_try_at  timestamptz NOT NULL DEFAULT now(),
+	finished_at  timestamptz,
+	fence        bigint NOT NULL DEFAULT 0,
+	lease_owner  text,
+	lease_until  timestamptz
+);
+CREATE INDEX ca_tasks_open ON ca_tasks (next_try_at) WHERE state IN ('queued', 'running');
+
+-- SHA-256 of public keys (SubjectPublicKeyInfo) whose private half others know: never used again.
+CREATE TABLE barred_keys (
+	spki_sha256 bytea PRIMARY KEY,
+	barred_at   timestamptz NOT NULL DEFAULT now()
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON ca_trouble TO postern_acme;
+GRANT SELECT, UPDATE ON ca_tasks TO postern_acme;
+GRANT SELECT, INSERT ON barred_keys TO postern_acme;
+GRANT SELECT (revoked_at, revoked_reason) ON certificates TO postern_verifier;

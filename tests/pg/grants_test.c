@@ -9,7 +9,9 @@
 #define ALL "*"
 #define DOMAIN_STATE \
 	"status points_here verified_at status_changed_at checks next_check_at check_lease_until options"
-#define PUBLIC_HALF "name version issuer serial directory not_before not_after renew_at stored_at source"
+#define PUBLIC_HALF \
+	"name version issuer serial directory not_before not_after renew_at stored_at source " \
+	"revoked_at revoked_reason"
 #define JOB_VIEW \
 	"name state reason requested_at next_try_at attempts last_cause last_error last_try_at finished_at " \
 	"lane waits_for"
@@ -40,6 +42,9 @@ static const struct right {
     {"postern_acme", "ca_budget", ALL, ALL, ALL, true},
     {"postern_acme", "ca_health", ALL, ALL, ALL, false},
     {"postern_acme", "reissues", ALL, NULL, ALL, false},
+    {"postern_acme", "ca_trouble", ALL, ALL, ALL, true},
+    {"postern_acme", "ca_tasks", ALL, NULL, ALL, false},
+    {"postern_acme", "barred_keys", ALL, ALL, NULL, false},
 
     {"postern_verifier", "schema_migrations", ALL, NULL, NULL, false},
     {"postern_verifier", "tenants", ALL, ALL, NULL, false},

@@ -24,7 +24,7 @@ static void enqueue(struct pg *admin, const char *who, const char *reason)
 static struct job claim(struct pg *pg)
 {
 	struct job job;
-	enum result result = job_claim(pg, directory, LEASE_MS, &job, &error);
+	enum result result = job_claim(pg, LEASE_MS, &job, &error);
 	if (result != R_OK)
 		fail_msg("no job claimed: %s %s", result_name(result), error.text);
 	return job;
@@ -58,11 +58,11 @@ static void nothing_due_is_no_job(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
 	struct job job;
-	assert_int_equal(job_claim(pg, directory, LEASE_MS, &job, &error), R_NONE);
+	assert_int_equal(job_claim(pg, LEASE_MS, &job, &error), R_NONE);
 	enqueue(database_connect(state, NULL), name, "first_hit");
 	database_run(
 	    database_connect(state, NULL), "UPDATE issuance_jobs SET next_try_at = now() + interval '1 h'");
-	assert_int_equal(job_claim(pg, directory, LEASE_MS, &job, &error), R_NONE);
+	assert_int_equal(job_claim(pg, LEASE_MS, &job, &error), R_NONE);
 }
 
 static void a_job_is_claimed_by_one(void **state)
@@ -75,7 +75,7 @@ static void a_job_is_claimed_by_one(void **state)
 	assert_string_equal(job.name, name);
 	assert_int_equal(job.step, JOB_NONE);
 	assert_true(job.fence > 0);
-	assert_int_equal(job_claim(second, directory, LEASE_MS, &other, &error), R_NONE);
+	assert_int_equal(job_claim(second, LEASE_MS, &other, &error), R_NONE);
 	job_fini(&job);
 }
 
@@ -242,7 +242,7 @@ static void a_forbidden_name_is_closed_in_the_claim(void **state)
 		database_run(admin, "DELETE FROM domains");
 		add_domain(admin, name, statuses[i]);
 		enqueue(pg, name, "first_hit");
-		assert_int_equal(job_claim(pg, directory, LEASE_MS, &job, &error), R_AGAIN);
+		assert_int_equal(job_claim(pg, LEASE_MS, &job, &error), R_AGAIN);
 		assert_string_equal(database_value(admin, "SELECT state FROM issuance_jobs"), "idle");
 	}
 }

@@ -1,6 +1,6 @@
 /* The CA's documents: what is right is read, what is odd is left out, what is hostile is refused with its
  * place. */
-#include "acme/acme_msg.h"
+#include "acme/acme_directory.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -152,7 +152,7 @@ static void ten_thousand_levels_of_nesting_are_refused(void **state)
 	json[2 * DEPTH] = '\0';
 	assert_int_equal(read_order(json), R_INVALID);
 	struct acme_problem problem;
-	acme_parse_problem(&problem, json, 2 * DEPTH);
+	acme_parse_problem(&problem, json, 2 * DEPTH, NULL);
 	assert_string_equal(problem.type, "");
 	free(json);
 }
@@ -245,7 +245,7 @@ static void an_authorization_for_something_else_than_a_dns_name_is_refused(void 
 static struct acme_problem problem_of(const char *json)
 {
 	struct acme_problem problem;
-	acme_parse_problem(&problem, json, strlen(json));
+	acme_parse_problem(&problem, json, strlen(json), NULL);
 	return problem;
 }
 

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+static const struct challenge_context nobody_looks = {.arg = NULL};
+static const char account[] = "https://ca.test/account/1";
 static const struct challenge_types both = {.list = {ACME_TLS_ALPN_01, ACME_HTTP_01}, .count = 2};
 
 static struct acme_authorization offering(enum acme_challenge_type first, enum acme_challenge_type second)
@@ -22,23 +24,23 @@ static void the_preferred_type_is_taken_whatever_the_cas_order(void **state)
 {
 	(void)state;
 	struct acme_authorization offer = offering(ACME_HTTP_01, ACME_TLS_ALPN_01);
-	assert_int_equal(challenge_choose(&offer, &both, 0)->type, ACME_TLS_ALPN_01);
+	assert_int_equal(challenge_choose(&offer, &both, 0, &nobody_looks, account)->type, ACME_TLS_ALPN_01);
 }
 
 static void after_a_failure_the_next_type_is_tried(void **state)
 {
 	(void)state;
 	struct acme_authorization offer = offering(ACME_HTTP_01, ACME_TLS_ALPN_01);
-	assert_int_equal(challenge_choose(&offer, &both, 1)->type, ACME_HTTP_01);
-	assert_int_equal(challenge_choose(&offer, &both, 2)->type, ACME_TLS_ALPN_01);
+	assert_int_equal(challenge_choose(&offer, &both, 1, &nobody_looks, account)->type, ACME_HTTP_01);
+	assert_int_equal(challenge_choose(&offer, &both, 2, &nobody_looks, account)->type, ACME_TLS_ALPN_01);
 }
 
 static void what_the_ca_does_not_offer_is_skipped(void **state)
 {
 	(void)state;
 	struct acme_authorization offer = offering(ACME_HTTP_01, ACME_HTTP_01);
-	assert_int_equal(challenge_choose(&offer, &both, 0)->type, ACME_HTTP_01);
-	assert_int_equal(challenge_choose(&offer, &both, 1)->type, ACME_HTTP_01);
+	assert_int_equal(challenge_choose(&offer, &both, 0, &nobody_looks, account)->type, ACME_HTTP_01);
+	assert_int_equal(challenge_choose(&offer, &both, 1, &nobody_looks, account)->type, ACME_HTTP_01);
 }
 
 static void a_type_that_is_not_set_is_never_taken(void **state)
@@ -46,9 +48,9 @@ static void a_type_that_is_not_set_is_never_taken(void **state)
 	(void)state;
 	const struct challenge_types alpn = {.list = {ACME_TLS_ALPN_01}, .count = 1};
 	struct acme_authorization offer = offering(ACME_HTTP_01, ACME_HTTP_01);
-	assert_null(challenge_choose(&offer, &alpn, 0));
+	assert_null(challenge_choose(&offer, &alpn, 0, &nobody_looks, account));
 	struct acme_authorization nothing = {.challenge_count = 0};
-	assert_null(challenge_choose(&nothing, &both, 5));
+	assert_null(challenge_choose(&nothing, &both, 5, &nobody_looks, account));
 }
 
 static void a_challenge_under_way_is_gone_on_with(void **state)
@@ -56,7 +58,7 @@ static void a_challenge_under_way_is_gone_on_with(void **state)
 	(void)state;
 	struct acme_authorization offer = offering(ACME_TLS_ALPN_01, ACME_HTTP_01);
 	offer.challenges[1].status = ACME_PROCESSING;
-	assert_int_equal(challenge_choose(&offer, &both, 0)->type, ACME_HTTP_01);
+	assert_int_equal(challenge_choose(&offer, &both, 0, &nobody_looks, account)->type, ACME_HTTP_01);
 }
 
 static void types_are_added_by_name_once(void **state)
