@@ -161,21 +161,6 @@ static void holding_prolongs_a_lease_that_is_half_used(void **state)
 	job_fini(&job);
 }
 
-static void an_order_at_another_ca_is_forgotten(void **state)
-{
-	struct pg *pg = database_connect(state, "postern_acme");
-	enqueue(pg, name, "first_hit");
-	struct job job = claim(pg);
-	assert_int_equal(job_set_ordering(pg, &job, "https://other.test/dir", &error), R_OK);
-	assert_int_equal(job_set_ordered(pg, &job, "https://other.test/order/1", &error), R_OK);
-	assert_int_equal(job_release(pg, &job, &error), R_OK);
-	job_fini(&job);
-	job = claim(pg);
-	assert_int_equal(job.step, JOB_NONE);
-	assert_string_equal(job.order_url, "");
-	job_fini(&job);
-}
-
 static void a_failure_is_counted_by_cause_and_waits_longer_each_time(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
@@ -352,7 +337,6 @@ int main(void)
 	    database_test(a_dead_owners_job_is_taken_over_where_it_was),
 	    database_test(who_lost_the_job_writes_nothing),
 	    database_test(holding_prolongs_a_lease_that_is_half_used),
-	    database_test(an_order_at_another_ca_is_forgotten),
 	    database_test(a_failure_is_counted_by_cause_and_waits_longer_each_time),
 	    database_test(the_customers_failure_ends_the_order_and_the_cas_does_not),
 	    database_test(a_forbidden_name_is_closed_in_the_claim),

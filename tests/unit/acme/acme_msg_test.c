@@ -294,9 +294,63 @@ static void a_megabyte_of_detail_is_cut(void **state)
 	buf_fini(&json);
 }
 
+static void what_a_directory_offers_beyond_the_least_is_read(void **state)
+{
+	(void)state;
+	struct acme_directory directory;
+	static const char json[] =
+	    "{\"newNonce\":\"https://ca/n\",\"newAccount\":\"https://ca/a\",\"newOrder\":\"https://ca/o\","
+	    "\"keyChange\":\"http://ca/k\",\"revokeCert\":\"https://ca/r\",\"renewalInfo\":\"https://ca/ri\","
+	    "\"meta\":{\"externalAccountRequired\":true,\"caaIdentities\":[\"ca.test\",7],"
+	    "\"profiles\":{\"classic\":\"https://ca/p\",\"shortlived\":\"https://ca/p\"}}}";
+	assert_int_equal(acme_parse_directory(&directory, json, strlen(json), NULL), R_OK);
+	assert_string_equal(directory.key_change, "");
+	assert_string_equal(directory.revoke_cert, "https://ca/r");
+	assert_string_equal(directory.renewal_info, "https://ca/ri");
+	assert_true(directory.external_account_required);
+	assert_int_equal(directory.caa_identity_count, 1);
+	assert_true(acme_directory_has_profile(&directory, "shortlived"));
+	assert_false(acme_directory_has_profile(&directory, "short"));
+}
+
+static void a_subproblem_is_taken_for_its_own_name_only(void **state)
+{
+	(void)state;
+	static const char json[] =
+	    "{\"type\":\"urn:ietf:params:acme:error:malformed\",\"detail\":\"some\",\"subproblems\":["
+	    "{\"type\":\"urn:ietf:params:acme:error:caa\",\"identifier\":{\"type\":\"dns\",\"value\":\"b."
+	    "test\"}},"
+	    "{\"type\":\"urn:ietf:params:acme:error:dns\",\"identifier\":{\"type\":\"dns\",\"value\":\"A."
+	    "test\"}}]}";
+	struct acme_problem problem;
+	acme_parse_problem(&problem, json, strlen(json), "a.test");
+	assert_string_equal(problem.type, "dns");
+	acme_parse_problem(&problem, json, strlen(json), "c.test");
+	assert_string_equal(problem.type, "malformed");
+}
+
+static void a_persistent_challenge_needs_issuer_names_and_no_token(void **state)
+{
+	(void)state;
+	assert_int_equal(read_authorization(
+			     "{\"status\":\"pending\",\"identifier\":{\"type\":\"dns\",\"value\":\"a.test\"},"
+			     "\"challenges\":[{\"type\":\"dns-persist-01\",\"status\":\"pending\","
+			     "\"url\":\"https://ca/1\"},{\"type\":\"dns-persist-01\",\"status\":\"pending\","
+			     "\"url\":\"https://ca/2\",\"issuer-domain-names\":[\"ca.test\",\"ca.example\"]},"
+			     "{\"type\":\"http-01\",\"status\":\"pending\",\"url\":\"https://ca/3\"}]}"),
+	    R_OK);
+	assert_int_equal(authorization.challenge_count, 1);
+	assert_int_equal(authorization.challenges[0].type, ACME_DNS_PERSIST_01);
+	assert_string_equal(authorization.challenges[0].url, "https://ca/2");
+	assert_int_equal(authorization.issuer_names.count, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_a_directory_offers_beyond_the_least_is_read),
+	    cmocka_unit_test(a_subproblem_is_taken_for_its_own_name_only),
+	    cmocka_unit_test(a_persistent_challenge_needs_issuer_names_and_no_token),
 	    cmocka_unit_test(a_directory_gives_its_three_urls),
 	    cmocka_unit_test(a_directory_without_a_url_says_which),
 	    cmocka_unit_test(only_clean_https_urls_are_taken),

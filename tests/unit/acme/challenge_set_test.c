@@ -76,6 +76,30 @@ static void types_are_added_by_name_once(void **state)
 	assert_int_equal(types.list[0], ACME_HTTP_01);
 }
 
+static bool record_is_seen(
+    void *arg, const char *sought, const struct acme_issuer_names *issuers, const char *account_url)
+{
+	return strcmp(sought, "shop.brand.test") == 0 && issuers->count == 1 &&
+	       strcmp(account_url, account) == 0 && *(bool *)arg;
+}
+
+static void a_persistent_record_is_used_where_it_is_offered_and_seen(void **state)
+{
+	(void)state;
+	static const struct challenge_types all = {
+	    .list = {ACME_DNS_PERSIST_01, ACME_TLS_ALPN_01, ACME_HTTP_01}, .count = 3};
+	bool seen = true;
+	const struct challenge_context context = {.persist_record_seen = record_is_seen, .arg = &seen};
+	struct acme_authorization offer = offering(ACME_TLS_ALPN_01, ACME_DNS_PERSIST_01);
+	offer.issuer_names.count = 1;
+	strcpy(offer.name, "shop.brand.test");
+	assert_int_equal(challenge_choose(&offer, &all, 0, &context, account)->type, ACME_DNS_PERSIST_01);
+	assert_int_equal(challenge_choose(&offer, &all, 1, &context, account)->type, ACME_TLS_ALPN_01);
+	seen = false;
+	assert_int_equal(challenge_choose(&offer, &all, 0, &context, account)->type, ACME_TLS_ALPN_01);
+	assert_int_equal(challenge_choose(&offer, &all, 0, &nobody_looks, account)->type, ACME_TLS_ALPN_01);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -85,6 +109,7 @@ int main(void)
 	    cmocka_unit_test(a_type_that_is_not_set_is_never_taken),
 	    cmocka_unit_test(a_challenge_under_way_is_gone_on_with),
 	    cmocka_unit_test(types_are_added_by_name_once),
+	    cmocka_unit_test(a_persistent_record_is_used_where_it_is_offered_and_seen),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,8 @@
 #include <jansson.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rsa.h>
 
 #include "common/certificate.h"
 
@@ -281,10 +283,128 @@ static void a_key_of_another_kind_is_refused(void **state)
 	(void)state;
 	char thumbprint[JWS_THUMBPRINT_SIZE];
 	struct error error = {0};
-	EVP_PKEY *p384 = EVP_EC_gen("P-384");
-	assert_int_equal(jws_thumbprint(thumbprint, p384, &error), R_INVALID);
-	assert_non_null(strstr(error.text, "P-256"));
-	EVP_PKEY_free(p384);
+	EVP_PKEY *keys[] = {EVP_EC_gen("P-521"), EVP_RSA_gen(1024), EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")};
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		assert_int_equal(jws_thumbprint(thumbprint, keys[i], &error), R_INVALID);
+		assert_non_null(strstr(error.text, "P-256"));
+		EVP_PKEY_free(keys[i]);
+	}
+}
+
+/* The JWK of RFC 7638 section 3.1: its thumbprint is there. */
+static void an_rsa_keys_thumbprint_is_the_rfcs(void **state)
+{
+	(void)state;
+	static const char n[] =
+	    "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_"
+	    "BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_"
+	    "FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-"
+	    "bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
+	struct buf jwk;
+	char thumbprint[JWS_THUMBPRINT_SIZE];
+	buf_init(&jwk, 1024);
+	buf_append_format(&jwk, "{\"e\":\"AQAB\",\"kty\":\"RSA\",\"n\":\"%s\"}", n);
+	jws_thumbprint_of_jwk(thumbprint, buf_bytes(&jwk), buf_size(&jwk));
+	assert_string_equal(thumbprint, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+	buf_fini(&jwk);
+}
+
+/* Verifies a JWS of ours with the key itself; returns the protected header. */
+static json_t *verified(struct buf *out, EVP_PKEY *key, const EVP_MD *digest, int width)
+{
+	json_t *jws = json_loads(buf_string(out), 0, NULL);
+	const char *protected = json_string_value(json_object_get(jws, "protected"));
+	const char *payload = json_string_value(json_object_get(jws, "payload"));
+	const char *text = json_string_value(json_object_get(jws, "signature"));
+	struct buf input, signature, header;
+	buf_init(&input, 8192);
+	buf_init(&signature, 1024);
+	buf_init(&header, 4096);
+	buf_append_format(&input, "%s.%s", protected, payload);
+	assert_int_equal(base64url_decode(&signature, text, strlen(text)), R_OK);
+	assert_int_equal(base64url_decode(&header, protected, strlen(protected)), R_OK);
+	unsigned char *der = NULL;
+	const unsigned char *raw = (const unsigned char *)buf_bytes(&signature);
+	int size = (int)buf_size(&signature);
+	if (width > 0) {
+		assert_int_equal(size, 2 * width);
+		ECDSA_SIG *pair = ECDSA_SIG_new();
+		ECDSA_SIG_set0(pair, BN_bin2bn(raw, width, NULL), BN_bin2bn(raw + width, width, NULL));
+		size = i2d_ECDSA_SIG(pair, &der);
+		ECDSA_SIG_free(pair);
+	}
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	assert_int_equal(EVP_DigestVerifyInit(context, NULL, digest, NULL, key), 1);
+	assert_int_equal(EVP_DigestVerify(context, der ? der : raw, (size_t)size,
+			     (const unsigned char *)buf_bytes(&input), buf_size(&input)),
+	    1);
+	EVP_MD_CTX_free(context);
+	OPENSSL_free(der);
+	json_t *parsed = json_loadb(buf_bytes(&header), buf_size(&header), 0, NULL);
+	json_decref(jws);
+	buf_fini(&input);
+	buf_fini(&signature);
+	buf_fini(&header);
+	return parsed;
+}
+
+static void a_key_signs_with_its_own_algorithm(void **state)
+{
+	(void)state;
+	const struct {
+		EVP_PKEY *key;
+		const char *name;
+		const EVP_MD *digest;
+		int width;
+	} cases[] = {{EVP_EC_gen("P-256"), "ES256", EVP_sha256(), 32},
+	    {EVP_EC_gen("P-384"), "ES384", EVP_sha384(), 48}, {EVP_RSA_gen(2048), "RS256", EVP_sha256(), 0}};
+	const struct jws_header header = {.url = "https://ca.test/key-change"};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct buf out;
+		buf_init(&out, 8192);
+		assert_int_equal(jws_sign(&out, cases[i].key, &header, "{}", NULL), R_OK);
+		json_t *protected = verified(&out, cases[i].key, cases[i].digest, cases[i].width);
+		assert_string_equal(json_string_value(json_object_get(protected, "alg")), cases[i].name);
+		assert_non_null(json_object_get(protected, "jwk"));
+		assert_null(json_object_get(protected, "nonce"));
+		json_decref(protected);
+		buf_fini(&out);
+		EVP_PKEY_free(cases[i].key);
+	}
+}
+
+static void an_external_account_is_bound_by_its_mac_without_a_nonce(void **state)
+{
+	(void)state;
+	unsigned char secret[] = "a key of the CA";
+	const struct jws_external external = {.kid = "kid-1", .key = secret, .key_size = sizeof secret - 1};
+	struct buf out, input, mac;
+	unsigned char expected[EVP_MAX_MD_SIZE];
+	unsigned size = 0;
+	buf_init(&out, 4096);
+	buf_init(&input, 4096);
+	buf_init(&mac, 64);
+	assert_int_equal(
+	    jws_sign_external(&out, &external, "https://ca.test/new", "{\"kty\":\"EC\"}", NULL), R_OK);
+	json_t *jws = json_loads(buf_string(&out), 0, NULL);
+	const char *protected = json_string_value(json_object_get(jws, "protected"));
+	const char *signature = json_string_value(json_object_get(jws, "signature"));
+	buf_append_format(&input, "%s.%s", protected, json_string_value(json_object_get(jws, "payload")));
+	HMAC(EVP_sha256(), secret, sizeof secret - 1, (const unsigned char *)buf_bytes(&input),
+	    buf_size(&input), expected, &size);
+	assert_int_equal(base64url_decode(&mac, signature, strlen(signature)), R_OK);
+	assert_int_equal(buf_size(&mac), size);
+	assert_memory_equal(buf_bytes(&mac), expected, size);
+	struct buf header;
+	buf_init(&header, 1024);
+	base64url_decode(&header, protected, strlen(protected));
+	assert_string_equal(
+	    buf_string(&header), "{\"alg\":\"HS256\",\"kid\":\"kid-1\",\"url\":\"https://ca.test/new\"}");
+	json_decref(jws);
+	buf_fini(&header);
+	buf_fini(&out);
+	buf_fini(&input);
+	buf_fini(&mac);
 }
 
 static void a_request_that_does_not_fit_is_no_request(void **state)
@@ -319,6 +439,9 @@ int main(void)
 	    cmocka_unit_test(new_account_carries_its_key_and_no_account),
 	    cmocka_unit_test(post_as_get_has_an_empty_payload),
 	    cmocka_unit_test(a_key_of_another_kind_is_refused),
+	    cmocka_unit_test(an_rsa_keys_thumbprint_is_the_rfcs),
+	    cmocka_unit_test(a_key_signs_with_its_own_algorithm),
+	    cmocka_unit_test(an_external_account_is_bound_by_its_mac_without_a_nonce),
 	    cmocka_unit_test(a_request_that_does_not_fit_is_no_request),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
