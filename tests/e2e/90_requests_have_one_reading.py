@@ -167,18 +167,17 @@ def visit_all(platform, pairs, table):
 
 
 def logged(edge):
-    """(method, target) of each request in the edge's access log, and of those among them that an upstream answered."""
+    """(method, path) of each request in the edge's access log, and of those among them that an upstream answered."""
     every, answered = collections.Counter(), collections.Counter()
     for line in edge.process.log().splitlines():
         try:
             entry = json.loads(line)
         except ValueError:
             continue
-        if "method" in entry and "target" in entry:
-            # An absolute-form without a path is logged as it came, `?a`, and sent as `/?a`.
-            one = (entry["method"], ("/" if entry["target"][:1] == "?" else "") + entry["target"][:200])
+        if entry.get("message") == "request" and "method" in entry:
+            one = (entry["method"], entry.get("path", "/"))
             every[one] += 1
-            answered[one] += entry.get("upstream", "-") not in (None, "", "-")
+            answered[one] += "upstream" in entry
     return every, answered
 
 
@@ -199,7 +198,8 @@ def expected(table):
 
 
 def short(requests):
-    return collections.Counter((one.method, one.target[:200]) for one in requests)
+    """As the log shows them."""
+    return collections.Counter((one[0], one[1].split("?")[0][:500]) for one in requests)
 
 
 @pytest.fixture
@@ -242,10 +242,9 @@ def account(edge, origin, must, may, table):
         yield f"saw {one}, which nobody sent ({count})"
     for one, count in (short((must + may).elements()) & answered - short(seen.elements())).items():
         yield f"did not see {one}, which the edge says it answered ({count})"
-    begun = collections.Counter(one for one in origin.begun if one[1] != "/") - short(seen.elements())
     cut = {(oddity.begun[0], f"/q{index:04}") for index, oddity in enumerate(table) if oddity.begun}
-    for one in begun:
-        if (one[0], one[1][:200]) not in cut and one[1][:200] == one[1]:
+    for one in short(origin.begun) - short(seen.elements()):
+        if one not in cut and one[1] != "/":
             yield f"saw {one} begin, which nobody sent"
     for error, raw in origin.errors:
         yield f"cannot read what the edge sent: {error}: {raw[-300:]!r}"
