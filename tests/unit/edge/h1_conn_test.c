@@ -546,7 +546,8 @@ static void the_access_log_has_a_line_for_each_request(void **state)
 	lines.bytes[lines.size] = '\0';
 	assert_non_null(strstr(lines.bytes,
 	    " client=192.0.2.7 method=GET host=a.example path=\"/a\\\"b\" http=1.1 status=200 bytes_in="));
-	assert_non_null(strstr(lines.bytes, " bytes_out=40 served_before=0 "));
+	assert_non_null(strstr(lines.bytes, " bytes_out=125 served_before=0 "));
+	assert_non_null(strstr(lines.bytes, " request_id=" ID " "));
 	assert_non_null(strstr(lines.bytes, " user_agent=\"a\\\"b\" referer=https://a.example/x\n"));
 	assert_non_null(strstr(lines.bytes, " upstream=127.0.0.1:"));
 	assert_null(strstr(lines.bytes, "secret"));
