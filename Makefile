@@ -80,9 +80,15 @@ FUZZ_DRIVER ?= $(BUILD)/tests/fuzz/replay.o
 $(FUZZERS): %: %.o $(FUZZ_DRIVER) $(foreach area,$(AREAS),$(call library,$(area)))
 	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS)
 
+# What the benchmark measures with.
+BENCH     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+$(BENCH): %: %.o $(call library,common)
+	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS)
+
 unit-tests: $(UNIT) fuzz-replays
 pg-tests: $(PGTESTS) $(BUILD)/postern
 fuzz-replays: $(FUZZERS)
+bench-tools: $(BENCH)
 
 # ---- what a person types
 
@@ -95,7 +101,7 @@ help:
 ## make lint              formatting, and a build with clang
 ## make asan, make tsan   unit and PostgreSQL tests under the sanitizers
 ## make fuzz              each fuzz harness for FUZZ_SECONDS (60), from its corpus; FUZZ=... for some
-## make bench             the benchmark, beside Caddy
+## make bench             the benchmark, beside nginx, HAProxy, Caddy, hitch and h2o
 ## make test-containers   builds the images and plays the story through docker compose
 ## make install           into $(DESTDIR)$(PREFIX): sbin, bin, manual pages
 
@@ -111,7 +117,7 @@ test:
 	@$(MAKE) --no-print-directory all unit-tests pg-tests
 	@BUILD=$(BUILD) tests/run $(TESTS)
 
-FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] edge/*.[ch] acme/*.[ch] verifier/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch] tests/fuzz/*.[ch] tests/support/*.h)
+FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] edge/*.[ch] acme/*.[ch] verifier/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c tests/support/*.h)
 lint:
 	@tests/support/install_packages build lint
 	clang-format --dry-run -Werror $(FORMATTED)
@@ -135,7 +141,7 @@ fuzz:
 
 bench:
 	@tests/support/install_packages build run bench
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all bench-tools
 	@BUILD=$(BUILD) tests/bench/run $(ARGS)
 test-containers:
 	@docker/test
@@ -155,5 +161,5 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit-tests pg-tests fuzz-replays help deps run test lint asan tsan fuzz bench test-containers man install clean
+.PHONY: all unit-tests pg-tests fuzz-replays bench-tools help deps run test lint asan tsan fuzz bench test-containers man install clean
 .DELETE_ON_ERROR:
