@@ -287,3 +287,14 @@ void conn_deliver_challenge(struct message *message, void *receiver)
 	OPENSSL_cleanse(reply->key_authorization, sizeof reply->key_authorization);
 	free(reply);
 }
+
+void conn_deliver_notice(struct message *message, void *receiver)
+{
+	struct notice_reply *reply = loop_owner(message, struct notice_reply, message);
+	struct worker *worker = receiver;
+	struct conn *conn = conn_table_find(worker->conns, reply->connection);
+
+	if (conn && conn->state == CONN_HTTP)
+		h1_conn_notice(conn->h1, reply);
+	free(reply);
+}

@@ -21,5 +21,6 @@ void conn_resume_some(struct loop_task *task);
 /* Deliver functions for the worker's mailbox (receiver: the struct worker). */
 void conn_deliver_site(struct message *message, void *worker);      /* struct broker_reply */
 void conn_deliver_challenge(struct message *message, void *worker); /* struct challenge_reply: TLS and HTTP */
+void conn_deliver_notice(struct message *message, void *worker);    /* struct notice_reply */
 
 #endif

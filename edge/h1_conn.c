@@ -79,6 +79,7 @@ static enum h1_wait what_is_awaited(const struct h1_conn *conn)
 	case H1_IDLE: return H1_WAIT_REQUEST;
 	case H1_HEAD: return H1_WAIT_HEAD;
 	case H1_CHALLENGE: return H1_WAIT_CHALLENGE;
+	case H1_NOTICE: return H1_WAIT_NOTICE;
 	case H1_LINGER: return H1_WAIT_END;
 	case H1_EXCHANGE: break;
 	case H1_FLUSH:
@@ -94,6 +95,7 @@ static int64_t longest_wait(const struct h1_conn *conn, enum h1_wait wait)
 	case H1_WAIT_HEAD: return h1_config(conn)->header_timeout_ms;
 	case H1_WAIT_BODY: return h1_config(conn)->body_timeout_ms;
 	case H1_WAIT_CHALLENGE: return H1_CHALLENGE_MS;
+	case H1_WAIT_NOTICE: return H1_NOTICE_MS;
 	case H1_WAIT_END: return H1_LINGER_MS;
 	case H1_WAIT_NOTHING: break;
 	}
@@ -306,6 +308,7 @@ static bool step(struct h1_conn *conn)
 	case H1_EXCHANGE: return step_exchange(conn);
 	case H1_FLUSH: return step_flush(conn);
 	case H1_CHALLENGE:
+	case H1_NOTICE:
 	case H1_LINGER:
 	case H1_CLOSED: break;
 	}
@@ -372,7 +375,8 @@ static void on_read_deadline(struct deadline *deadline)
 	switch (conn->wait) {
 	case H1_WAIT_HEAD: h1_request_refuse(conn, 408); return;
 	case H1_WAIT_BODY:
-	case H1_WAIT_CHALLENGE: h1_request_time_out(conn); return;
+	case H1_WAIT_CHALLENGE:
+	case H1_WAIT_NOTICE: h1_request_time_out(conn); return;
 	case H1_WAIT_NOTHING:
 	case H1_WAIT_REQUEST:
 	case H1_WAIT_END: break;
@@ -452,6 +456,13 @@ void h1_conn_abort(struct h1_conn *conn)
 void h1_conn_challenge(struct h1_conn *conn, const struct challenge_reply *reply)
 {
 	if (conn->state == H1_CHALLENGE)
-		h1_request_challenge(conn, reply);
+		h1_answer_with_challenge(conn, reply);
+	h1_conn_drive(conn);
+}
+
+void h1_conn_notice(struct h1_conn *conn, const struct notice_reply *reply)
+{
+	if (conn->state == H1_NOTICE)
+		h1_answer_with_notice(conn, reply);
 	h1_conn_drive(conn);
 }

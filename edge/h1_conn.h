@@ -41,4 +41,7 @@ void h1_conn_abort(struct h1_conn *conn);
 /* The reply to an http-01 look-up that this connection started with `peer->id` and conn_deliver_challenge. */
 void h1_conn_challenge(struct h1_conn *conn, const struct challenge_reply *reply);
 
+/* The same for a notice, with conn_deliver_notice. */
+void h1_conn_notice(struct h1_conn *conn, const struct notice_reply *reply);
+
 #endif

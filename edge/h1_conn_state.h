@@ -1,6 +1,6 @@
 /*
- * What the two halves of an HTTP/1.1 connection share: h1_conn.c knows bytes, events and deadlines,
- * h1_request.c what one request gets. Nobody else includes this.
+ * What the parts of an HTTP/1.1 connection share: h1_conn.c knows bytes, events and deadlines, h1_request.c
+ * what one request gets, h1_answer.c what of it comes from ourselves. Nobody else includes this.
  */
 #ifndef EDGE_H1_CONN_STATE_H
 #define EDGE_H1_CONN_STATE_H
@@ -13,6 +13,8 @@
 #include "edge/h1_out.h"
 #include "edge/http_config.h"
 #include "edge/identity.h"
+#include "edge/reply.h"
+#include "edge/route.h"
 
 enum {
 	H1_IN_MAX = HTTP_HEAD_MAX + 4096,
@@ -21,6 +23,7 @@ enum {
 	H1_PIPELINED_MAX =
 	    16 * 1024, /* read ahead while a request is being answered; the rest stays in the socket */
 	H1_CHALLENGE_MS = 5 * 1000,
+	H1_NOTICE_MS = 1000, /* then the visitor is redirected */
 	H1_LINGER_MS = 2 * 1000,
 };
 
@@ -28,6 +31,7 @@ enum h1_state {
 	H1_IDLE,      /* nothing of the next request has come */
 	H1_HEAD,      /* a head is arriving */
 	H1_CHALLENGE, /* the head stays in `in` while an http-01 token is looked up */
+	H1_NOTICE,    /* the same, while it is looked up why a name of port 80 has no certificate */
 	H1_EXCHANGE,  /* a request is with its exchange */
 	H1_FLUSH,     /* the response is whole, not all of it is with the socket */
 	H1_LINGER,    /* our side is shut; what still comes is thrown away, lest a reset eats the response */
@@ -35,7 +39,15 @@ enum h1_state {
 };
 
 /* What the client may be slow at: each has a deadline of its own. */
-enum h1_wait { H1_WAIT_NOTHING, H1_WAIT_REQUEST, H1_WAIT_HEAD, H1_WAIT_BODY, H1_WAIT_CHALLENGE, H1_WAIT_END };
+enum h1_wait {
+	H1_WAIT_NOTHING,
+	H1_WAIT_REQUEST,
+	H1_WAIT_HEAD,
+	H1_WAIT_BODY,
+	H1_WAIT_CHALLENGE,
+	H1_WAIT_NOTICE,
+	H1_WAIT_END
+};
 
 /* How far the response is. */
 enum h1_response { H1_RESPONSE_NONE, H1_RESPONSE_BEGUN, H1_RESPONSE_LAST_CHUNK, H1_RESPONSE_WHOLE };
@@ -128,11 +140,27 @@ void h1_request_time_out(struct h1_conn *conn);
 /* Hands what is in `in` to the exchange, as far as it takes it. */
 void h1_request_pump(struct h1_conn *conn);
 bool h1_request_wants_body(const struct h1_conn *conn);
-void h1_request_challenge(struct h1_conn *conn, const struct challenge_reply *reply);
+void h1_request_pass_on(struct h1_conn *conn, struct http_head *head, size_t used);
 /* The address of who sent the request, as the app and the log are to know it. */
 const char *h1_request_client(const struct h1_conn *conn);
 /* The response is with the socket, or never will be: counts and logs it. Harmless where there is no request.
  */
 void h1_request_end(struct h1_conn *conn);
+
+/* h1_answer.c */
+/* May another request follow this one's response? Decided when the response's head is written. */
+bool h1_answer_goes_on(struct h1_conn *conn);
+/* The value of Connection for this response; NULL: none. */
+const char *h1_answer_connection(const struct h1_conn *conn);
+void h1_answer(struct h1_conn *conn, struct reply *reply);
+void h1_answer_status(struct h1_conn *conn, int status);
+void h1_answer_and_close(struct h1_conn *conn, int status);
+void h1_answer_challenge(
+    struct h1_conn *conn, struct http_head *head, size_t used, const struct route *route);
+void h1_answer_with_challenge(struct h1_conn *conn, const struct challenge_reply *reply);
+/* Port 80: a redirect, or a notice. */
+void h1_answer_plain(struct h1_conn *conn, struct http_head *head, size_t used, const struct route *route);
+/* `reply` NULL: none came in time. */
+void h1_answer_with_notice(struct h1_conn *conn, const struct notice_reply *reply);
 
 #endif

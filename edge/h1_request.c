@@ -1,14 +1,8 @@
 #include "edge/h1_conn_state.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "common/clock.h"
-#include "edge/conn.h"
 #include "edge/h1_parse.h"
 #include "edge/http_date.h"
-#include "edge/reply.h"
-#include "edge/route.h"
 #include "edge/shared_host.h"
 #include "edge/site_cache.h"
 
@@ -96,94 +90,6 @@ void h1_request_end(struct h1_conn *conn)
 	request->started_us = 0;
 }
 
-/* A domain that is suspended or deleted gets no handshake any more; who had theirs before must not stay for
- * ever. A site that was only evicted costs its visitors a new connection. */
-static bool is_still_served(struct h1_conn *conn)
-{
-	struct site_cache *sites = conn->worker->edge->sites;
-	uint64_t change = site_cache_change(sites);
-
-	if (!conn->peer.tls || change == conn->sites_change)
-		return true;
-	struct site *site = site_cache_find(sites, conn->peer.sni.text);
-	site_unref(site);
-	if (site)
-		conn->sites_change = change;
-	return site;
-}
-
-/* May another request follow this one's response? Decided when the response's head is written. */
-static bool goes_on(struct h1_conn *conn)
-{
-	return conn->request.keep_alive && is_still_served(conn) && h1_body_is_done(&conn->request.body) &&
-	       !conn->read_eof && !conn->draining &&
-	       !atomic_load_explicit(&conn->worker->edge->draining, memory_order_relaxed);
-}
-
-static const char *connection_value(const struct h1_conn *conn)
-{
-	if (!conn->request.keep_alive)
-		return "close";
-	return conn->request.minor_version == 0 ? "keep-alive" : NULL;
-}
-
-/* ---- responses of our own */
-
-static void answer(struct h1_conn *conn, struct reply *reply)
-{
-	conn->request.keep_alive = goes_on(conn);
-	conn->request.status = reply->status;
-	conn->request.response = H1_RESPONSE_WHOLE;
-	reply->connection = connection_value(conn);
-	reply->to_head = conn->request.to_head;
-	reply->request_id = conn->request.id[0] ? conn->request.id : NULL;
-	reply_write(&conn->out.buf, reply);
-	conn->state = H1_FLUSH;
-	h1_conn_drive(conn);
-}
-
-static void answer_status(struct h1_conn *conn, int status)
-{
-	answer(conn, &(struct reply){.status = status});
-}
-
-static void answer_and_close(struct h1_conn *conn, int status)
-{
-	conn->request.keep_alive = false;
-	answer_status(conn, status);
-}
-
-void h1_request_refuse(struct h1_conn *conn, int status)
-{
-	conn->request_count++;
-	conn->request = (struct h1_request){
-	    .minor_version = 1,
-	    .started_us = clock_monotonic_us(),
-	    .first_byte_us = -1,
-	    .bytes_in = buf_size(&conn->in),
-	    .bytes_before = conn->stream.bytes_out,
-	    .entry = h1_config(conn)->access_log ? access_entry_new(NULL) : NULL,
-	};
-	answer_and_close(conn, status);
-}
-
-static void redirect(struct h1_conn *conn, const struct http_head *head, size_t used, const char *host)
-{
-	static const char scheme[] = "https://";
-	char location[sizeof scheme + HOSTNAME_MAX + sizeof ":65535" + 1 + HTTP_TARGET_MAX + 1];
-	char port[sizeof ":65535"] = "";
-	int https_port = h1_trust(conn)->https_port;
-	bool has_path = head->target.bytes[0] == '/';
-	bool has_target = !http_slice_equal(head->target, "*");
-
-	if (https_port != 443)
-		snprintf(port, sizeof port, ":%d", https_port);
-	snprintf(location, sizeof location, "%s%s%s%s%.*s", scheme, host, port, has_path ? "" : "/",
-	    has_target ? (int)head->target.size : 0, head->target.bytes);
-	buf_consume(&conn->in, used);
-	answer(conn, &(struct reply){.status = 308, .location = location});
-}
-
 /* ---- the response of an upstream */
 
 static enum http_body framing_to_client(const struct h1_conn *conn, enum http_body body)
@@ -232,10 +138,10 @@ static void on_head(void *front, struct http_head *head, bool interim)
 	request->first_byte_us = clock_monotonic_us() - request->started_us;
 	request->response = H1_RESPONSE_BEGUN;
 	request->framing = framing_to_client(conn, head->body);
-	request->keep_alive = goes_on(conn) && request->framing != HTTP_BODY_UNTIL_CLOSE;
+	request->keep_alive = h1_answer_goes_on(conn) && request->framing != HTTP_BODY_UNTIL_CLOSE;
 	access_entry_set_upstream(request->entry, exchange_upstream(conn->exchange));
 	complete_head(conn, head);
-	h1_write_response(&conn->out.buf, head, request->framing, connection_value(conn));
+	h1_write_response(&conn->out.buf, head, request->framing, h1_answer_connection(conn));
 }
 
 static size_t on_body(void *front, const char *bytes, size_t size)
@@ -295,7 +201,7 @@ static void on_failed(void *front, int status)
 
 	drop_exchange(conn);
 	if (conn->request.response == H1_RESPONSE_NONE)
-		answer_status(conn, status);
+		h1_answer_status(conn, status);
 	else
 		h1_conn_cut(conn);
 }
@@ -312,7 +218,7 @@ static const struct exchange_front front_callbacks = {
 
 /* ---- the request on its way to the upstream */
 
-static void pass_on(struct h1_conn *conn, struct http_head *head, size_t used)
+void h1_request_pass_on(struct h1_conn *conn, struct http_head *head, size_t used)
 {
 	const struct trust *trust = h1_trust(conn);
 	const char *sni = conn->peer.sni.text;
@@ -333,7 +239,7 @@ static void pass_on(struct h1_conn *conn, struct http_head *head, size_t used)
 	conn->exchange = exchange_start(conn->worker->upstreams, head, &identity, &front_callbacks, conn);
 	buf_consume(&conn->in, used);
 	if (!conn->exchange) {
-		answer_status(conn, 502);
+		h1_answer_status(conn, 502);
 		return;
 	}
 	h1_request_pump(conn);
@@ -344,14 +250,17 @@ static void break_off(struct h1_conn *conn, int status)
 {
 	drop_exchange(conn);
 	if (conn->request.response == H1_RESPONSE_NONE)
-		answer_and_close(conn, status);
+		h1_answer_and_close(conn, status);
 	else
 		h1_conn_cut(conn);
 }
 
 void h1_request_time_out(struct h1_conn *conn)
 {
-	break_off(conn, conn->state == H1_CHALLENGE ? 503 : 408);
+	if (conn->state == H1_NOTICE)
+		h1_answer_with_notice(conn, NULL);
+	else
+		break_off(conn, conn->state == H1_CHALLENGE ? 503 : 408);
 }
 
 static void send_end(struct h1_conn *conn, struct http_head *trailers)
@@ -411,68 +320,16 @@ void h1_request_pump(struct h1_conn *conn)
 		exchange_flush(conn->exchange);
 }
 
-/* ---- http-01 */
-
-static void ask_for_challenge(
-    struct h1_conn *conn, struct http_head *head, size_t used, const struct route *route)
-{
-	enum result result = challenges_find(conn->worker->edge->challenges, conn->worker->mailbox,
-	    conn_deliver_challenge, conn->peer.id, CHALLENGE_HTTP, route->host.text, route->token);
-
-	if (result == R_OK) {
-		conn->state = H1_CHALLENGE;
-		return;
-	}
-	if (conn->peer.tls) {
-		pass_on(conn, head, used);
-		return;
-	}
-	buf_consume(&conn->in, used);
-	answer_status(conn, 503);
-}
-
-static void answer_challenge(struct h1_conn *conn, const struct challenge_reply *reply, size_t used)
-{
-	buf_consume(&conn->in, used);
-	if (reply->result != R_OK) {
-		answer_status(conn, reply->result == R_NONE ? 404 : 503);
-		return;
-	}
-	conn->request.challenge_row = reply->id;
-	answer(conn, &(struct reply){.status = 200,
-			 .content_type = "application/octet-stream",
-			 .body = http_slice_of(reply->key_authorization)});
-}
-
-/* The head is read once more: it has waited in `in`, which may have moved. */
-void h1_request_challenge(struct h1_conn *conn, const struct challenge_reply *reply)
-{
-	struct http_head head;
-	size_t used = 0;
-	int status = 0;
-
-	conn->scan = (struct h1_scan){0};
-	enum result result =
-	    h1_parse_request(&head, &conn->scan, buf_bytes(&conn->in), buf_size(&conn->in), &used, &status);
-	conn->scan = (struct h1_scan){0};
-	if (result != R_OK)
-		h1_request_refuse(conn, 400);
-	else if (conn->peer.tls && reply->result != R_OK)
-		pass_on(conn, &head, used);
-	else
-		answer_challenge(conn, reply, used);
-}
-
 static void pass_on_shared(struct h1_conn *conn, struct http_head *head, size_t used, const char *host)
 {
 	conn->request.shared =
 	    shared_host_find(conn->worker->edge->sites, conn->peer.sni.text, host, conn->stream.ssl);
 	if (conn->request.shared) {
-		pass_on(conn, head, used);
+		h1_request_pass_on(conn, head, used);
 		return;
 	}
 	buf_consume(&conn->in, used);
-	answer_status(conn, 421);
+	h1_answer_status(conn, 421);
 }
 
 void h1_request_begin(struct h1_conn *conn, struct http_head *head, size_t used)
@@ -484,12 +341,12 @@ void h1_request_begin(struct h1_conn *conn, struct http_head *head, size_t used)
 	if (route.action != ROUTE_ANSWER && identity_is_loop(head, h1_trust(conn)))
 		route = (struct route){.action = ROUTE_ANSWER, .status = 508};
 	switch (route.action) {
-	case ROUTE_UPSTREAM: pass_on(conn, head, used); return;
+	case ROUTE_UPSTREAM: h1_request_pass_on(conn, head, used); return;
 	case ROUTE_SHARED: pass_on_shared(conn, head, used, route.host.text); return;
-	case ROUTE_CHALLENGE: ask_for_challenge(conn, head, used, &route); return;
-	case ROUTE_REDIRECT: redirect(conn, head, used, route.host.text); return;
+	case ROUTE_CHALLENGE: h1_answer_challenge(conn, head, used, &route); return;
+	case ROUTE_REDIRECT: h1_answer_plain(conn, head, used, &route); return;
 	case ROUTE_ANSWER: break;
 	}
 	buf_consume(&conn->in, used);
-	answer_status(conn, route.status);
+	h1_answer_status(conn, route.status);
 }

@@ -111,6 +111,7 @@ static enum result start_shared(struct node *node, struct error *error)
 	edge->ticket_keys = ticket_keys_new();
 	edge->sites = site_cache_new((size_t)settings_number(settings, "cert-cache"), REFUSALS_MAX);
 	edge->challenges = challenges_new(settings);
+	edge->notices = notices_new(settings);
 	return broker_new(&edge->broker,
 	    &(struct broker_config){
 		.settings = settings, .keys = node->keys, .cache = edge->sites, .deliver = conn_deliver_site},
@@ -226,6 +227,7 @@ static void free_node(struct node *node)
 		broker_free(node->edge.broker);
 	if (node->edge.challenges)
 		challenges_free(node->edge.challenges);
+	notices_free(node->edge.notices);
 	for (int i = 0; node->workers && i < node->worker_count; i++)
 		worker_free(node->workers[i]);
 	free(node->workers);

@@ -20,6 +20,7 @@
 #include "edge/edge_config.h"
 #include "edge/loop.h"
 #include "edge/mailbox.h"
+#include "edge/notice.h"
 #include "edge/site_cache.h"
 
 struct access_log;
@@ -39,6 +40,7 @@ struct edge {
 	struct site_cache *sites;
 	struct broker *broker;
 	struct challenges *challenges;
+	struct notices *notices;
 	struct ticket_keys *ticket_keys;
 	struct access_log *access_log;   /* NULL: no lines */
 	atomic_bool draining;            /* /readyz says no; responses end their connections */

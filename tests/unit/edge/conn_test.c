@@ -136,6 +136,11 @@ void h1_conn_challenge(struct h1_conn *conn, const struct challenge_reply *reply
 	told.challenge_replies++;
 }
 
+void h1_conn_notice(struct h1_conn *conn, const struct notice_reply *reply)
+{
+	(void)conn, (void)reply;
+}
+
 struct world {
 	struct fixture_ca ca;
 	struct settings *settings;

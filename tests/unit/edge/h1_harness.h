@@ -60,6 +60,8 @@ static struct harness {
 	char asked_token[300];
 	uint64_t asked_connection;
 	int64_t marked;
+	enum result notice_result; /* R_OK: the test will answer */
+	char noticed_name[256];
 } rig;
 
 static int64_t skew_us;
@@ -93,6 +95,20 @@ void challenges_mark_seen(struct challenges *challenges, int64_t id)
 }
 
 void conn_deliver_challenge(struct message *message, void *worker)
+{
+	(void)message, (void)worker;
+}
+
+enum result notices_find(struct notices *notices, struct mailbox *mailbox,
+    void (*deliver)(struct message *message, void *receiver), uint64_t connection, const char *name)
+{
+	(void)notices, (void)mailbox, (void)deliver;
+	assert_int_equal(connection, 77);
+	snprintf(rig.noticed_name, sizeof rig.noticed_name, "%s", name);
+	return rig.notice_result;
+}
+
+void conn_deliver_notice(struct message *message, void *worker)
 {
 	(void)message, (void)worker;
 }
@@ -288,6 +304,7 @@ static inline int harness_setup(void **state)
 	rig.edge_config.http = rig.config;
 	rig.worker.config = &rig.edge_config;
 	rig.edge_config.trust.https_port = 443;
+	rig.notice_result = R_LIMIT;
 	rig.edge.sites = site_cache_new(1024 * 1024, 16);
 	rig.worker.edge = &rig.edge;
 	rig.worker.loop = rig.loop;

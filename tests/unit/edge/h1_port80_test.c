@@ -3,6 +3,8 @@
 
 #define ACME "/.well-known/acme-challenge/"
 
+enum { H1_NOTICE_TIME = 1000 };
+
 static void visit_port_80(void)
 {
 	visit_with(false, 0);
@@ -228,10 +230,131 @@ static void behind_tls_any_other_token_is_the_upstreams(void **state)
 	}
 }
 
+/* ---- why there is nothing to redirect to */
+
+static void ask_why(const char *method, const char *host)
+{
+	char request[512];
+
+	visit_port_80();
+	rig.notice_result = R_OK;
+	snprintf(request, sizeof request, "%s /x?y HTTP/1.1\r\nHost: %s\r\n\r\n", method, host);
+	say(&rig.client, request);
+	turns(2);
+}
+
+static void notice_reply(const char *name, enum notice_kind kind, int64_t retry_s)
+{
+	struct notice_reply reply = {.connection = 77, .kind = kind, .retry_s = retry_s};
+
+	snprintf(reply.name.text, sizeof reply.name.text, "%s", name);
+	turn();
+	h1_conn_notice(rig.conn, &reply);
+}
+
+static void a_name_without_certificate_gets_the_reason(void **state)
+{
+	(void)state;
+	ask_why("GET", "A.Example:80");
+	look(&rig.client);
+	assert_int_equal(rig.client.size, 0);
+	assert_string_equal(rig.noticed_name, "a.example");
+	notice_reply("a.example", NOTICE_CAA, 600);
+	client_gets_page(503);
+	assert_non_null(strstr(rig.client.bytes, "Retry-After: 600\r\n"));
+	assert_non_null(strstr(rig.client.bytes, "Content-Type: text/html; charset=utf-8\r\n"));
+	assert_non_null(strstr(rig.client.bytes, "Cache-Control: no-store\r\n"));
+	assert_non_null(strstr(body_of(rig.client.bytes), "CAA record"));
+	assert_non_null(strstr(body_of(rig.client.bytes), "2023-11-14 22:23 UTC"));
+	assert_null(strstr(body_of(rig.client.bytes), "example"));
+}
+
+static void every_reason_has_a_page_that_says_who_must_act(void **state)
+{
+	(void)state;
+	for (int kind = NOTICE_NONE + 1; kind < NOTICE_KINDS; kind++) {
+		ask_why("GET", "a.example");
+		notice_reply("a.example", (enum notice_kind)kind, kind % 2 ? 0 : 100000);
+		client_gets_page(503);
+		assert_non_null(strstr(rig.client.bytes, "Retry-After: "));
+		if (!strstr(body_of(rig.client.bytes), " has to ") &&
+		    !strstr(body_of(rig.client.bytes), "Nobody has to act"))
+			fail_msg("%d: %s", kind, rig.client.bytes);
+		expect_ending(&rig.client, "</html>\n");
+	}
+}
+
+static void head_of_a_notice_has_no_body(void **state)
+{
+	(void)state;
+	ask_why("HEAD", "a.example");
+	notice_reply("a.example", NOTICE_ISSUING, 0);
+	client_gets_page(503);
+	assert_string_equal(body_of(rig.client.bytes), "");
+	assert_non_null(strstr(rig.client.bytes, "Retry-After: 5\r\n"));
+}
+
+static void without_a_reason_or_an_answer_in_time_it_is_a_redirect(void **state)
+{
+	(void)state;
+	ask_why("GET", "a.example");
+	notice_reply("a.example", NOTICE_NONE, 0);
+	client_gets_page(308);
+	assert_non_null(strstr(rig.client.bytes, "Location: https://a.example/x?y\r\n"));
+	ask_why("GET", "a.example");
+	time_passes(H1_NOTICE_TIME - 10);
+	look(&rig.client);
+	assert_int_equal(rig.client.size, 0);
+	time_passes(20);
+	client_gets_page(308);
+}
+
+static void a_late_reply_for_another_name_is_not_shown(void **state)
+{
+	(void)state;
+	ask_why("GET", "a.example");
+	notice_reply("b.example", NOTICE_SUSPENDED, 0);
+	turns(2);
+	look(&rig.client);
+	assert_int_equal(rig.client.size, 0);
+	notice_reply("a.example", NOTICE_NONE, 0);
+	client_gets_page(308);
+	notice_reply("a.example", NOTICE_SUSPENDED, 0);
+	forget(&rig.client);
+	turns(2);
+	look(&rig.client);
+	assert_int_equal(rig.client.size, 0);
+}
+
+static void redirects_lead_to_the_port_that_visitors_know(void **state)
+{
+	(void)state;
+	visit_port_80();
+	rig.edge_config.trust.https_port = 8443;
+	say(&rig.client, "GET /x HTTP/1.1\r\nHost: a.example:8080\r\n\r\n");
+	client_gets_page(308);
+	assert_non_null(strstr(rig.client.bytes, "Location: https://a.example:8443/x\r\n"));
+}
+
+static void trace_is_not_implemented(void **state)
+{
+	(void)state;
+	visit_port_80();
+	say(&rig.client, "TRACE / HTTP/1.1\r\n" H "\r\n");
+	client_gets_page(501);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    rig_test(a_live_token_gets_its_key_authorization_exactly),
+	    rig_test(a_name_without_certificate_gets_the_reason),
+	    rig_test(every_reason_has_a_page_that_says_who_must_act),
+	    rig_test(head_of_a_notice_has_no_body),
+	    rig_test(without_a_reason_or_an_answer_in_time_it_is_a_redirect),
+	    rig_test(a_late_reply_for_another_name_is_not_shown),
+	    rig_test(redirects_lead_to_the_port_that_visitors_know),
+	    rig_test(trace_is_not_implemented),
 	    rig_test(head_of_a_token_gets_the_head),
 	    rig_test(requests_pipelined_behind_a_look_up_wait_for_it),
 	    rig_test(a_database_that_is_down_is_503),
