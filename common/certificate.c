@@ -133,6 +133,27 @@ static bool signs(X509 *issuer, X509 *certificate)
 	return signs;
 }
 
+/* SHA-1 and MD5 count for less than half: clients refuse them, and OpenSSL to serve them. A root signs
+ * itself, and nobody looks at that. */
+static enum result check_signatures(const struct pile *chain, struct error *error)
+{
+	char subject[256];
+	for (size_t i = 0; i < chain->count; i++) {
+		X509 *certificate = chain->certificates[i];
+		int bits = -1;
+		if (X509_get_extension_flags(certificate) & EXFLAG_SS)
+			continue;
+		if (X509_get_signature_info(certificate, NULL, NULL, &bits, NULL) == 1 &&
+		    bits >= SECURITY_BITS_MIN)
+			continue;
+		ERR_clear_error();
+		error_set(error, "a certificate of the chain has too weak a signature (SHA-1?): %.200s",
+		    subject_text(certificate, subject));
+		return R_INVALID;
+	}
+	return R_OK;
+}
+
 /* Moves what belongs together from the pile into `chain`, leaf first. */
 static enum result order_chain(
     struct pile *pile, struct pile *chain, const EVP_PKEY *key, struct error *error)
@@ -314,6 +335,8 @@ enum result certificate_parse(struct certificate *out, const char *pem, size_t p
 	enum result result = read_pem(&pile, pem, pem_size, libctx, error);
 	if (result == R_OK)
 		result = order_chain(&pile, &chain, key, error);
+	if (result == R_OK)
+		result = check_signatures(&chain, error);
 	if (result == R_OK)
 		result = check_leaf(chain.certificates[0], name, error);
 	if (result == R_OK)

@@ -72,11 +72,10 @@ struct pg *command_connect(const struct settings *settings)
 	return NULL;
 }
 
-/* What peers wrote (names, DNS contents, a CA's errors) must not steer the terminal. */
-static void print_escaped(const char *text)
+void command_print_escaped(const char *text, size_t size)
 {
-	for (; *text; text++) {
-		unsigned char byte = (unsigned char)*text;
+	for (size_t i = 0; i < size; i++) {
+		unsigned char byte = (unsigned char)text[i];
 		if (byte < 0x20 || byte == 0x7f)
 			printf("\\x%02x", byte);
 		else
@@ -92,7 +91,7 @@ static void print_row(const PGresult *rows, int row)
 		if (!value || !*value)
 			continue;
 		printf(" %s=", PQfname(rows, column));
-		print_escaped(value);
+		command_print_escaped(value, strlen(value));
 	}
 	printf("\n");
 }

@@ -17,12 +17,19 @@ command_run command_migrate;
 command_run command_seal_key;
 command_run command_status;
 command_run command_explain;
+command_run command_certificate_import;
+command_run command_certificate_list;
+command_run command_certificate_show;
+command_run command_certificate_export;
+command_run command_certificate_remove;
 
 /* Says "postern: TEXT" on stderr; returns EXIT_FAILED. */
 int command_fail(const char *text);
 
 /* Connects and checks the schema. NULL: it has been said why not. */
 struct pg *command_connect(const struct settings *settings);
+/* What peers wrote (names, DNS contents, a CA's errors) must not steer the terminal. */
+void command_print_escaped(const char *text, size_t size);
 /* Runs a query and prints its rows, the columns' names before each value, or `none`. Values are escaped for a
  * terminal. */
 bool command_print_rows(struct pg *pg, const char *title, const char *none, const char *sql,

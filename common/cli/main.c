@@ -11,18 +11,42 @@
 
 enum { WORDS_MAX = 8 };
 
-static const struct setting database_settings[] = {
-    {"config", SETTING_FILE, 0, NULL, "File of settings, one `name value` a line, # starts a comment.", NULL,
-	0, 0},
-    {"database", SETTING_STRING, SETTING_REQUIRED, NULL,
-	"PostgreSQL connection (libpq conninfo or URI). Also database-file.", NULL, 0, 0},
-    {"database-file", SETTING_FILE, 0, NULL, "File that holds the value of `database`.", NULL, 0, 0},
-};
-
 static const struct setting no_settings[] = {
     {"config", SETTING_FILE, 0, NULL, "File of settings, one `name value` a line, # starts a comment.", NULL,
 	0, 0},
 };
+
+#define DATABASE_SETTINGS \
+	{"config", SETTING_FILE, 0, NULL, "File of settings, one `name value` a line, # starts a comment.", \
+	    NULL, 0, 0}, \
+	    {"database", SETTING_STRING, SETTING_REQUIRED, NULL, \
+		"PostgreSQL connection (libpq conninfo or URI). Also database-file.", NULL, 0, 0}, \
+	{ \
+		"database-file", SETTING_FILE, 0, NULL, "File that holds the value of `database`.", NULL, 0, \
+		    0 \
+	}
+
+static const struct setting import_settings[] = {
+    DATABASE_SETTINGS,
+    {"chain", SETTING_FILE, SETTING_REQUIRED, NULL,
+	"PEM file with the certificate and those that lead to its root, in any order.", NULL, 0, 0},
+    {"key", SETTING_FILE, SETTING_REQUIRED, NULL, "PEM file with the private key, not encrypted.", NULL, 0,
+	0},
+    {"seal-public-file", SETTING_FILE, 0, NULL,
+	"Public half (FILE.pub) of the key that seals private keys. Or give seal-key-file.", NULL, 0, 0},
+    {"seal-key-file", SETTING_FILE, 0, NULL, "The key that seals private keys.", NULL, 0, 0},
+};
+
+static const struct setting export_settings[] = {
+    DATABASE_SETTINGS,
+    {"chain", SETTING_STRING, SETTING_REQUIRED, NULL, "File to be made for the chain.", NULL, 0, 0},
+    {"key", SETTING_STRING, SETTING_REQUIRED, NULL, "File to be made for the private key, mode 0600.", NULL,
+	0, 0},
+    {"seal-key-file", SETTING_FILE, SETTING_REQUIRED, NULL, "The key that opens sealed private keys.", NULL,
+	0, 0},
+};
+
+static const struct setting database_settings[] = {DATABASE_SETTINGS};
 
 #define TABLE(table) (table), sizeof(table) / sizeof *(table)
 
@@ -41,25 +65,38 @@ static const struct command {
 	command_seal_key},
     {"status", "", "what there is, what is due, what fails", TABLE(database_settings), 0, command_status},
     {"explain", "NAME", "everything known about one host name", TABLE(database_settings), 1, command_explain},
+    {"certificate import", "NAME --chain=FILE --key=FILE", "store a certificate of your own",
+	TABLE(import_settings), 1, command_certificate_import},
+    {"certificate list", "", "what is stored", TABLE(database_settings), 0, command_certificate_list},
+    {"certificate show", "NAME", "one stored certificate", TABLE(database_settings), 1,
+	command_certificate_show},
+    {"certificate export", "NAME --chain=FILE --key=FILE", "write a certificate and its key to files",
+	TABLE(export_settings), 1, command_certificate_export},
+    {"certificate remove", "NAME", "forget a certificate that was imported", TABLE(database_settings), 1,
+	command_certificate_remove},
 };
 
 static void print_usage(FILE *to)
 {
 	fprintf(to, "usage: postern COMMAND [--setting=value ...]\n\n");
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-		char form[64];
+		char form[80];
 		snprintf(form, sizeof form, "%s %s", commands[i].name, commands[i].words);
-		fprintf(to, "  %-20s %s\n", form, commands[i].summary);
+		fprintf(to, "  %-48s %s\n", form, commands[i].summary);
 	}
 	fprintf(to, "\nThe database is given by --database=CONNINFO or POSTERN_DATABASE.\n"
 		    "`postern COMMAND --help` lists a command's settings. Exit codes: 0 done, 1 failed, 2 "
 		    "wrong usage.\n");
 }
 
-static const struct command *find_command(const char *name)
+/* A command is one word or two; `used` is how many of argv it took. */
+static const struct command *find_command(int argc, char **argv, int *used)
 {
+	char both[64];
+	snprintf(both, sizeof both, "%s %s", argv[1], argc > 2 ? argv[2] : "");
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-		if (!strcmp(commands[i].name, name))
+		*used = strchr(commands[i].name, ' ') ? 3 : 2;
+		if (!strcmp(commands[i].name, *used == 3 ? both : argv[1]))
 			return &commands[i];
 	}
 	return NULL;
@@ -67,12 +104,12 @@ static const struct command *find_command(const char *name)
 
 /* Splits what follows the command into words and settings; the settings keep argv's form, a program's name
  * first. False: too many words. */
-static bool split(int argc, char **argv, char **words, char **settings, int *settings_count)
+static bool split(int argc, char **argv, int first, char **words, char **settings, int *settings_count)
 {
 	int words_count = 0;
 	*settings_count = 1;
 	settings[0] = argv[0];
-	for (int i = 2; i < argc; i++) {
+	for (int i = first; i < argc; i++) {
 		if (!strncmp(argv[i], "-", 1))
 			settings[(*settings_count)++] = argv[i];
 		else if (words_count == WORDS_MAX)
@@ -91,7 +128,7 @@ static int wrong_usage(const struct command *command)
 	return EXIT_USAGE;
 }
 
-static int run_command(const struct command *command, int argc, char **argv)
+static int run_command(const struct command *command, int argc, char **argv, int used)
 {
 	char *words[WORDS_MAX + 1];
 	char name[64];
@@ -100,7 +137,7 @@ static int run_command(const struct command *command, int argc, char **argv)
 	int code = EXIT_USAGE;
 	int count = 0;
 	char **options = mem_alloc_array((size_t)argc + 1, sizeof *options);
-	if (!split(argc, argv, words, options, &count)) {
+	if (!split(argc, argv, used, words, options, &count)) {
 		code = wrong_usage(command);
 		goto out;
 	}
@@ -146,10 +183,11 @@ int main(int argc, char **argv)
 		printf("postern %s\n", POSTERN_VERSION);
 		return EXIT_DONE;
 	}
-	const struct command *command = find_command(first);
+	int used = 0;
+	const struct command *command = find_command(argc, argv, &used);
 	if (!command) {
 		fprintf(stderr, "postern: there is no command `%s`; `postern help` lists them\n", first);
 		return EXIT_USAGE;
 	}
-	return run_command(command, argc, argv);
+	return run_command(command, argc, argv, used);
 }
