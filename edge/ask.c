@@ -1,16 +1,13 @@
 #include "edge/ask.h"
 
 #include <curl/curl.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
-#include "common/buf.h"
 #include "common/clock.h"
 #include "common/hostname.h"
 #include "common/log.h"
@@ -18,7 +15,7 @@
 #include "common/metrics.h"
 #include "edge/log_rate.h"
 
-enum { CA_FILE_MAX = 1024 * 1024, TOKEN_MAX = 8192, IDLE_WAIT_MS = 60 * 1000 };
+enum { IDLE_WAIT_MS = 60 * 1000 };
 
 struct question {
 	TAILQ_ENTRY(question) link;
@@ -32,9 +29,7 @@ TAILQ_HEAD(question_list, question);
 
 struct ask {
 	struct ask_config config;
-	char *url; /* up to and with `domain=` */
-	struct buf ca;
-	struct curl_slist *headers;
+	struct ask_endpoint endpoint;
 	pthread_t thread;
 
 	pthread_mutex_t lock; /* covers what follows; curl's handles belong to the thread */
@@ -51,29 +46,6 @@ struct ask {
 };
 
 /* ---- what an answer means ---- */
-
-static enum ask_verdict verdict_of_status(long status)
-{
-	static const long not_about_the_name[] = {401, 407, 408, 425, 429};
-
-	if (status >= 200 && status < 300)
-		return ASK_ALLOWED;
-	for (size_t i = 0; i < sizeof not_about_the_name / sizeof *not_about_the_name; i++) {
-		if (status == not_about_the_name[i])
-			return ASK_UNKNOWN;
-	}
-	return status >= 400 && status < 500 ? ASK_DENIED : ASK_UNKNOWN;
-}
-
-/* A body that went over its maximum was cut by us: the status that came before it counts. */
-static enum ask_verdict verdict_of(const struct question *question, CURLcode code, long *status)
-{
-	*status = 0;
-	curl_easy_getinfo(question->easy, CURLINFO_RESPONSE_CODE, status);
-	if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && question->body_size > ASK_BODY_MAX))
-		return verdict_of_status(*status);
-	return ASK_UNKNOWN;
-}
 
 static void log_unknown(const struct ask *ask, const struct question *question, CURLcode code, long status)
 {
@@ -105,38 +77,14 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 	return question->body_size > ASK_BODY_MAX ? 0 : size * count;
 }
 
-static void set_transport(const struct ask *ask, CURL *easy)
-{
-	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	if (buf_size(&ask->ca) > 0) {
-		struct curl_blob ca = {
-		    .data = (void *)(uintptr_t)buf_bytes(&ask->ca), .len = buf_size(&ask->ca)};
-
-		curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &ca);
-		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-	}
-}
-
 static void question_start(struct ask *ask, struct question *question, int64_t now_ms)
 {
-	char *url = mem_alloc(strlen(ask->url) + strlen(question->name) + 1);
 	CURL *easy = curl_easy_init();
 
 	if (!easy)
 		abort(); /* out of memory, as in common/mem.h */
-	strcat(strcpy(url, ask->url), question->name);
-	curl_easy_setopt(easy, CURLOPT_URL, url);
-	free(url);
-	set_transport(ask, easy);
-	curl_easy_setopt(easy, CURLOPT_USERAGENT, "postern-edge");
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, ask->headers);
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(question->deadline_ms - now_ms));
+	ask_endpoint_prepare(
+	    &ask->endpoint, easy, question->name, "postern-edge", (long)(question->deadline_ms - now_ms));
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, question);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, question);
@@ -165,7 +113,7 @@ static void tell(struct ask *ask, const struct question *question, enum ask_verd
 static void question_answered(struct ask *ask, struct question *question, CURLcode code)
 {
 	long status = 0;
-	enum ask_verdict verdict = verdict_of(question, code, &status);
+	enum ask_verdict verdict = ask_endpoint_verdict(question->easy, code, question->body_size, &status);
 
 	if (verdict == ASK_UNKNOWN)
 		log_unknown(ask, question, code, status);
@@ -261,73 +209,6 @@ enum result ask_submit(struct ask *ask, const char *name)
 
 /* ---- start and end ---- */
 
-static enum result make_url(struct ask *ask, struct error *error)
-{
-	CURLU *url = curl_url();
-	char *text = NULL;
-	CURLUcode code = curl_url_set(url, CURLUPART_URL, ask->config.url, 0);
-
-	if (code == CURLUE_OK)
-		code = curl_url_set(url, CURLUPART_QUERY, "domain=", CURLU_APPENDQUERY);
-	if (code == CURLUE_OK)
-		code = curl_url_set(url, CURLUPART_FRAGMENT, NULL, 0);
-	if (code == CURLUE_OK)
-		code = curl_url_get(url, CURLUPART_URL, &text, 0);
-	if (code == CURLUE_OK)
-		ask->url = mem_string(text);
-	else
-		error_set(error, "ask-url %s: %s", ask->config.url, curl_url_strerror(code));
-	curl_free(text);
-	curl_url_cleanup(url);
-	return code == CURLUE_OK ? R_OK : R_INVALID;
-}
-
-/* Read now: once the process has given up its rights it may not be able to. */
-static enum result read_ca(struct ask *ask, struct error *error)
-{
-	FILE *file = NULL;
-	char *space = NULL;
-	size_t room = 0, got = 0;
-
-	if (!ask->config.ca_file)
-		return R_OK;
-	file = fopen(ask->config.ca_file, "re");
-	if (!file) {
-		error_set(error, "ask-ca %s: %s", ask->config.ca_file, strerror(errno));
-		return R_INVALID;
-	}
-	do {
-		room = buf_reserve(&ask->ca, 4096, &space);
-		got = room ? fread(space, 1, room, file) : 0;
-		buf_commit(&ask->ca, got);
-	} while (got > 0);
-	bool whole = feof(file) && buf_size(&ask->ca) > 0;
-	fclose(file);
-	if (!whole)
-		error_set(
-		    error, "ask-ca %s: cannot be read, is empty or has over 1 MiB", ask->config.ca_file);
-	return whole ? R_OK : R_INVALID;
-}
-
-static enum result make_headers(struct ask *ask, struct error *error)
-{
-	struct buf line;
-	enum result result = R_OK;
-
-	if (!ask->config.token)
-		return R_OK;
-	buf_init(&line, TOKEN_MAX);
-	if (strpbrk(ask->config.token, "\r\n") ||
-	    buf_append_format(&line, "Authorization: Bearer %s", ask->config.token) != R_OK) {
-		error_set(error, "ask-token: is too long or has more than one line");
-		result = R_INVALID;
-	} else {
-		ask->headers = curl_slist_append(NULL, buf_string(&line));
-	}
-	buf_wipe(&line);
-	return result;
-}
-
 static void make_metrics(struct ask *ask)
 {
 	static const char *const labels[] = {"result=\"allowed\"", "result=\"denied\"", "result=\"unknown\""};
@@ -350,10 +231,8 @@ static void free_ask(struct ask *ask)
 		free(question);
 	}
 	curl_multi_cleanup(ask->multi);
-	curl_slist_free_all(ask->headers);
-	buf_fini(&ask->ca);
+	ask_endpoint_fini(&ask->endpoint);
 	pthread_mutex_destroy(&ask->lock);
-	free(ask->url);
 	free(ask);
 	curl_global_cleanup();
 }
@@ -361,20 +240,19 @@ static void free_ask(struct ask *ask)
 enum result ask_start(struct ask **out, const struct ask_config *config, struct error *error)
 {
 	struct ask *ask = mem_alloc(sizeof *ask);
-	enum result result = R_ERROR;
 
 	*out = NULL;
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	ask->config = *config;
-	buf_init(&ask->ca, CA_FILE_MAX);
 	pthread_mutex_init(&ask->lock, NULL);
 	TAILQ_INIT(&ask->queue);
 	TAILQ_INIT(&ask->running);
 	make_metrics(ask);
 	ask->multi = curl_multi_init();
 	curl_multi_setopt(ask->multi, CURLMOPT_MAXCONNECTS, (long)ASK_PARALLEL);
-	if ((result = make_url(ask, error)) != R_OK || (result = read_ca(ask, error)) != R_OK ||
-	    (result = make_headers(ask, error)) != R_OK) {
+	enum result result =
+	    ask_endpoint_init(&ask->endpoint, config->url, config->ca_file, config->token, error);
+	if (result != R_OK) {
 		free_ask(ask);
 		return result;
 	}

@@ -2,26 +2,19 @@
  * The ask endpoint: may this name have a certificate? One thread asks many questions at once over kept
  * connections; what is not a definite answer is none.
  *
- * Limits: 256 questions under way, 4,096 behind them, each over at its deadline wherever it stands; of an
- * answer 4 KiB are read, redirects are not followed, proxies of the environment not used.
+ * Limits: 256 questions under way, 4,096 behind them, each over at its deadline wherever it stands.
  */
 #ifndef EDGE_ASK_H
 #define EDGE_ASK_H
 
 #include <stddef.h>
 
+#include "common/ask_endpoint.h"
 #include "common/result.h"
 
 struct ask;
 
-enum ask_verdict {
-	ASK_ALLOWED, /* 2xx */
-	ASK_DENIED,  /* 4xx, but for those that speak of the question rather than of the name: 401, 407, 408,
-			425, 429 */
-	ASK_UNKNOWN, /* everything else: worth asking again later */
-};
-
-enum { ASK_PARALLEL = 256, ASK_QUEUE = 4096, ASK_BODY_MAX = 4096 };
+enum { ASK_PARALLEL = 256, ASK_QUEUE = 4096 };
 
 struct ask_config {
 	const char *url;     /* `domain=NAME` is added to its query */
