@@ -19,6 +19,7 @@ static const char *const cause_names[CAUSE_COUNT] = {
     [CAUSE_CA] = "ca",
     [CAUSE_NETWORK] = "network",
     [CAUSE_CERTIFICATE] = "certificate",
+    [CAUSE_DENIED] = "denied",
     [CAUSE_DATABASE] = "database",
     [CAUSE_INTERNAL] = "internal",
 };

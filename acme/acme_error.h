@@ -21,6 +21,7 @@ enum acme_cause {
 	CAUSE_CA,          /* the CA's own trouble, or an answer that makes no sense */
 	CAUSE_NETWORK,     /* the CA could not be reached */
 	CAUSE_CERTIFICATE, /* what the CA issued is not what was asked for */
+	CAUSE_DENIED,      /* the ask endpoint forbids it now */
 	CAUSE_DATABASE,
 	CAUSE_INTERNAL,
 	CAUSE_COUNT

@@ -68,6 +68,33 @@ static const struct setting table[] = {
 	"Challenges to use, the preferred first: dns-persist-01 (where the CA offers it and the customer's "
 	"record is seen), tls-alpn-01, http-01. After a failure the next type is tried.",
 	NULL, 0, 0},
+    {"ask-url", SETTING_URL, 0, NULL,
+	"Asked before a renewal whether the name may still have a certificate: GET ask-url?domain=NAME. An "
+	"answer "
+	"that is a definite no stops it, an endpoint that gives none does not. Default: nobody is asked.",
+	NULL, 0, 0},
+    {"ask-ca", SETTING_FILE, 0, NULL,
+	"PEM file of the CAs that may vouch for an https ask-url. Default: the system's.", NULL, 0, 0},
+    {"ask-token", SETTING_STRING, SETTING_SECRET, NULL,
+	"Bearer token sent with each ask. Also ask-token-file.", NULL, 0, 0},
+    {"ask-token-file", SETTING_FILE, 0, NULL, "File that holds the value of `ask-token`.", NULL, 0, 0},
+    {"budget-orders", SETTING_STRING, 0, NULL,
+	"New orders that the CA allows the account, as 300/3h; 0: no ceiling. Default: what Let's Encrypt "
+	"allows "
+	"(300/3h) at its directory, none elsewhere.",
+	NULL, 0, 0},
+    {"budget-domain", SETTING_STRING, 0, NULL,
+	"Certificates for names of one registrable domain. Default: 45/7d at Let's Encrypt, whose own "
+	"ceiling of "
+	"50/7d all its accounts share; none elsewhere.",
+	NULL, 0, 0},
+    {"budget-exact", SETTING_STRING, 0, NULL,
+	"Certificates for exactly the same name. Default: 5/7d at Let's Encrypt, none elsewhere.", NULL, 0,
+	0},
+    {"budget-failures", SETTING_STRING, 0, NULL,
+	"Failed validations of a name. Default: 5/1h at Let's Encrypt, none elsewhere.", NULL, 0, 0},
+    {"budget-accounts", SETTING_STRING, 0, NULL,
+	"New accounts. Default: 10/3h at Let's Encrypt, none elsewhere.", NULL, 0, 0},
     {"jobs", SETTING_INTEGER, 0, "16",
 	"Orders driven at once by this process; each takes a thread and a database connection.", NULL, 1,
 	ISSUER_JOBS_MAX},
@@ -142,6 +169,27 @@ static enum result check_ca(const char *name, const char *path, struct error *er
 		return R_OK;
 	error_set(error, "%s: %s holds no PEM certificate", name, path);
 	return R_INVALID;
+}
+
+enum result acme_settings_budget(
+    struct budget_settings *out, const struct settings *settings, struct error *error)
+{
+	static const char *const names[BUDGET_CEILINGS] = {
+	    [BUDGET_ACCOUNTS] = "budget-accounts",
+	    [BUDGET_ORDERS] = "budget-orders",
+	    [BUDGET_DOMAIN] = "budget-domain",
+	    [BUDGET_EXACT] = "budget-exact",
+	    [BUDGET_FAILURES] = "budget-failures",
+	};
+	for (int at = 0; at < BUDGET_CEILINGS; at++) {
+		const char *text = settings_string(settings, names[at]);
+		out->is_set[at] = text != NULL;
+		if (text && budget_parse(&out->rules[at], text, error) != R_OK) {
+			error_prefix(error, "%s", names[at]);
+			return R_INVALID;
+		}
+	}
+	return R_OK;
 }
 
 /* CAs hand the key out with padding or without. */

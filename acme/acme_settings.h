@@ -5,6 +5,7 @@
 #ifndef ACME_ACME_SETTINGS_H
 #define ACME_ACME_SETTINGS_H
 
+#include "acme/budget.h"
 #include "acme/ca.h"
 #include "common/settings.h"
 
@@ -15,5 +16,9 @@ extern const struct settings_program acme_program;
  * setting. */
 enum result acme_settings_ca(
     const struct settings *settings, const char *prefix, struct ca_config *out, struct error *error);
+
+/* The settings `budget-…`. */
+enum result acme_settings_budget(
+    struct budget_settings *out, const struct settings *settings, struct error *error);
 
 #endif

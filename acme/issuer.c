@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "acme/breaker.h"
 #include "acme/ca_choose.h"
 #include "acme/job.h"
 #include "acme/order.h"
@@ -20,6 +21,9 @@
 
 /* RECOVER_MS: how long a thread waits for the database to come back before it lets a job's lease run out. */
 enum { POLL_MS = 1000, RECONNECT_MS = 500, RECOVER_MS = 20 * 1000, SCHEMA_MS = 2000 };
+
+/* Every so many claims one takes what has waited longest, whatever its lane. */
+enum { OLDEST_EVERY = 8 };
 
 struct issuer {
 	struct issuer_config config;
@@ -43,7 +47,9 @@ struct worker {
 	pthread_t thread;
 	struct pg *pg;
 	struct ca_sessions sessions;
+	struct ask *ask;
 	size_t at; /* the CA that the last job went to */
+	unsigned claims;
 };
 
 static bool is_stopping(struct issuer *issuer)
@@ -123,15 +129,26 @@ static void count_order(const char *result)
 	    1);
 }
 
+static const char *directory_in_use(const struct worker *worker)
+{
+	return ca_directory_url(worker->issuer->config.cas->cas[worker->at]);
+}
+
+/* The ledger and the breaker first: at the moment the job is failed another may begin. */
 static void record_failure(struct worker *worker, struct job *job, struct acme_failure *failure)
 {
 	struct error error = {0};
 	char labels[48];
 	const char *cause = acme_cause_name(failure->cause);
+	const char *directory = directory_in_use(worker);
+	struct budget budget;
 	snprintf(labels, sizeof labels, "cause=\"%s\"", cause);
 	metric_add(
 	    metrics_counter("postern_acme_failures_total", labels, "Failed issuance jobs, by cause."), 1);
 	count_order("failed");
+	budget_of_directory(&budget, &worker->issuer->config.budget, directory);
+	order_settle_budget(worker->pg, &budget, job, failure);
+	breaker_report(worker->pg, directory, job->name, failure);
 	log_warn("issuance failed", log_str("name", job->name), log_str("cause", cause),
 	    log_str("error", failure->detail), log_int("status", failure->status));
 	if (failure->cause != CAUSE_DATABASE)
@@ -153,6 +170,38 @@ static void release(struct worker *worker, struct job *job, const char *why)
 	count_order("released");
 	log_info("job given back", log_str("name", job->name), log_str("why", why),
 	    log_str("result", result_name(result)));
+}
+
+/* What somebody waits for does not wait long for one CA where there is another. */
+static void go_elsewhere(struct worker *worker, struct job *job, struct job_wait *wait)
+{
+	struct acme_failure limit;
+	struct error error = {0};
+	if (strcmp(job->lane, "urgent") != 0 && strcmp(job->lane, "new") != 0)
+		return;
+	acme_failure_set(&limit, CAUSE_RATE_LIMITED, "%s", wait->text);
+	limit.retry_after = wait->ms / 1000;
+	ca_note_failure(worker->pg, worker->issuer->config.cas, job, worker->at, &limit, &error);
+	if (limit.elsewhere)
+		wait->ms = 0;
+}
+
+/* Nothing failed: the CA's quota, or its recovery, is waited for. */
+static void defer(struct worker *worker, struct job *job, struct job_wait *wait)
+{
+	struct error error = {0};
+	go_elsewhere(worker, job, wait);
+	char labels[32];
+	snprintf(labels, sizeof labels, "for=\"%s\"", wait->on);
+	metric_add(metrics_counter("postern_acme_deferred_total", labels,
+		       "Jobs put off without contacting the CA: for its quota (budget), or until it works "
+		       "again (ca)."),
+	    1);
+	log_info("job put off", log_str("name", job->name), log_str("lane", job->lane),
+	    log_str("for", wait->text), log_int("seconds", wait->ms / 1000));
+	enum result result = job_defer(worker->pg, job, wait, &error);
+	if (result != R_OK && result != R_LOST)
+		log_warn("cannot put the job off", log_str("name", job->name), log_str("error", error.text));
 }
 
 static void report_issued(const struct job *job, int64_t took_us)
@@ -179,6 +228,19 @@ static enum result look_at_stored(struct worker *worker, const struct job *job, 
 	return R_NONE;
 }
 
+/* A certificate that is there is renewed only as long as the name is still allowed: a definite no stops it,
+ * an endpoint that gives no answer does not. New names were asked about by the edge. */
+static enum result ask_first(struct worker *worker, const struct job *job, struct acme_failure *failure)
+{
+	long status = 0;
+	bool is_renewal = strcmp(job->reason, "renewal") == 0 || strcmp(job->reason, "reissue") == 0;
+	if (!is_renewal || job->step != JOB_NONE || ask_about(worker->ask, job->name, &status) != ASK_DENIED)
+		return R_OK;
+	acme_failure_set(failure, CAUSE_DENIED, "the ask endpoint forbids the renewal (status %ld)", status);
+	failure->permanent = true;
+	return R_ERROR;
+}
+
 /* Never two orders at once: one in progress at another CA is forgotten before anything is asked of this one.
  */
 static enum result choose_ca(struct worker *worker, struct job *job, struct error *error)
@@ -190,15 +252,22 @@ static enum result choose_ca(struct worker *worker, struct job *job, struct erro
 	return job_forget_order(worker->pg, job, error);
 }
 
-static enum result order(
-    struct worker *worker, struct job *job, struct acme_failure *failure, struct error *error)
+static enum result order(struct worker *worker, struct job *job, struct acme_failure *failure,
+    struct job_wait *wait, struct error *error)
 {
 	const struct issuer_config *config = &worker->issuer->config;
-	enum result result = choose_ca(worker, job, error);
+	struct budget budget;
+	enum result result = ask_first(worker, job, failure);
+	if (result != R_OK)
+		return result;
+	result = choose_ca(worker, job, error);
+	if (result == R_OK)
+		result = breaker_enter(worker->pg, directory_in_use(worker), config->lease_ms, wait, error);
 	if (result == R_ERROR)
 		acme_failure_set(failure, CAUSE_DATABASE, "%s", error->text);
 	if (result != R_OK)
 		return result;
+	budget_of_directory(&budget, &config->budget, directory_in_use(worker));
 	const struct order_tools tools = {.pg = worker->pg,
 	    .ca = config->cas->cas[worker->at],
 	    .session = worker->sessions.sessions[worker->at],
@@ -206,14 +275,22 @@ static enum result order(
 	    .keys = config->keys,
 	    .key_type = config->key_type,
 	    .types = &config->types,
+	    .budget = &budget,
 	    .wait = wait_in_order,
 	    .arg = worker->issuer};
-	return order_run(&tools, job, failure, error);
+	return order_run(&tools, job, failure, wait, error);
+}
+
+static void finish(struct worker *worker, struct job *job, int64_t start_us)
+{
+	breaker_report(worker->pg, directory_in_use(worker), job->name, NULL);
+	report_issued(job, clock_monotonic_us() - start_us);
 }
 
 static void work_on(struct worker *worker, struct job *job)
 {
 	struct acme_failure failure = {.cause = CAUSE_INTERNAL};
+	struct job_wait wait = {.ms = 0};
 	struct error error = {0};
 	int64_t start_us = clock_monotonic_us();
 	enum result result = look_at_stored(worker, job, &error);
@@ -223,11 +300,13 @@ static void work_on(struct worker *worker, struct job *job)
 		return;
 	}
 	if (result == R_NONE)
-		result = order(worker, job, &failure, &error);
+		result = order(worker, job, &failure, &wait, &error);
 	else if (result == R_ERROR)
 		acme_failure_set(&failure, CAUSE_DATABASE, "%s", error.text);
 	if (result == R_OK)
-		report_issued(job, clock_monotonic_us() - start_us);
+		finish(worker, job, start_us);
+	else if (result == R_LIMIT)
+		defer(worker, job, &wait);
 	else if (result == R_LOST) {
 		count_order("lost");
 		log_warn("another process has this job now", log_str("name", job->name));
@@ -245,7 +324,8 @@ static enum result claim_and_work(struct worker *worker)
 	struct issuer *issuer = worker->issuer;
 	struct job job;
 	struct error error = {0};
-	enum result result = job_claim(worker->pg, issuer->config.lease_ms, &job, &error);
+	enum job_order order = ++worker->claims % OLDEST_EVERY == 0 ? JOB_OLDEST : JOB_BY_LANE;
+	enum result result = job_claim(worker->pg, issuer->config.lease_ms, order, &job, &error);
 	if (result == R_AGAIN) {
 		count_order("forbidden");
 		return R_OK;
@@ -333,6 +413,7 @@ struct issuer *issuer_start(const struct issuer_config *config)
 		worker->issuer = issuer;
 		worker->pg = pg_new(config->database, "postern-acme");
 		ca_sessions_init(&worker->sessions, config->cas);
+		worker->ask = ask_new(config->ask);
 		if (pthread_create(&worker->thread, NULL, run, worker) != 0) {
 			log_error("cannot start a thread");
 			abort();
@@ -368,6 +449,7 @@ void issuer_stop(struct issuer *issuer)
 		struct worker *worker = &issuer->workers[i];
 		pthread_join(worker->thread, NULL);
 		ca_sessions_fini(&worker->sessions);
+		ask_free(worker->ask);
 		pg_free(worker->pg);
 	}
 	pthread_cond_destroy(&issuer->changed);

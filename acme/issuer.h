@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "acme/ask.h"
+#include "acme/budget.h"
 #include "acme/ca_list.h"
 #include "acme/challenge_set.h"
 #include "acme/csr.h"
@@ -24,6 +26,8 @@ struct issuer_config {
 	const struct ca_list *cas;
 	enum certificate_key_type key_type;
 	struct challenge_types types;
+	struct budget_settings budget;
+	const struct ask_endpoint *ask; /* NULL: nobody is asked before a renewal */
 	int jobs;
 	int64_t lease_ms;
 	atomic_bool *abandon; /* set when the threads' time to stop is over: ends requests under way */

@@ -14,27 +14,11 @@
 	"step = 'none', order_url = NULL, key_sealed = NULL, key_version = NULL, csr = NULL, " \
 	"certificate_url = NULL"
 
-static const char *const step_names[] = {
-    [JOB_NONE] = "none",
-    [JOB_ORDERING] = "ordering",
-    [JOB_ORDERED] = "ordered",
-    [JOB_FINALIZING] = "finalizing",
-    [JOB_ISSUED] = "issued",
-};
-
 void job_fini(struct job *job)
 {
 	free(job->key_sealed);
 	free(job->csr);
 	*job = (struct job){.name = ""};
-}
-
-static enum job_step step_of(const char *name)
-{
-	for (size_t i = 0; i < sizeof step_names / sizeof *step_names; i++)
-		if (strcmp(step_names[i], name) == 0)
-			return (enum job_step)i;
-	return JOB_NONE;
 }
 
 /* $1 name, $2 fence, $3 lease, then `extra`. R_LOST: no row was ours. */
@@ -55,103 +39,6 @@ static enum result job_update(struct pg *pg, const struct job *job, struct error
 static void copy_text(char *out, size_t size, const char *text)
 {
 	snprintf(out, size, "%s", text ? text : "");
-}
-
-/* Candidates in order: what a dead owner left, what somebody waits for, renewals. Each is one index scan with
- * LIMIT 1. now() can use the index where clock_timestamp() can't; it is this transaction's beginning. */
-static const char claim_sql[] =
-    "WITH expired AS (SELECT name FROM issuance_jobs WHERE state = 'running' AND lease_until <= now()"
-    "   ORDER BY lease_until LIMIT 1 FOR UPDATE SKIP LOCKED),"
-    " awaited AS (SELECT name FROM issuance_jobs WHERE state IN ('queued', 'failed') AND next_try_at <= now()"
-    "   AND reason <> 'renewal' AND NOT EXISTS (SELECT 1 FROM expired)"
-    "   ORDER BY next_try_at LIMIT 1 FOR UPDATE SKIP LOCKED),"
-    " due AS (SELECT name FROM issuance_jobs WHERE state IN ('queued', 'failed') AND next_try_at <= now()"
-    "   AND NOT EXISTS (SELECT 1 FROM expired) AND NOT EXISTS (SELECT 1 FROM awaited)"
-    "   ORDER BY next_try_at LIMIT 1 FOR UPDATE SKIP LOCKED),"
-    " picked AS (SELECT name FROM expired UNION ALL SELECT name FROM awaited UNION ALL SELECT name FROM due)"
-    " UPDATE issuance_jobs j SET state = 'running', fence = nextval('fences'), lease_owner = $1,"
-    "   lease_until = clock_timestamp() + $2::bigint * interval '1 millisecond', last_try_at = "
-    "clock_timestamp()"
-    " FROM picked WHERE j.name = picked.name"
-    " RETURNING j.name, j.fence, j.attempts, j.step, j.order_url, j.certificate_url, j.key_sealed, "
-    "j.key_version,"
-    "   j.csr, j.directory";
-
-/* A statement of its own, so that its snapshot is younger than the lock on the job: what the last owner
- * committed together with the job is seen. Rows in domains of which none is active mean that ask would have
- * said no, except that a certificate already there goes on being renewed; no rows at all mean a foreign ask
- * endpoint. */
-static const char judge_sql[] =
-    "SELECT site_blocked($1) OR (EXISTS (SELECT 1 FROM domains WHERE name = $1)"
-    "   AND NOT EXISTS (SELECT 1 FROM domains WHERE name = $1 AND status IN ('active', 'drifted'))"
-    "   AND NOT EXISTS (SELECT 1 FROM certificates WHERE name = $1)),"
-    " EXISTS (SELECT 1 FROM certificates WHERE name = $1 AND not_after > now() AND renew_at > now()"
-    "   AND revoked_at IS NULL)";
-
-static void read_claimed(struct job *job, const PGresult *row, int64_t lease_ms)
-{
-	*job = (struct job){.lease_ms = lease_ms};
-	copy_text(job->name, sizeof job->name, pg_get(row, 0, 0));
-	job->fence = pg_get_int(row, 0, 1);
-	lease_adopt(&job->lease, &lease_issuance_jobs, job->name, process_id(), job->fence);
-	job->attempts = (int)pg_get_int(row, 0, 2);
-	job->step = step_of(pg_get(row, 0, 3));
-	copy_text(job->directory, sizeof job->directory, pg_get(row, 0, 9));
-	copy_text(job->order_url, sizeof job->order_url, pg_get(row, 0, 4));
-	copy_text(job->certificate_url, sizeof job->certificate_url, pg_get(row, 0, 5));
-	job->key_sealed = pg_get_bytes(row, 0, 6, &job->key_sealed_size);
-	job->key_version = pg_get_int(row, 0, 7);
-	job->csr = pg_get_bytes(row, 0, 8, &job->csr_size);
-}
-
-/* R_AGAIN: closed. */
-static enum result judge(struct pg *pg, struct job *job, struct error *error)
-{
-	PGresult *rows = NULL;
-	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error, judge_sql, pg_text(job->name));
-	bool is_forbidden = result == R_OK && pg_get_bool(rows, 0, 0);
-	job->has_certificate = result == R_OK && pg_get_bool(rows, 0, 1);
-	PQclear(rows);
-	if (!is_forbidden)
-		return result;
-	result = job_close(pg, job, error);
-	return result == R_OK ? R_AGAIN : result;
-}
-
-static enum result take(struct pg *pg, int64_t lease_ms, struct job *out, struct error *error)
-{
-	PGresult *rows = NULL;
-	enum result result =
-	    pg_run(pg, JOB_QUERY_MS, &rows, error, claim_sql, pg_text(process_id()), pg_int(lease_ms));
-	if (result == R_OK && PQntuples(rows) == 0)
-		result = R_NONE;
-	if (result != R_OK)
-		goto out;
-	read_claimed(out, rows, lease_ms);
-	result = judge(pg, out, error);
-out:
-	PQclear(rows);
-	return result;
-}
-
-enum result job_claim(struct pg *pg, int64_t lease_ms, struct job *out, struct error *error)
-{
-	*out = (struct job){.name = ""};
-	enum result result = pg_query(pg, JOB_QUERY_MS, NULL, error, "BEGIN", NULL, 0);
-	if (result == R_OK)
-		result = take(pg, lease_ms, out, error);
-	enum result committed = R_OK;
-	if (result == R_OK || result == R_AGAIN)
-		committed = pg_query(pg, JOB_QUERY_MS, NULL, error, "COMMIT", NULL, 0);
-	if (committed != R_OK)
-		result = committed;
-	if (result != R_OK) {
-		pg_rollback(pg);
-		job_fini(out);
-		return result;
-	}
-	crash_point("claimed");
-	return R_OK;
 }
 
 enum result job_hold(struct pg *pg, const struct job *job, struct error *error)
@@ -319,6 +206,28 @@ enum result job_fail(
 		result = pg_query(pg, JOB_QUERY_MS, NULL, error, "COMMIT", NULL, 0);
 	if (result != R_OK)
 		pg_rollback(pg);
+	return result;
+}
+
+/* Soon enough for who waits at an edge: still queued. Else the edges are told that it takes longer. */
+enum { SOON_MS = 10 * 1000 };
+
+enum result job_defer(struct pg *pg, const struct job *job, const struct job_wait *wait, struct error *error)
+{
+	uint32_t random = 0;
+	process_random(&random, sizeof random);
+	int64_t ms = wait->ms < JOB_WAIT_MAX_MS ? wait->ms : JOB_WAIT_MAX_MS;
+	ms += random % (ms / 50 + 250);
+	PGresult *rows = NULL;
+	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error,
+	    "UPDATE issuance_jobs SET state = $3, waits_on = $4, waits_for = $5, lease_owner = NULL,"
+	    " lease_until = NULL, next_try_at = clock_timestamp() + $6::bigint * interval '1 "
+	    "millisecond'" OURS,
+	    pg_text(job->name), pg_int(job->fence), pg_text(ms <= SOON_MS ? "queued" : "failed"),
+	    pg_text(wait->on), pg_text(wait->text), pg_int(ms));
+	if (result == R_OK && strcmp(PQcmdTuples(rows), "1") != 0)
+		result = R_LOST;
+	PQclear(rows);
 	return result;
 }
 

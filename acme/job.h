@@ -29,12 +29,29 @@ enum { JOB_QUERY_MS = 5000 };
 	"EXISTS (SELECT 1 FROM issuance_jobs WHERE name = $1 AND fence = $2 AND state = 'running'" \
 	" AND lease_until > clock_timestamp())"
 
+/* In which order jobs are claimed: the most urgent lane first, or whatever has waited longest, which a claim
+ * in eight is for, so that no lane starves behind another. */
+enum job_order { JOB_BY_LANE, JOB_OLDEST };
+
+/* Why a job is not worked on although nothing failed: "budget" or "ca", and the same for a person. */
+struct job_wait {
+	int64_t ms;
+	const char *on;
+	char text[400];
+};
+
+/* A wait that is longer is looked at again after this time: ceilings may have been raised. */
+enum { JOB_WAIT_MAX_MS = 24 * 60 * 60 * 1000 };
+
 struct job {
 	char name[HOSTNAME_MAX + 1];
 	int64_t fence;
 	struct lease lease;
 	int64_t lease_ms;
 	int attempts;
+	char reason[12];
+	char lane[8];
+	bool was_promised; /* it comes back at the turn that the ledger gave it */
 	enum job_step step;
 	char directory[ACME_URL_SIZE]; /* of the order in progress, or of the last one */
 	char order_url[ACME_URL_SIZE];
@@ -50,10 +67,11 @@ struct job {
 
 void job_fini(struct job *job);
 
-/* Takes a due job, or one whose owner's lease has run out: people who wait before renewals. The transaction
- * also looks whether the domain is still allowed. R_NONE: nothing is due. R_AGAIN: a job was closed, since
- * its domain is not; there may be more. Free the job with job_fini. */
-enum result job_claim(struct pg *pg, int64_t lease_ms, struct job *out, struct error *error);
+/* Takes a due job, or one whose owner's lease has run out. The transaction also looks whether the domain is
+ * still allowed. R_NONE: nothing is due. R_AGAIN: a job was closed, since its domain is not, or its
+ * certificate is an uploaded one; there may be more. Free the job with job_fini. */
+enum result job_claim(
+    struct pg *pg, int64_t lease_ms, enum job_order order, struct job *out, struct error *error);
 
 /* Is it still ours? Also prolongs the lease when half of it is used. */
 enum result job_hold(struct pg *pg, const struct job *job, struct error *error);
@@ -73,6 +91,8 @@ enum result job_close(struct pg *pg, const struct job *job, struct error *error)
  * on. */
 enum result job_fail(
     struct pg *pg, const struct job *job, const struct acme_failure *failure, struct error *error);
+/* Not now, and nobody's failure: the job keeps its step and is due again when *wait says, a little spread. */
+enum result job_defer(struct pg *pg, const struct job *job, const struct job_wait *wait, struct error *error);
 /* This process stops: another one may take the job at once, at the step where it is. */
 enum result job_release(struct pg *pg, struct job *job, struct error *error);
 

@@ -23,6 +23,7 @@ enum { EXIT_FAILED = 1, EXIT_WRONG_SETTINGS = 2 };
 struct daemon {
 	struct settings *settings;
 	struct seal_keys *keys;
+	struct ask_endpoint ask; /* url NULL: nobody is asked */
 	struct ca_config first;
 	struct ca_config fallback; /* directory_url NULL: there is none */
 	struct ca_list cas;
@@ -81,6 +82,12 @@ static enum result read_settings(struct daemon *daemon, struct issuer_config *co
 		result = check_conninfo("database", config->database, error);
 	if (result == R_OK)
 		result = check_conninfo("database-listen", config->database_listen, error);
+	if (result == R_OK)
+		result = acme_settings_budget(&config->budget, settings, error);
+	const char *ask_url = settings_string(settings, "ask-url");
+	if (result == R_OK && ask_url)
+		result = ask_endpoint_init(&daemon->ask, ask_url, settings_string(settings, "ask-ca"),
+		    settings_string(settings, "ask-token"), error);
 	for (size_t i = 0; result == R_OK && i < settings_count(settings, "challenge-types"); i++)
 		result = challenge_types_add(
 		    &config->types, settings_string_at(settings, "challenge-types", i), error);
@@ -113,6 +120,7 @@ static enum result start(struct daemon *daemon, struct issuer_config *config, st
 		add_ca(daemon, &daemon->fallback, config->lease_ms);
 	config->keys = daemon->keys;
 	config->cas = &daemon->cas;
+	config->ask = daemon->ask.url ? &daemon->ask : NULL;
 	config->abandon = &daemon->abandon;
 	daemon->issuer = issuer_start(config);
 	daemon->renew = renew_start(config->database, &daemon->cas);
@@ -130,6 +138,7 @@ static void stop(struct daemon *daemon)
 	ca_list_fini(&daemon->cas);
 	free(daemon->first.external.key);
 	free(daemon->fallback.external.key);
+	ask_endpoint_fini(&daemon->ask);
 	seal_keys_free(daemon->keys);
 	settings_free(daemon->settings);
 }

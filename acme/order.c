@@ -344,14 +344,15 @@ static bool is_host_name(const char *name)
 	return hostname_parse(&parsed, name, strlen(name)) == HOSTNAME_OK && strcmp(parsed.text, name) == 0;
 }
 
-enum result order_run(
-    const struct order_tools *tools, struct job *job, struct acme_failure *failure, struct error *error)
+enum result order_run(const struct order_tools *tools, struct job *job, struct acme_failure *failure,
+    struct job_wait *wait, struct error *error)
 {
 	struct order_run run = {.tools = tools,
 	    .job = job,
 	    .poll_ms = ORDER_POLL_MIN_MS,
 	    .retry_after = -1,
 	    .failure = failure,
+	    .wait = wait,
 	    .error = error};
 	run.guard = (struct ca_guard){.may_post = may_post, .arg = &run};
 	enum result result = is_host_name(job->name) ? get_account(&run)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "acme/account.h"
+#include "acme/budget.h"
 #include "acme/ca.h"
 #include "acme/challenge_set.h"
 #include "acme/csr.h"
@@ -23,6 +24,7 @@ struct order_tools {
 	enum certificate_key_type key_type;
 	const struct challenge_types *types;
 	struct challenge_context challenge_context;
+	const struct budget *budget; /* of this CA */
 	/* Sleeps; false: the process is to stop (asked with 0 before each request). */
 	bool (*wait)(void *arg, int ms);
 	void *arg;
@@ -44,6 +46,7 @@ struct order_run {
 	int64_t deadline_ms; /* of the polling, monotonic; 0: not begun */
 	int64_t held_ms;     /* when a pause last looked after the lease, monotonic */
 	struct acme_failure *failure;
+	struct job_wait *wait;
 	struct error *error;
 };
 
@@ -55,11 +58,11 @@ enum {
 	REORDER_ATTEMPTS = 3
 };
 
-/* R_OK: stored, the job is closed. R_ERROR: *failure, to be recorded by job_fail. R_LOST: the job is
- * another's. R_DOWN: the database is away. R_AGAIN: stopping; the job is at a persisted step and may be
- * released. */
-enum result order_run(
-    const struct order_tools *tools, struct job *job, struct acme_failure *failure, struct error *error);
+/* R_OK: stored, the job is closed. R_ERROR: *failure, to be recorded by job_fail. R_LIMIT: the CA's quota
+ * does not allow for an order before *wait. R_LOST: the job is another's. R_DOWN: the database is away.
+ * R_AGAIN: stopping; the job is at a persisted step and may be released. */
+enum result order_run(const struct order_tools *tools, struct job *job, struct acme_failure *failure,
+    struct job_wait *wait, struct error *error);
 
 /* order_place.c: newOrder and the commit of its URL. order_collect.c: download, judgement, storing; R_EOF:
  * stored.
@@ -78,5 +81,14 @@ enum result order_post(struct order_run *run, enum ca_kind kind, const char *url
     struct acme_response *response);
 enum result order_fetch(struct order_run *run);
 enum result order_judge_query(struct order_run *run, enum result result);
+
+/* order_budget.c. Before newOrder: R_LIMIT where the ledger has no room for it. An order that the CA exempts
+ * from its limits (RFC 9773 section 5) costs nothing. */
+enum result order_take_budget(struct order_run *run, bool is_exempt);
+/* newOrder was refused with *run->failure: the ledger learns of it, and gets back what was not counted. */
+enum result order_refused(struct order_run *run, bool is_exempt);
+/* The job failed with this: what the CA counts of it, and what it does not. Errors are only logged. */
+void order_settle_budget(
+    struct pg *pg, const struct budget *budget, const struct job *job, const struct acme_failure *failure);
 
 #endif

@@ -16,6 +16,7 @@ enum { PAYLOAD_MAX = 1024, EXTRAS = 2 };
 struct extras {
 	char profile[ACME_PROFILE_SIZE];
 	char replaces[ARI_CERT_ID_SIZE];
+	bool is_exempt; /* from the CA's limits: it replaces within the time that the CA suggested */
 };
 
 /* RFC 9773 section 5: only the same CA and account may be told. No certificate of theirs, no extra. */
@@ -26,11 +27,13 @@ static enum result find_replaced(
 	if (directory->renewal_info[0] == '\0')
 		return R_OK;
 	enum result result = pg_run(run->tools->pg, JOB_QUERY_MS, &rows, run->error,
-	    "SELECT chain_pem FROM certificates WHERE name = $1 AND directory = $2 AND account_url = $3"
+	    "SELECT chain_pem, coalesce(now() BETWEEN ari_window_start AND ari_window_end, false)"
+	    " FROM certificates WHERE name = $1 AND directory = $2 AND account_url = $3"
 	    " AND source = 'acme' AND not_after > now()",
 	    pg_text(run->job->name), pg_text(ca_directory_url(run->tools->ca)), pg_text(run->account.url));
-	if (result == R_OK && PQntuples(rows) == 1)
-		ari_cert_id(extras->replaces, pg_get(rows, 0, 0), NULL);
+	if (result == R_OK && PQntuples(rows) == 1 &&
+	    ari_cert_id(extras->replaces, pg_get(rows, 0, 0), NULL) == R_OK)
+		extras->is_exempt = pg_get_bool(rows, 0, 1);
 	PQclear(rows);
 	return order_judge_query(run, result);
 }
@@ -91,6 +94,15 @@ static bool drop_refused(const struct order_run *run, struct extras *extras)
 	return true;
 }
 
+/* Without what it replaces an order counts like any other. */
+static enum result lose_exemption(struct order_run *run, struct extras *extras)
+{
+	if (!extras->is_exempt || extras->replaces[0] != '\0')
+		return R_OK;
+	extras->is_exempt = false;
+	return order_take_budget(run, false);
+}
+
 static enum result keep(struct order_run *run, const struct acme_response *response)
 {
 	if (response->location[0] == '\0')
@@ -116,6 +128,8 @@ enum result order_place(struct order_run *run)
 	if (result == R_OK)
 		result = find_replaced(run, &directory, &extras);
 	if (result == R_OK)
+		result = order_take_budget(run, extras.is_exempt);
+	if (result == R_OK)
 		result = order_judge_query(run,
 		    job_set_ordering(run->tools->pg, run->job, ca_directory_url(run->tools->ca), run->error));
 	if (result != R_OK)
@@ -123,8 +137,13 @@ enum result order_place(struct order_run *run)
 
 	acme_response_init(&response);
 	result = post(run, &directory, &extras, &response);
-	for (int i = 0; i < EXTRAS && result == R_ERROR && drop_refused(run, &extras); i++)
-		result = post(run, &directory, &extras, &response);
+	for (int i = 0; i < EXTRAS && result == R_ERROR && drop_refused(run, &extras); i++) {
+		result = lose_exemption(run, &extras);
+		if (result == R_OK)
+			result = post(run, &directory, &extras, &response);
+	}
+	if (result == R_ERROR)
+		result = order_refused(run, extras.is_exempt);
 	if (result == R_OK)
 		result = keep(run, &response);
 	acme_response_fini(&response);

@@ -6,8 +6,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "acme/breaker.h"
+#include "acme/budget.h"
 #include "acme/challenge_set.h"
+#include "acme/due.h"
 #include "acme/job.h"
+#include "acme/reissue.h"
 #include "common/clock.h"
 #include "common/condition.h"
 #include "common/log.h"
@@ -18,7 +22,14 @@
 
 /* A tick comes every 30 s, spread so that instances started together do not tick together. While the account
  * is not known yet or the database is away, sooner. */
-enum { TICK_MS = 27 * 1000, TICK_SPREAD_MS = 6 * 1000, SOON_MS = 1000, CONNECT_MS = 2000, QUERY_MS = 5000 };
+enum {
+	TICK_MS = 27 * 1000,
+	TICK_SPREAD_MS = 6 * 1000,
+	SOON_MS = 1000,
+	CONNECT_MS = 2000,
+	QUERY_MS = 5000,
+	BATCHES = 10
+};
 
 struct renew {
 	pthread_t thread;
@@ -28,68 +39,61 @@ struct renew {
 	struct pg *pg;
 	struct account *account; /* of the first CA */
 	struct ca_sessions sessions;
-	struct renew_cursor cursor;
 	struct metric *due;
 	struct metric *queued;
 	struct metric *enqueued;
 };
 
-/* The batch is taken along certificates_renewal whatever becomes of its rows, so that rows which stay due (a
- * blocked name, a job that keeps failing) cost their place in one batch and never hide the others. */
-enum result renew_enqueue_due(struct pg *pg, struct renew_cursor *cursor, int *enqueued, struct error *error)
-{
-	PGresult *rows = NULL;
-	*enqueued = 0;
-	enum result result = pg_run(pg, QUERY_MS, &rows, error,
-	    "WITH batch AS MATERIALIZED (SELECT name, renew_at FROM certificates WHERE renew_at <= now()"
-	    "   AND (renew_at, name) > (coalesce(nullif($1, '')::timestamptz, '-infinity'), $2)"
-	    "   ORDER BY renew_at, name LIMIT $3::integer),"
-	    " wanted AS MATERIALIZED (SELECT b.name FROM batch b LEFT JOIN issuance_jobs j ON j.name = b.name"
-	    "   WHERE (j.name IS NULL OR j.state = 'idle') AND NOT site_blocked(b.name)),"
-	    " enqueued AS MATERIALIZED (SELECT enqueue_issuance(name, 'renewal') FROM wanted)"
-	    " SELECT (SELECT count(*) FROM batch), (SELECT count(*) FROM enqueued),"
-	    "  (SELECT renew_at FROM batch ORDER BY renew_at DESC, name DESC LIMIT 1),"
-	    "  (SELECT name FROM batch ORDER BY renew_at DESC, name DESC LIMIT 1)",
-	    pg_text(cursor->renew_at), pg_text(cursor->name), pg_int(RENEW_BATCH));
-	if (result != R_OK)
-		goto out;
-	*enqueued = (int)pg_get_int(rows, 0, 1);
-	bool more = pg_get_int(rows, 0, 0) == RENEW_BATCH;
-	snprintf(cursor->renew_at, sizeof cursor->renew_at, "%s", more ? pg_get(rows, 0, 2) : "");
-	snprintf(cursor->name, sizeof cursor->name, "%s", more ? pg_get(rows, 0, 3) : "");
-out:
-	PQclear(rows);
-	return result;
-}
-
 static enum result read_gauges(struct renew *renew, struct error *error)
 {
 	int64_t queued = 0;
-	PGresult *rows = NULL;
+	int64_t due = 0;
 	enum result result = job_count_queued(renew->pg, &queued, error);
+	if (result == R_OK)
+		result = due_count(renew->pg, &due, error);
 	if (result != R_OK)
 		return result;
 	metric_set(renew->queued, queued);
-	result = pg_query(renew->pg, QUERY_MS, &rows, error,
-	    "SELECT count(*) FROM (SELECT 1 FROM certificates WHERE renew_at <= now() LIMIT 10000) AS due",
-	    NULL, 0);
-	if (result == R_OK)
-		metric_set(renew->due, pg_get_int(rows, 0, 0));
-	PQclear(rows);
+	metric_set(renew->due, due);
+	return breaker_show(renew->pg, error);
+}
+
+/* Batch after batch, but no more of them than a tick should take: the other instances tick as well. */
+static enum result enqueue_due(struct renew *renew, struct error *error)
+{
+	int claimed = DUE_BATCH;
+	int sum = 0;
+	enum result result = R_OK;
+	for (int batch = 0; batch < BATCHES && claimed == DUE_BATCH && result == R_OK; batch++) {
+		int enqueued = 0;
+		result = due_enqueue(renew->pg, &claimed, &enqueued, error);
+		sum += enqueued;
+	}
+	metric_add(renew->enqueued, sum);
+	if (sum > 0)
+		log_info("renewals are due", log_int("enqueued", sum));
 	return result;
 }
 
 static enum result tick(struct renew *renew, struct error *error)
 {
-	int enqueued = 0;
-	enum result result = renew_enqueue_due(renew->pg, &renew->cursor, &enqueued, error);
-	if (result != R_OK)
-		return result;
-	metric_add(renew->enqueued, enqueued);
-	if (enqueued > 0)
-		log_info("renewals are due", log_int("enqueued", enqueued));
-	result = challenge_sweep(renew->pg, error);
+	enum result result = enqueue_due(renew, error);
+	if (result == R_OK)
+		result = challenge_sweep(renew->pg, error);
+	if (result == R_OK)
+		result = budget_sweep(renew->pg, error);
 	return result == R_OK ? read_gauges(renew, error) : result;
+}
+
+static void go_on_reissuing(struct renew *renew)
+{
+	struct error error = {0};
+	bool more = true;
+	for (int step = 0; step < BATCHES && more; step++)
+		if (reissue_step(renew->pg, &more, &error) != R_OK) {
+			log_warn("a campaign of re-issue cannot go on", log_str("error", error.text));
+			return;
+		}
 }
 
 static bool seek_account(struct renew *renew, struct error *error)
@@ -137,6 +141,7 @@ static void *run(void *arg)
 		if (!has_schema)
 			continue;
 		seek_account(renew, &error);
+		go_on_reissuing(renew);
 		if (clock_monotonic_ms() < tick_at_ms)
 			continue;
 		tick_at_ms = clock_monotonic_ms() + pause_ms();

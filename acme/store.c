@@ -31,8 +31,9 @@ static enum result upsert(struct pg *pg, const struct seal_keys *keys, const str
 	    " key_sealed = EXCLUDED.key_sealed, key_id = EXCLUDED.key_id, issuer = EXCLUDED.issuer,"
 	    " serial = EXCLUDED.serial, directory = EXCLUDED.directory, not_before = EXCLUDED.not_before,"
 	    " not_after = EXCLUDED.not_after, renew_at = EXCLUDED.renew_at, stored_at = now(),"
-	    " account_url = EXCLUDED.account_url, revoked_at = NULL, revoked_reason = NULL"
-	    " WHERE c.version < EXCLUDED.version",
+	    " account_url = EXCLUDED.account_url, revoked_at = NULL, revoked_reason = NULL,"
+	    " renewal_claimed_until = NULL"
+	    " WHERE c.version < EXCLUDED.version AND c.source = 'acme'",
 	    pg_text(job->name), pg_int(job->fence), pg_text(buf_string(&pem)),
 	    pg_bytea(buf_bytes(sealed), buf_size(sealed)), pg_text(seal_keys_id(keys)),
 	    pg_text(certificate->issuer), pg_text(certificate->serial), pg_text(directory),

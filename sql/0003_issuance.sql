@@ -5,8 +5,10 @@ ALTER TABLE issuance_jobs ADD COLUMN lane text NOT NULL DEFAULT 'new'
 	CHECK (lane IN ('urgent', 'new', 'routine', 'reissue'));
 
 -- A campaign of re-issue brings its own reason, and a visitor's second look at a failed name is told apart from the
--- verifier's proof. `waits_for`: what holds the job back although nothing failed, in words; its time is next_try_at.
+-- verifier's proof. `waits_on`: what holds the job back although nothing failed (the ledger, the breaker), `waits_for`:
+-- the same in words; the time is next_try_at.
 ALTER TABLE issuance_jobs
+	ADD COLUMN waits_on text CHECK (waits_on IN ('budget', 'ca')),
 	ADD COLUMN waits_for text,
 	DROP CONSTRAINT issuance_jobs_reason_check,
 	ADD CONSTRAINT issuance_jobs_reason_check
@@ -28,8 +30,8 @@ LANGUAGE sql STABLE AS $$
 	       ELSE 'new' END
 $$;
 
--- As before, and by lanes: a job that waits in a lane moves to a more urgent one, at once. What waits for the CA's
--- quota (waits_for) is not hurried by asking again. A proof that the DNS is right (pre_issue, from the verifier
+-- As before, and by lanes: a job that waits in a lane moves to a more urgent one, at once. What waits for the CA is
+-- not hurried by asking again; what ask forbade is, by who was allowed since. A proof that the DNS is right (pre_issue, from the verifier
 -- alone) also forgets what the customer's side did wrong, so that its ladder of delays begins anew.
 CREATE OR REPLACE FUNCTION enqueue_issuance(p_name text, p_reason text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
@@ -40,15 +42,16 @@ BEGIN
 	INSERT INTO issuance_jobs AS j (name, state, reason, lane)
 	VALUES (p_name, 'queued', p_reason, v_lane)
 	ON CONFLICT (name) DO UPDATE
-	   SET state = 'queued', reason = EXCLUDED.reason, lane = EXCLUDED.lane, waits_for = NULL,
-	       requested_at = clock_timestamp(), next_try_at = clock_timestamp()
+	   SET state = 'queued', reason = EXCLUDED.reason, lane = EXCLUDED.lane, waits_on = NULL,
+	       waits_for = NULL, requested_at = clock_timestamp(), next_try_at = clock_timestamp()
 	 WHERE j.state = 'idle'
-	    OR (j.state IN ('queued', 'failed') AND (j.state = 'queued' OR j.waits_for IS NOT NULL)
+	    OR (j.state IN ('queued', 'failed') AND (j.state = 'queued' OR j.waits_on IS NOT NULL)
 	        AND (lane_rank(EXCLUDED.lane) < lane_rank(j.lane)
-	             OR (j.waits_for IS NULL AND j.reason IN ('renewal', 'reissue')
+	             OR (j.waits_on IS NULL AND j.reason IN ('renewal', 'reissue')
 	                 AND p_reason NOT IN ('renewal', 'reissue'))))
 	    OR (j.state = 'failed' AND (j.next_try_at <= clock_timestamp()
-	        OR (p_reason IN ('pre_issue', 'recheck') AND j.waits_for IS NULL
+	        OR (j.last_cause = 'denied' AND p_reason IN ('first_hit', 'pre_issue', 'repair'))
+	        OR (p_reason IN ('pre_issue', 'recheck') AND j.waits_on IS NULL
 	            AND j.last_cause IN ('dns', 'connection', 'tls', 'unauthorized')
 	            AND (j.attempts < 2 OR j.last_try_at < clock_timestamp() - interval '12 minutes'))))
 	RETURNING j.state INTO v_state;
@@ -106,9 +109,10 @@ CREATE INDEX ca_budget_full ON ca_budget (full_at);
 -- For each ceiling, in the same order everywhere: key, capacity (0: not known to us, only what the CA said counts),
 -- seconds per token, tokens that more urgent lanes keep, and whether to take or only to look. `p_promised`: the
 -- asker was given a turn before, and does not queue behind those who got theirs later.
+CREATE TYPE budget_answer AS (granted boolean, ceiling text, turn_at timestamptz);
 CREATE FUNCTION budget_take(p_directory text, p_lane text, p_promised boolean, p_ceilings text[], p_keys text[],
-	p_capacities double precision[], p_seconds double precision[], p_floors double precision[], p_takes boolean[],
-	OUT granted boolean, OUT ceiling text, OUT turn_at timestamptz)
+	p_capacities double precision[], p_seconds double precision[], p_floors double precision[], p_takes boolean[])
+	RETURNS budget_answer
 LANGUAGE plpgsql AS $$
 DECLARE
 	v_rank   integer := lane_rank(p_lane);
@@ -120,8 +124,9 @@ DECLARE
 	v_second double precision;
 	v_turn   timestamptz;
 	v_key    text;
+	v_answer budget_answer;
 BEGIN
-	granted := true;
+	v_answer.granted := true;
 	FOR i IN 1 .. cardinality(p_ceilings) LOOP
 		IF p_capacities[i] > 0 THEN
 			INSERT INTO ca_budget (directory, ceiling, key, tokens, counted_at, full_at)
@@ -147,17 +152,15 @@ BEGIN
 				/ v_second - 0.01);
 		END IF;
 		v_turn := v_base + GREATEST(v_short, 0) * v_second * interval '1 second';
-		IF v_turn > v_now AND (turn_at IS NULL OR v_turn > turn_at) THEN
-			granted := false;
-			ceiling := p_ceilings[i];
+		IF v_turn > v_now AND (v_answer.turn_at IS NULL OR v_turn > v_answer.turn_at) THEN
+			v_answer := (false, p_ceilings[i], v_turn);
 			v_key := p_keys[i];
-			turn_at := v_turn;
 		END IF;
 	END LOOP;
-	IF NOT granted THEN
-		UPDATE ca_budget b SET promised[v_rank] = GREATEST(b.promised[v_rank], budget_take.turn_at)
-		 WHERE b.directory = p_directory AND b.ceiling = budget_take.ceiling AND b.key = v_key;
-		RETURN;
+	IF NOT v_answer.granted THEN
+		UPDATE ca_budget b SET promised[v_rank] = GREATEST(b.promised[v_rank], v_answer.turn_at)
+		 WHERE b.directory = p_directory AND b.ceiling = v_answer.ceiling AND b.key = v_key;
+		RETURN v_answer;
 	END IF;
 	UPDATE ca_budget b SET (tokens, counted_at, full_at) = (SELECT n.left_over, clock_timestamp(),
 		clock_timestamp() + (t.capacity - n.left_over) * t.seconds * interval '1 second'
@@ -165,6 +168,7 @@ BEGIN
 			extract(epoch FROM clock_timestamp() - b.counted_at)) / t.seconds) - 1) AS left_over) n)
 	  FROM unnest(p_ceilings, p_keys, p_capacities, p_seconds, p_takes) AS t (ceiling, key, capacity, seconds, take)
 	 WHERE b.directory = p_directory AND b.ceiling = t.ceiling AND b.key = t.key AND t.take AND t.capacity > 0;
+	RETURN v_answer;
 END
 $$;
 
@@ -284,7 +288,7 @@ GRANT EXECUTE ON FUNCTION lane_rank(text), issuance_lane(text, text), breaker_en
 GRANT SELECT, INSERT, UPDATE, DELETE ON ca_budget TO postern_acme;
 GRANT SELECT, INSERT, UPDATE ON ca_health TO postern_acme;
 GRANT SELECT, UPDATE ON reissues TO postern_acme;
-GRANT SELECT (lane, waits_for) ON issuance_jobs TO postern_verifier;
+GRANT SELECT (lane, waits_on, waits_for) ON issuance_jobs TO postern_verifier;
 
 -- The account's key is rolled over while the fleet works: the next one waits, sealed, beside the one in use until
 -- the CA has taken it. A deactivated account issues nothing until the operator registers another.

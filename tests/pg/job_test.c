@@ -1,11 +1,10 @@
-/* Claims, fences and ends of issuance jobs, and the renewal batch, as the role postern_acme may do them. */
+/* Claims, lanes, fences and ends of issuance jobs, as the role postern_acme may do them. */
 #include "acme/job.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "acme/challenge_set.h"
-#include "acme/renew.h"
 #include "tests/pg/database.h"
 
 static const char directory[] = "https://ca.test/dir";
@@ -24,7 +23,7 @@ static void enqueue(struct pg *admin, const char *who, const char *reason)
 static struct job claim(struct pg *pg)
 {
 	struct job job;
-	enum result result = job_claim(pg, LEASE_MS, &job, &error);
+	enum result result = job_claim(pg, LEASE_MS, JOB_BY_LANE, &job, &error);
 	if (result != R_OK)
 		fail_msg("no job claimed: %s %s", result_name(result), error.text);
 	return job;
@@ -58,11 +57,11 @@ static void nothing_due_is_no_job(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
 	struct job job;
-	assert_int_equal(job_claim(pg, LEASE_MS, &job, &error), R_NONE);
+	assert_int_equal(job_claim(pg, LEASE_MS, JOB_BY_LANE, &job, &error), R_NONE);
 	enqueue(database_connect(state, NULL), name, "first_hit");
 	database_run(
 	    database_connect(state, NULL), "UPDATE issuance_jobs SET next_try_at = now() + interval '1 h'");
-	assert_int_equal(job_claim(pg, LEASE_MS, &job, &error), R_NONE);
+	assert_int_equal(job_claim(pg, LEASE_MS, JOB_BY_LANE, &job, &error), R_NONE);
 }
 
 static void a_job_is_claimed_by_one(void **state)
@@ -75,7 +74,7 @@ static void a_job_is_claimed_by_one(void **state)
 	assert_string_equal(job.name, name);
 	assert_int_equal(job.step, JOB_NONE);
 	assert_true(job.fence > 0);
-	assert_int_equal(job_claim(second, LEASE_MS, &other, &error), R_NONE);
+	assert_int_equal(job_claim(second, LEASE_MS, JOB_BY_LANE, &other, &error), R_NONE);
 	job_fini(&job);
 }
 
@@ -161,6 +160,22 @@ static void holding_prolongs_a_lease_that_is_half_used(void **state)
 	job_fini(&job);
 }
 
+static void an_order_says_at_which_ca_it_is(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	enqueue(pg, name, "first_hit");
+	struct job job = claim(pg);
+	assert_int_equal(job_set_ordering(pg, &job, "https://other.test/dir", &error), R_OK);
+	assert_int_equal(job_set_ordered(pg, &job, "https://other.test/order/1", &error), R_OK);
+	assert_int_equal(job_release(pg, &job, &error), R_OK);
+	job_fini(&job);
+	job = claim(pg);
+	assert_int_equal(job.step, JOB_ORDERED);
+	assert_string_equal(job.directory, "https://other.test/dir");
+	assert_string_equal(job.order_url, "https://other.test/order/1");
+	job_fini(&job);
+}
+
 static void a_failure_is_counted_by_cause_and_waits_longer_each_time(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
@@ -227,7 +242,7 @@ static void a_forbidden_name_is_closed_in_the_claim(void **state)
 		database_run(admin, "DELETE FROM domains");
 		add_domain(admin, name, statuses[i]);
 		enqueue(pg, name, "first_hit");
-		assert_int_equal(job_claim(pg, LEASE_MS, &job, &error), R_AGAIN);
+		assert_int_equal(job_claim(pg, LEASE_MS, JOB_BY_LANE, &job, &error), R_AGAIN);
 		assert_string_equal(database_value(admin, "SELECT state FROM issuance_jobs"), "idle");
 	}
 }
@@ -249,47 +264,133 @@ static void a_name_with_a_certificate_is_renewed_whoever_claims_it_next(void **s
 	job_fini(&job);
 }
 
-static void a_renewal_batch_takes_what_is_due_idle_and_not_blocked(void **state)
+/* Straight into the table: in which lane, and how long it has waited. */
+static void add_job(struct pg *admin, const char *who, const char *lane, const char *age)
 {
-	struct pg *pg = database_connect(state, "postern_acme");
-	struct pg *admin = database_connect(state, NULL);
-	struct renew_cursor cursor = {.name = ""};
-	int enqueued = 0;
-	add_certificate(admin, "due.test", "-1 h");
-	add_certificate(admin, "later.test", "1 h");
-	add_certificate(admin, "blocked.test", "-2 h");
-	add_certificate(admin, "failed.test", "-3 h");
-	add_domain(admin, "blocked.test", "suspended");
-	enqueue(pg, "failed.test", "renewal");
-	database_run(
-	    admin, "UPDATE issuance_jobs SET state = 'failed', next_try_at = now() + interval '1 h'");
-	assert_int_equal(renew_enqueue_due(pg, &cursor, &enqueued, &error), R_OK);
-	assert_int_equal(enqueued, 1);
-	assert_string_equal(
-	    database_value(admin, "SELECT name FROM issuance_jobs WHERE state = 'queued'"), "due.test");
-	assert_int_equal(renew_enqueue_due(pg, &cursor, &enqueued, &error), R_OK);
-	assert_int_equal(enqueued, 0);
+	database_run(admin,
+	    "INSERT INTO issuance_jobs (name, state, reason, lane, next_try_at)"
+	    " VALUES ($1, 'queued', 'first_hit', $2, now() - $3::interval)",
+	    who, lane, age);
 }
 
-static void blocked_names_by_the_thousand_do_not_hide_one_that_is_due(void **state)
+static void lanes_are_claimed_in_their_order(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
 	struct pg *admin = database_connect(state, NULL);
-	struct renew_cursor cursor = {.name = ""};
-	int enqueued = 0;
-	database_run(admin,
-	    "INSERT INTO certificates SELECT 'n' || i || '.test', 1, '', '', '', '', '', '', now(), now(),"
-	    " now() - interval '1 d' FROM generate_series(1, 1000) i");
-	database_run(admin,
-	    "INSERT INTO domains (tenant, name, status, token) SELECT 'default', name, 'suspended',"
-	    " repeat('t', 32) FROM certificates");
-	add_certificate(admin, "due.test", "-1 h");
-	int batches = 0;
-	for (; enqueued == 0 && batches < 20; batches++)
-		assert_int_equal(renew_enqueue_due(pg, &cursor, &enqueued, &error), R_OK);
-	assert_int_equal(batches, 1000 / RENEW_BATCH + 1);
-	assert_int_equal(enqueued, 1);
-	assert_string_equal(cursor.renew_at, "");
+	static const char *const lanes[] = {"urgent", "new", "routine", "reissue"};
+	add_job(admin, "reissue.test", "reissue", "4 h");
+	add_job(admin, "routine.test", "routine", "3 h");
+	add_job(admin, "new.test", "new", "2 h");
+	add_job(admin, "urgent.test", "urgent", "1 s");
+	for (size_t i = 0; i < 4; i++) {
+		struct job job = claim(pg);
+		assert_string_equal(job.lane, lanes[i]);
+		job_fini(&job);
+	}
+}
+
+static void a_claim_for_the_oldest_takes_it_from_any_lane(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	struct pg *admin = database_connect(state, NULL);
+	struct job job;
+	add_job(admin, "urgent.test", "urgent", "1 s");
+	add_job(admin, "reissue.test", "reissue", "4 h");
+	assert_int_equal(job_claim(pg, LEASE_MS, JOB_OLDEST, &job, &error), R_OK);
+	assert_string_equal(job.name, "reissue.test");
+	job_fini(&job);
+}
+
+static void a_job_that_is_put_off_keeps_its_step_and_says_why(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	struct pg *admin = database_connect(state, NULL);
+	const struct job_wait wait = {.ms = 3600 * 1000, .on = "budget", .text = "the CA's limit"};
+	enqueue(pg, name, "first_hit");
+	struct job job = claim(pg);
+	assert_false(job.was_promised);
+	assert_int_equal(job_set_ordering(pg, &job, directory, &error), R_OK);
+	assert_int_equal(job_defer(pg, &job, &wait, &error), R_OK);
+	assert_int_equal(job_defer(pg, &job, &wait, &error), R_LOST);
+	job_fini(&job);
+	assert_string_equal(
+	    database_value(admin,
+		"SELECT concat_ws(' ', state, step, waits_on, waits_for, attempts,"
+		" next_try_at BETWEEN now() + interval '59 min' AND now() + interval '62 min')"
+		" FROM issuance_jobs"),
+	    "failed ordering budget the CA's limit 0 t");
+	assert_string_equal(database_value(admin, "SELECT count(*) FROM failures"), "0");
+	/* Asking again hurries nothing. */
+	enqueue(pg, name, "first_hit");
+	assert_string_equal(database_value(admin, "SELECT state FROM issuance_jobs"), "failed");
+	database_run(admin, "UPDATE issuance_jobs SET next_try_at = now()");
+	job = claim(pg);
+	assert_true(job.was_promised);
+	assert_string_equal(database_value(admin, "SELECT waits_on IS NULL FROM issuance_jobs"), "t");
+	job_fini(&job);
+}
+
+static void a_short_wait_leaves_the_job_queued(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	const struct job_wait wait = {.ms = 2000, .on = "ca", .text = "the CA"};
+	enqueue(pg, name, "first_hit");
+	struct job job = claim(pg);
+	assert_int_equal(job_defer(pg, &job, &wait, &error), R_OK);
+	assert_string_equal(
+	    database_value(database_connect(state, NULL), "SELECT state FROM issuance_jobs"), "queued");
+	job_fini(&job);
+}
+
+static void a_renewal_that_waits_is_brought_forward_when_time_runs_out(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	struct pg *admin = database_connect(state, NULL);
+	const struct job_wait wait = {.ms = 3600 * 1000, .on = "budget", .text = "the CA's limit"};
+	add_certificate(admin, name, "-1 h");
+	enqueue(pg, name, "renewal");
+	struct job job = claim(pg);
+	assert_string_equal(job.lane, "routine");
+	assert_int_equal(job_defer(pg, &job, &wait, &error), R_OK);
+	job_fini(&job);
+	enqueue(pg, name, "renewal");
+	assert_string_equal(database_value(admin, "SELECT state FROM issuance_jobs"), "failed");
+	database_run(admin, "UPDATE certificates SET not_after = now() + interval '5 d'");
+	enqueue(pg, name, "renewal");
+	job = claim(pg);
+	assert_string_equal(job.lane, "urgent");
+	job_fini(&job);
+}
+
+static void an_uploaded_certificate_is_never_touched(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	struct pg *admin = database_connect(state, NULL);
+	struct job job;
+	add_certificate(admin, name, "-1 h");
+	database_run(admin, "UPDATE certificates SET source = 'upload'");
+	enqueue(pg, name, "renewal");
+	assert_int_equal(job_claim(pg, LEASE_MS, JOB_BY_LANE, &job, &error), R_AGAIN);
+	enqueue(pg, name, "repair");
+	assert_int_equal(job_claim(pg, LEASE_MS, JOB_BY_LANE, &job, &error), R_AGAIN);
+	assert_string_equal(database_value(admin, "SELECT state FROM issuance_jobs"), "idle");
+}
+
+static void a_campaign_wants_a_certificate_that_is_newer_than_it(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	struct pg *admin = database_connect(state, NULL);
+	add_certificate(admin, name, "1 d");
+	enqueue(pg, name, "reissue");
+	struct job job = claim(pg);
+	assert_string_equal(job.reason, "reissue");
+	assert_false(job.has_certificate);
+	job_fini(&job);
+	database_run(admin, "UPDATE certificates SET stored_at = clock_timestamp()");
+	let_lease_run_out(admin);
+	job = claim(pg);
+	assert_true(job.has_certificate);
+	job_fini(&job);
 }
 
 static void a_challenge_lives_on_for_its_grace_and_is_swept_then(void **state)
@@ -337,12 +438,18 @@ int main(void)
 	    database_test(a_dead_owners_job_is_taken_over_where_it_was),
 	    database_test(who_lost_the_job_writes_nothing),
 	    database_test(holding_prolongs_a_lease_that_is_half_used),
+	    database_test(an_order_says_at_which_ca_it_is),
 	    database_test(a_failure_is_counted_by_cause_and_waits_longer_each_time),
 	    database_test(the_customers_failure_ends_the_order_and_the_cas_does_not),
 	    database_test(a_forbidden_name_is_closed_in_the_claim),
 	    database_test(a_name_with_a_certificate_is_renewed_whoever_claims_it_next),
-	    database_test(a_renewal_batch_takes_what_is_due_idle_and_not_blocked),
-	    database_test(blocked_names_by_the_thousand_do_not_hide_one_that_is_due),
+	    database_test(lanes_are_claimed_in_their_order),
+	    database_test(a_claim_for_the_oldest_takes_it_from_any_lane),
+	    database_test(a_job_that_is_put_off_keeps_its_step_and_says_why),
+	    database_test(a_short_wait_leaves_the_job_queued),
+	    database_test(a_renewal_that_waits_is_brought_forward_when_time_runs_out),
+	    database_test(an_uploaded_certificate_is_never_touched),
+	    database_test(a_campaign_wants_a_certificate_that_is_newer_than_it),
 	    database_test(a_challenge_lives_on_for_its_grace_and_is_swept_then),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,149 @@
+/* The circuit breaker of a CA: what opens it, who tries, what closes it. */
+#include "acme/breaker.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/pg/database.h"
+
+static const char directory[] = "https://ca.test/dir";
+static struct error error;
+static const struct acme_failure down = {.cause = CAUSE_NETWORK, .detail = "connection refused"};
+
+/* Milliseconds to wait, 0: go ahead. */
+static int64_t enter(struct pg *pg)
+{
+	struct job_wait wait = {.ms = 0};
+	enum result result = breaker_enter(pg, directory, 60000, &wait, &error);
+	if (result == R_LIMIT) {
+		assert_string_equal(wait.on, "ca");
+		return wait.ms > 0 ? wait.ms : 1;
+	}
+	if (result != R_OK)
+		fail_msg("%s", error.text);
+	return 0;
+}
+
+static void fail_for(struct pg *pg, int names, const struct acme_failure *failure)
+{
+	for (int i = 0; i < names; i++) {
+		char name[32];
+		snprintf(name, sizeof name, "n%d.test", i);
+		breaker_report(pg, directory, name, failure);
+	}
+}
+
+static void end_of_pause(struct pg *admin)
+{
+	database_run(admin, "UPDATE ca_health SET open_until = now() - interval '1 s'");
+}
+
+static void failures_for_several_names_in_a_row_open_it(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	assert_int_equal(enter(pg), 0);
+	fail_for(pg, BREAKER_THRESHOLD - 1, &down);
+	assert_int_equal(enter(pg), 0);
+	breaker_report(pg, directory, "last.test", &down);
+	assert_in_range(enter(pg), 13000, 15100);
+}
+
+static void one_name_alone_never_opens_it(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	for (int i = 0; i < 3 * BREAKER_THRESHOLD; i++)
+		breaker_report(pg, directory, "same.test", &down);
+	assert_int_equal(enter(pg), 0);
+}
+
+static void a_customers_failure_shows_that_the_ca_works(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	const struct acme_failure dns = {.cause = CAUSE_DNS, .detail = "NXDOMAIN"};
+	fail_for(pg, BREAKER_THRESHOLD - 1, &down);
+	breaker_report(pg, directory, "a.test", &dns);
+	breaker_report(pg, directory, "b.test", &down);
+	assert_int_equal(enter(pg), 0);
+}
+
+static void what_may_be_the_names_own_trouble_counts_for_nothing(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	const struct acme_failure odd = {.cause = CAUSE_CA, .status = 404, .detail = "no such order"};
+	fail_for(pg, 3 * BREAKER_THRESHOLD, &odd);
+	assert_int_equal(enter(pg), 0);
+}
+
+static void retry_after_opens_it_at_once_and_for_that_time(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	const struct acme_failure busy = {
+	    .cause = CAUSE_CA, .status = 503, .retry_after = 3600, .detail = "busy"};
+	breaker_report(pg, directory, "a.test", &busy);
+	assert_in_range(enter(pg), 3598000, 3600100);
+}
+
+static void after_the_pause_one_tries_and_a_success_closes_it(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	struct pg *admin = database_connect(state, NULL);
+	fail_for(pg, BREAKER_THRESHOLD, &down);
+	end_of_pause(admin);
+	assert_int_equal(enter(pg), 0);
+	assert_in_range(enter(pg), 1, 5100);
+	breaker_report(pg, directory, "n1.test", NULL);
+	assert_int_equal(enter(pg), 0);
+	assert_int_equal(enter(pg), 0);
+	assert_string_equal(database_value(admin, "SELECT failures || ' ' || opened FROM ca_health"), "0 0");
+}
+
+static void a_try_that_fails_doubles_the_pause(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	struct pg *admin = database_connect(state, NULL);
+	fail_for(pg, BREAKER_THRESHOLD, &down);
+	for (int pause = 30; pause < 600; pause *= 2) {
+		end_of_pause(admin);
+		assert_int_equal(enter(pg), 0);
+		breaker_report(pg, directory, "same.test", &down);
+		assert_in_range(enter(pg), pause * 1000 - 1500, pause * 1000 + 100);
+	}
+	end_of_pause(admin);
+	breaker_report(pg, directory, "same.test", &down);
+	assert_in_range(enter(pg), 598000, 600100);
+}
+
+static void a_try_whose_owner_died_is_made_again(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	struct pg *admin = database_connect(state, NULL);
+	fail_for(pg, BREAKER_THRESHOLD, &down);
+	end_of_pause(admin);
+	assert_int_equal(enter(pg), 0);
+	database_run(admin, "UPDATE ca_health SET probe_until = now() - interval '1 s'");
+	assert_int_equal(enter(pg), 0);
+}
+
+/* Those that were under way when it opened say nothing new. */
+static void late_failures_do_not_prolong_it(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	fail_for(pg, 10 * BREAKER_THRESHOLD, &down);
+	assert_in_range(enter(pg), 13000, 15100);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    database_test(failures_for_several_names_in_a_row_open_it),
+	    database_test(one_name_alone_never_opens_it),
+	    database_test(a_customers_failure_shows_that_the_ca_works),
+	    database_test(what_may_be_the_names_own_trouble_counts_for_nothing),
+	    database_test(retry_after_opens_it_at_once_and_for_that_time),
+	    database_test(after_the_pause_one_tries_and_a_success_closes_it),
+	    database_test(a_try_that_fails_doubles_the_pause),
+	    database_test(a_try_whose_owner_died_is_made_again),
+	    database_test(late_failures_do_not_prolong_it),
+	};
+	return cmocka_run_group_tests_name("breaker", tests, NULL, NULL);
+}
