@@ -3,10 +3,17 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "common/log.h"
 #include "common/mem.h"
 
-/* Each takes upstream-connect-timeout: more would keep a visitor waiting for longer than anybody does. */
-enum { CONNECT_TIMEOUTS_MAX = 2 };
+enum {
+	/* Each takes upstream-connect-timeout: more would keep a visitor waiting for longer than anybody
+	 * does.
+	 */
+	CONNECT_TIMEOUTS_MAX = 2,
+	ADDRESSES_MAX = 8, /* that one request is taken to */
+	RESENT_MAX = 1,    /* so that a request that kills its upstream does not kill them all */
+};
 
 struct exchange {
 	struct upstream_pool *pool;
@@ -16,9 +23,16 @@ struct exchange {
 	struct buf head;              /* the request's head, while no upstream has taken it */
 	struct upstream_request request;
 	bool is_idempotent;
-	size_t address;
-	size_t addresses_left; /* that were not tried yet */
+	struct upstream_client client;
+	struct upstream_target *target;
+	struct upstream_shelf *shelf; /* where it is now; NULL between two addresses */
+	const struct upstream_address *tried[ADDRESSES_MAX];
+	size_t tried_count;
 	int connect_timeouts;
+	int resent;
+	enum upstream_failure failure; /* the last one */
+	bool is_waiting;               /* for the first look-up of its upstream's name */
+	struct upstream_wait wait;
 };
 
 static void on_head(void *arg, struct http_head *head, bool interim)
@@ -58,14 +72,25 @@ static void on_room(void *arg)
 	exchange->front->on_room(exchange->arg);
 }
 
+/* Where the request was, is over. */
+static void leave(struct exchange *exchange)
+{
+	if (exchange->upstream)
+		upstream_h1_close(exchange->upstream);
+	exchange->upstream = NULL;
+	if (exchange->shelf)
+		upstream_pool_leave(exchange->pool, exchange->shelf);
+	exchange->shelf = NULL;
+}
+
+/* The shelf stays for the log until the exchange is freed. */
 static void on_end(void *arg)
 {
 	struct exchange *exchange = arg;
 
-	if (upstream_h1_is_reusable(exchange->upstream))
-		upstream_pool_keep(exchange->pool, exchange->upstream);
-	else
-		upstream_h1_close(exchange->upstream);
+	upstream_address_succeeded(
+	    upstream_shelf_address(exchange->shelf), upstream_pool_now(exchange->pool));
+	upstream_pool_keep(exchange->pool, exchange->upstream);
 	exchange->upstream = NULL;
 	exchange->front->on_end(exchange->arg);
 }
@@ -89,28 +114,119 @@ static void use(struct exchange *exchange, struct upstream_h1 *upstream)
 	upstream_h1_start(upstream, &exchange->head, &exchange->request);
 }
 
-static void count_failure(const struct exchange *exchange, enum upstream_failure failure)
+static void count_failure(struct exchange *exchange, enum upstream_failure failure)
 {
-	metric_add(upstream_pool_config(exchange->pool)->metrics.upstream_failures[failure], 1);
+	exchange->failure = failure;
+	metric_add(upstream_pool_metrics(exchange->pool)->failures[failure], 1);
 }
 
-/* A new connection to the first address, from the current one on, that does not refuse at once. */
+static void count_retry(const struct exchange *exchange, enum upstream_retry reason)
+{
+	metric_add(upstream_pool_metrics(exchange->pool)->retries[reason], 1);
+}
+
+/* What says nothing of the address is not held against it. */
+static void blame(struct exchange *exchange, enum upstream_failure failure)
+{
+	struct upstream_address *address = upstream_shelf_address(exchange->shelf);
+
+	if (failure == UPSTREAM_LOCAL || !upstream_address_failed(address, upstream_pool_now(exchange->pool)))
+		return;
+	metric_add(upstream_pool_metrics(exchange->pool)->ejections, 1);
+	log_warn("an upstream address gets nothing for a while", log_str("address", address->text),
+	    log_str("cause", upstream_failure_name(failure)));
+}
+
+static bool choose(struct exchange *exchange)
+{
+	if (exchange->tried_count == ADDRESSES_MAX)
+		return false;
+	exchange->shelf =
+	    upstream_pool_choose(exchange->pool, exchange->target, exchange->tried, exchange->tried_count);
+	return exchange->shelf;
+}
+
+/* This address is not chosen again for this request. */
+static void give_up_address(struct exchange *exchange)
+{
+	exchange->tried[exchange->tried_count++] = upstream_shelf_address(exchange->shelf);
+	leave(exchange);
+}
+
+static bool connect_here(struct exchange *exchange)
+{
+	enum upstream_failure failure = UPSTREAM_LOCAL;
+	struct upstream_h1 *upstream =
+	    upstream_pool_connect(exchange->pool, exchange->shelf, &exchange->client, &failure);
+
+	if (upstream) {
+		use(exchange, upstream);
+		return true;
+	}
+	count_failure(exchange, failure);
+	blame(exchange, failure);
+	give_up_address(exchange);
+	return false;
+}
+
+/* A new connection to the first chosen address that does not refuse at once. */
 static bool connect_somewhere(struct exchange *exchange)
 {
-	size_t count = upstream_pool_config(exchange->pool)->upstreams.count;
-
-	while (exchange->addresses_left > 0) {
-		struct upstream_h1 *upstream = upstream_pool_connect(exchange->pool, exchange->address);
-
-		if (upstream) {
-			use(exchange, upstream);
+	while (choose(exchange))
+		if (connect_here(exchange))
 			return true;
-		}
-		count_failure(exchange, UPSTREAM_REFUSED);
-		exchange->addresses_left--;
-		exchange->address = (exchange->address + 1) % count;
-	}
 	return false;
+}
+
+/* A kept connection, else a new one. */
+static bool go(struct exchange *exchange)
+{
+	if (!choose(exchange)) {
+		count_failure(exchange, UPSTREAM_NONE);
+		return false;
+	}
+	struct upstream_h1 *kept = upstream_pool_take(exchange->pool, exchange->shelf);
+	if (kept) {
+		use(exchange, kept);
+		return true;
+	}
+	return connect_here(exchange) || connect_somewhere(exchange);
+}
+
+/* 503 where no upstream took it: it may try again later, or see a page of the operator's. */
+static int status_of(enum upstream_failure failure)
+{
+	switch (failure) {
+	case UPSTREAM_CONNECT_TIMEOUT:
+	case UPSTREAM_TIMEOUT: return 504;
+	case UPSTREAM_REFUSED:
+	case UPSTREAM_LOCAL:
+	case UPSTREAM_NONE: return 503;
+	case UPSTREAM_TLS:
+	case UPSTREAM_CLOSED:
+	case UPSTREAM_MALFORMED:
+	case UPSTREAM_FAILURE_COUNT: break;
+	}
+	return 502;
+}
+
+static void on_looked_up(struct upstream_wait *wait)
+{
+	struct exchange *exchange = loop_owner(wait, struct exchange, wait);
+
+	exchange->is_waiting = false;
+	exchange->request.was_elsewhere = true;
+	if (go(exchange))
+		upstream_h1_flush(exchange->upstream);
+	else
+		exchange->front->on_failed(exchange->arg, status_of(exchange->failure));
+}
+
+static void wait_for_lookup(struct exchange *exchange)
+{
+	exchange->is_waiting = true;
+	exchange->wait = (struct upstream_wait){.target = exchange->target, .on_over = on_looked_up};
+	upstream_pool_wait(exchange->pool, &exchange->wait);
 }
 
 static bool is_idempotent(struct http_slice method)
@@ -124,31 +240,30 @@ static bool is_idempotent(struct http_slice method)
 }
 
 struct exchange *exchange_start(struct upstream_pool *pool, struct http_head *head,
-    const struct forward_identity *identity, const struct exchange_front *front, void *arg)
+    const struct exchange_route *route, const struct exchange_front *front, void *arg, int *status)
 {
 	struct exchange *exchange = mem_alloc(sizeof *exchange);
 
 	exchange->pool = pool;
 	exchange->front = front;
 	exchange->arg = arg;
+	exchange->target = upstream_target_ref(route->target);
+	exchange->client = route->client;
 	exchange->is_idempotent = is_idempotent(head->method);
 	exchange->request = (struct upstream_request){.body = head->body,
 	    .to_head = http_slice_equal(head->method, "HEAD"),
 	    .expects_continue = head->expects_continue,
 	    .is_whole = head->body == HTTP_BODY_NONE};
-	exchange->address = upstream_pool_next(pool);
-	exchange->addresses_left = upstream_pool_config(pool)->upstreams.count;
 	buf_init(&exchange->head, UPSTREAM_OUT_MAX);
-	forward_request(head, identity);
+	forward_request(head, route->identity);
 	h1_write_request(&exchange->head, head);
-
-	struct upstream_h1 *kept = upstream_pool_take(pool, exchange->address);
-	if (kept) {
-		use(exchange, kept);
+	if (upstream_pool_is_pending(pool, exchange->target)) {
+		wait_for_lookup(exchange);
 		return exchange;
 	}
-	if (connect_somewhere(exchange))
+	if (go(exchange))
 		return exchange;
+	*status = status_of(exchange->failure);
 	exchange_free(exchange);
 	return NULL;
 }
@@ -157,64 +272,90 @@ void exchange_free(struct exchange *exchange)
 {
 	if (!exchange)
 		return;
-	if (exchange->upstream)
-		upstream_h1_close(exchange->upstream);
+	if (exchange->is_waiting)
+		upstream_pool_stop_waiting(exchange->pool, &exchange->wait);
+	leave(exchange);
+	upstream_target_unref(exchange->target);
 	buf_fini(&exchange->head);
 	free(exchange);
 }
 
-/* The next address, after one that could not be connected to. */
+/* No connection: nothing has gone out, so any request may go to another address. */
 static bool try_elsewhere(struct exchange *exchange, enum upstream_failure failure)
 {
-	size_t count = upstream_pool_config(exchange->pool)->upstreams.count;
-
 	if (failure == UPSTREAM_CONNECT_TIMEOUT && ++exchange->connect_timeouts >= CONNECT_TIMEOUTS_MAX)
 		return false;
-	exchange->addresses_left--;
-	exchange->address = (exchange->address + 1) % count;
-	return connect_somewhere(exchange);
+	give_up_address(exchange);
+	if (!connect_somewhere(exchange))
+		return false;
+	count_retry(exchange, UPSTREAM_RETRY_CONNECT);
+	return true;
 }
 
-/* A kept connection whose end met our request: nothing was answered, so an idempotent request may go again.
- * Once: the connection that it goes to is new. */
+/* A connection that ended without a byte of an answer: a request of which nothing had gone out may go again,
+ * and so may an idempotent one that is whole. A kept connection's end may have met the request, so its
+ * address is as good as any; a new one's is its upstream's doing. */
 static bool try_again(struct exchange *exchange, enum result recovered, bool was_used)
 {
 	bool is_safe = recovered == R_OK || exchange->is_idempotent;
 
-	return was_used && is_safe && connect_somewhere(exchange);
+	if (!is_safe || exchange->resent == RESENT_MAX)
+		return false;
+	exchange->resent++;
+	if (was_used)
+		leave(exchange);
+	else
+		give_up_address(exchange);
+	if (!connect_somewhere(exchange))
+		return false;
+	count_retry(exchange, was_used ? UPSTREAM_RETRY_DEAD : UPSTREAM_RETRY_CLOSED);
+	return true;
 }
 
-static bool recover(struct exchange *exchange, enum upstream_failure failure)
+static bool recover(struct exchange *exchange, enum upstream_failure failure, bool was_used)
 {
-	struct upstream_h1 *dead = exchange->upstream;
-	enum result recovered = upstream_h1_recover(dead, &exchange->head);
-	bool was_used = upstream_h1_was_used(dead);
+	enum result recovered = upstream_h1_recover(exchange->upstream, &exchange->head);
 
-	upstream_h1_close(dead);
+	upstream_h1_close(exchange->upstream);
 	exchange->upstream = NULL;
 	if (recovered == R_NONE)
 		return false;
 	exchange->request.was_elsewhere = true;
-	if (failure == UPSTREAM_REFUSED || failure == UPSTREAM_CONNECT_TIMEOUT)
-		return try_elsewhere(exchange, failure);
-	return failure == UPSTREAM_CLOSED && try_again(exchange, recovered, was_used);
+	switch (failure) {
+	case UPSTREAM_REFUSED:
+	case UPSTREAM_LOCAL:
+	case UPSTREAM_TLS:
+	case UPSTREAM_CONNECT_TIMEOUT: return try_elsewhere(exchange, failure);
+	case UPSTREAM_CLOSED: return try_again(exchange, recovered, was_used);
+	case UPSTREAM_TIMEOUT:
+	case UPSTREAM_MALFORMED:
+	case UPSTREAM_NONE:
+	case UPSTREAM_FAILURE_COUNT: break;
+	}
+	return false;
 }
 
 static void on_failed(void *arg, enum upstream_failure failure)
 {
 	struct exchange *exchange = arg;
-	bool timed_out = failure == UPSTREAM_TIMEOUT || failure == UPSTREAM_CONNECT_TIMEOUT;
+	bool was_used = upstream_h1_was_used(exchange->upstream);
 
 	count_failure(exchange, failure);
-	if (recover(exchange, failure)) {
+	/* Kept connections end: a restart of the upstream ends many at once. */
+	if (failure != UPSTREAM_CLOSED || !was_used)
+		blame(exchange, failure);
+	if (recover(exchange, failure, was_used)) {
 		upstream_h1_flush(exchange->upstream);
 		return;
 	}
-	exchange->front->on_failed(exchange->arg, timed_out ? 504 : 502);
+	exchange->front->on_failed(exchange->arg, status_of(exchange->failure));
 }
 
+/* While its upstream's name is looked up nothing is taken; on_room comes with the connection. */
 size_t exchange_send(struct exchange *exchange, const char *bytes, size_t size)
 {
+	if (exchange->is_waiting)
+		return 0;
 	return exchange->upstream ? upstream_h1_send(exchange->upstream, bytes, size) : size;
 }
 
@@ -225,6 +366,8 @@ void exchange_send_end(struct exchange *exchange, struct http_head *trailers)
 		forward_trailers(trailers);
 	if (exchange->upstream)
 		upstream_h1_send_end(exchange->upstream, trailers);
+	else if (exchange->is_waiting && exchange->request.body == HTTP_BODY_CHUNKED)
+		h1_write_last_chunk(&exchange->head, trailers);
 }
 
 void exchange_flush(struct exchange *exchange)
@@ -241,5 +384,5 @@ void exchange_resume(struct exchange *exchange)
 
 const char *exchange_upstream(const struct exchange *exchange)
 {
-	return upstream_pool_config(exchange->pool)->upstreams.addresses[exchange->address].text;
+	return upstream_shelf_address(exchange->shelf)->text;
 }

@@ -25,14 +25,22 @@ struct exchange_front {
 	void (*on_pause)(void *front);
 	/* exchange_send takes bytes again. */
 	void (*on_room)(void *front);
-	/* No (whole) response: 502 or 504, for a response that had not begun. */
+	/* No (whole) response: 502, 503 or 504, for a response that had not begun. */
 	void (*on_failed)(void *front, int status);
 };
 
-/* Changes `head` into the one that is sent. NULL: no upstream takes a connection (502). Nothing goes out
- * before exchange_flush, so that the head and the first of the body travel together. */
+/* Whose request it is, and where it goes. `target` may be let go afterwards, the addresses outlive the
+ * exchange. */
+struct exchange_route {
+	struct upstream_target *target;
+	const struct forward_identity *identity;
+	struct upstream_client client;
+};
+
+/* Changes `head` into the one that is sent. NULL: no upstream takes a connection, which `status` is for.
+ * Nothing goes out before exchange_flush, so that the head and the first of the body travel together. */
 struct exchange *exchange_start(struct upstream_pool *pool, struct http_head *head,
-    const struct forward_identity *identity, const struct exchange_front *front, void *arg);
+    const struct exchange_route *route, const struct exchange_front *front, void *arg, int *status);
 /* At any time; a connection in the middle of something is closed. NULL is fine. */
 void exchange_free(struct exchange *exchange);
 
@@ -42,7 +50,7 @@ size_t exchange_send(struct exchange *exchange, const char *bytes, size_t size);
 void exchange_send_end(struct exchange *exchange, struct http_head *trailers);
 void exchange_flush(struct exchange *exchange);
 void exchange_resume(struct exchange *exchange);
-/* The address that answers, for the log. */
+/* The address that answers, for the log; valid as long as the exchange. */
 const char *exchange_upstream(const struct exchange *exchange);
 
 #endif

@@ -61,6 +61,18 @@ void h1_answer_status(struct h1_conn *conn, int status)
 	h1_answer(conn, &(struct reply){.status = status});
 }
 
+void h1_answer_failure(struct h1_conn *conn, int status)
+{
+	const struct upstream_config *config = upstream_pool_config(conn->worker->upstreams);
+	struct reply reply = {.status = status};
+
+	if (status == 503 && config->page) {
+		reply.content_type = "text/html; charset=utf-8";
+		reply.body = (struct http_slice){config->page, config->page_size};
+	}
+	h1_answer(conn, &reply);
+}
+
 void h1_answer_and_close(struct h1_conn *conn, int status)
 {
 	conn->request.keep_alive = false;

@@ -29,6 +29,8 @@ void h1_conn_close(struct h1_conn *conn)
 	conn->state = H1_CLOSED;
 	exchange_free(conn->exchange);
 	conn->exchange = NULL;
+	upstream_target_unref(conn->target);
+	conn->target = NULL;
 	h1_request_end(conn);
 	deadline_fini(&conn->read_deadline);
 	deadline_fini(&conn->write_deadline);

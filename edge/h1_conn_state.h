@@ -105,6 +105,9 @@ struct h1_conn {
 	struct h1_scan scan;
 	struct h1_out out;
 	struct exchange *exchange;
+	bool has_target;                /* it was looked up */
+	struct upstream_target *target; /* of its name's site; NULL: that cannot be one */
+	uint64_t target_change;         /* of the site cache, when it was */
 	struct h1_request request;
 };
 
@@ -154,6 +157,8 @@ bool h1_answer_goes_on(struct h1_conn *conn);
 const char *h1_answer_connection(const struct h1_conn *conn);
 void h1_answer(struct h1_conn *conn, struct reply *reply);
 void h1_answer_status(struct h1_conn *conn, int status);
+/* No upstream, or no good answer of one: for 503 the operator may have a page. */
+void h1_answer_failure(struct h1_conn *conn, int status);
 void h1_answer_and_close(struct h1_conn *conn, int status);
 void h1_answer_challenge(
     struct h1_conn *conn, struct http_head *head, size_t used, const struct route *route);
@@ -162,5 +167,12 @@ void h1_answer_with_challenge(struct h1_conn *conn, const struct challenge_reply
 void h1_answer_plain(struct h1_conn *conn, struct http_head *head, size_t used, const struct route *route);
 /* `reply` NULL: none came in time. */
 void h1_answer_with_notice(struct h1_conn *conn, const struct notice_reply *reply);
+
+/* h1_target.c */
+/* Where the request at hand goes, as a reference for the caller: by the site of the connection's name, or of
+ * the Host it shares the connection with. NULL: the domain's own upstream cannot be one. */
+struct upstream_target *h1_target_find(struct h1_conn *conn);
+/* Where the client's connection came to, where upstreams are told. */
+const struct net_address *h1_target_local(struct h1_conn *conn);
 
 #endif

@@ -201,7 +201,7 @@ static void on_failed(void *front, int status)
 
 	drop_exchange(conn);
 	if (conn->request.response == H1_RESPONSE_NONE)
-		h1_answer_status(conn, status);
+		h1_answer_failure(conn, status);
 	else
 		h1_conn_cut(conn);
 }
@@ -220,6 +220,7 @@ static const struct exchange_front front_callbacks = {
 
 void h1_request_pass_on(struct h1_conn *conn, struct http_head *head, size_t used)
 {
+	int status = 503;
 	const struct trust *trust = h1_trust(conn);
 	const char *sni = conn->peer.sni.text;
 	const char *client = h1_request_client(conn);
@@ -234,12 +235,18 @@ void h1_request_pass_on(struct h1_conn *conn, struct http_head *head, size_t use
 	    .via = trust->via[head->minor_version],
 	    .tls = conn->peer.tls,
 	};
+	const struct exchange_route route = {.target = h1_target_find(conn),
+	    .identity = &identity,
+	    .client = {.client = &conn->peer.client, .local = h1_target_local(conn)}};
 
 	conn->state = H1_EXCHANGE;
-	conn->exchange = exchange_start(conn->worker->upstreams, head, &identity, &front_callbacks, conn);
+	if (route.target)
+		conn->exchange =
+		    exchange_start(conn->worker->upstreams, head, &route, &front_callbacks, conn, &status);
+	upstream_target_unref(route.target);
 	buf_consume(&conn->in, used);
 	if (!conn->exchange) {
-		h1_answer_status(conn, 502);
+		h1_answer_failure(conn, status);
 		return;
 	}
 	h1_request_pump(conn);

@@ -9,9 +9,6 @@ static void register_metrics(struct http_metrics *metrics)
 {
 	static const char *const classes[HTTP_CLASS_COUNT] = {"class=\"none\"", "class=\"1xx\"",
 	    "class=\"2xx\"", "class=\"3xx\"", "class=\"4xx\"", "class=\"5xx\""};
-	static const char connections[] = "postern_edge_upstream_connections_total";
-	static const char connections_help[] = "Requests sent to an upstream, by connection.";
-	char label[64];
 
 	for (int i = 0; i < HTTP_CLASS_COUNT; i++)
 		metrics->requests[i] = metrics_counter("postern_edge_requests_total", classes[i],
@@ -26,36 +23,12 @@ static void register_metrics(struct http_metrics *metrics)
 	    "Bytes of requests and responses, heads included, TLS not.");
 	metrics->request_seconds = metrics_histogram("postern_edge_request_seconds", NULL,
 	    "From a request's complete head to the last byte of its response in the socket.");
-	metrics->upstream_new = metrics_counter(connections, "kind=\"new\"", connections_help);
-	metrics->upstream_reused = metrics_counter(connections, "kind=\"reused\"", connections_help);
-	for (int i = 0; i < UPSTREAM_FAILURE_COUNT; i++)
-		metrics->upstream_failures[i] = metrics_counter("postern_edge_upstream_failures_total",
-		    metrics_label(
-			label, sizeof label, "cause", upstream_failure_name((enum upstream_failure)i)),
-		    "Upstream connections that did not bring a whole response, retried ones included.");
-}
-
-static enum result load_upstreams(
-    struct upstream_list *list, const struct settings *settings, struct error *error)
-{
-	size_t count = settings_count(settings, "upstream");
-
-	for (size_t i = 0; i < count; i++) {
-		enum result result =
-		    upstream_list_add(list, settings_string_at(settings, "upstream", i), error);
-
-		if (result != R_OK) {
-			error_prefix(error, "upstream");
-			return result;
-		}
-	}
-	return R_OK;
 }
 
 enum result http_config_load(struct http_config **out, const struct settings *settings, struct error *error)
 {
 	struct http_config *config = mem_alloc(sizeof *config);
-	enum result result = load_upstreams(&config->upstreams, settings, error);
+	enum result result = upstream_config_load(&config->upstream, settings, error);
 
 	if (result != R_OK) {
 		http_config_free(config);
@@ -65,8 +38,6 @@ enum result http_config_load(struct http_config **out, const struct settings *se
 	config->idle_timeout_ms = settings_number(settings, "idle-timeout");
 	config->body_timeout_ms = settings_number(settings, "body-timeout");
 	config->write_timeout_ms = settings_number(settings, "write-timeout");
-	config->connect_timeout_ms = settings_number(settings, "upstream-connect-timeout");
-	config->upstream_timeout_ms = settings_number(settings, "upstream-timeout");
 	config->access_log = settings_switch(settings, "access-log");
 	register_metrics(&config->metrics);
 	*out = config;
@@ -75,5 +46,8 @@ enum result http_config_load(struct http_config **out, const struct settings *se
 
 void http_config_free(struct http_config *config)
 {
+	if (!config)
+		return;
+	upstream_config_unref(config->upstream);
 	free(config);
 }

@@ -1,5 +1,5 @@
 /*
- * What the HTTP half takes from the settings: deadlines, the upstream addresses, the access log, and the
+ * What the HTTP half takes from the settings: deadlines, what is said of upstreams, the access log, and the
  * counters it adds to. Made once at start, read-only afterwards, shared by all workers.
  */
 #ifndef EDGE_HTTP_CONFIG_H
@@ -7,7 +7,7 @@
 
 #include "common/metrics.h"
 #include "common/settings.h"
-#include "edge/upstream.h"
+#include "edge/upstream_config.h"
 
 enum { HTTP_CLASS_COUNT = 6 }; /* by the status' first digit; 0: the connection ended before an answer */
 
@@ -15,39 +15,25 @@ struct http_metrics {
 	struct metric *requests[HTTP_CLASS_COUNT];
 	struct histogram *head_seconds, *first_byte_seconds, *request_seconds;
 	struct metric *bytes_in, *bytes_out;
-	struct metric *upstream_new;
-	struct metric *upstream_reused;
-	struct metric *upstream_failures[UPSTREAM_FAILURE_COUNT];
 };
 
 struct http_config {
-	struct upstream_list upstreams;
+	struct upstream_config *upstream; /* for upstreams_configure */
 	int64_t header_timeout_ms;
 	int64_t idle_timeout_ms;
 	int64_t body_timeout_ms;
 	int64_t write_timeout_ms;
-	int64_t connect_timeout_ms;
-	int64_t upstream_timeout_ms;
 	bool access_log;
 	struct http_metrics metrics;
 };
 
-/* Looks upstream names up (blocking). The error names the setting and the mend. */
+/* Reads the files that its settings name. The error names the setting and the mend. */
 enum result http_config_load(struct http_config **out, const struct settings *settings, struct error *error);
-void http_config_free(struct http_config *config);
+void http_config_free(struct http_config *config); /* NULL is fine */
 
 /* Entries of the edge's table of settings. */
 #define HTTP_SETTINGS \
-	{"upstream", SETTING_URL, SETTING_REPEAT | SETTING_REQUIRED, NULL, \
-	    "Origin that requests are passed to, http://host:port. Given several times, or where " \
-	    "the name has several addresses, they take turns.", \
-	    NULL, 0, 0}, \
-	    {"upstream-connect-timeout", SETTING_DURATION, 0, "5s", \
-		"How long a connection to one upstream address may take.", NULL, 10, 600000}, \
-	    {"upstream-timeout", SETTING_DURATION, 0, "60s", \
-		"How long the upstream may be silent: until the first byte of its answer, and " \
-		"between bytes.", \
-		NULL, 10, 86400000}, \
+	UPSTREAM_SETTINGS, \
 	    {"header-timeout", SETTING_DURATION, 0, "10s", \
 		"From the first byte of a request to the end of its head.", NULL, 10, 600000}, \
 	    {"idle-timeout", SETTING_DURATION, 0, "60s", \

@@ -19,8 +19,10 @@
 #include "edge/conn.h"
 #include "edge/cpu_count.h"
 #include "edge/edge_settings.h"
+#include "edge/http_config.h"
 #include "edge/listener.h"
 #include "edge/ticket_keys.h"
+#include "edge/upstreams.h"
 #include "edge/worker.h"
 
 enum {
@@ -109,6 +111,10 @@ static enum result start_shared(struct node *node, struct error *error)
 
 	edge->access_log = access_log_new(STDOUT_FILENO);
 	edge->ticket_keys = ticket_keys_new();
+	edge->upstreams = upstreams_new(edge->config->http->upstream);
+	enum result result = upstreams_start(edge->upstreams, error);
+	if (result != R_OK)
+		return result;
 	edge->sites = site_cache_new((size_t)settings_number(settings, "cert-cache"), REFUSALS_MAX);
 	edge->challenges = challenges_new(settings);
 	edge->notices = notices_new(settings);
@@ -236,6 +242,7 @@ static void free_node(struct node *node)
 	if (node->edge.sites)
 		site_cache_free(node->edge.sites);
 	ticket_keys_free(node->edge.ticket_keys);
+	upstreams_free(node->edge.upstreams);
 	if (node->keys)
 		seal_keys_free(node->keys);
 	edge_config_unref(node->edge.config);

@@ -6,15 +6,37 @@
 #ifndef EDGE_UPSTREAM_H1_H
 #define EDGE_UPSTREAM_H1_H
 
+#include <openssl/types.h>
+
 #include "common/buf.h"
 #include "edge/h1_fields.h"
 #include "edge/h1_write.h"
-#include "edge/http_config.h"
 #include "edge/http_msg.h"
 #include "edge/loop.h"
+#include "edge/proxy_protocol_write.h"
+#include "edge/upstream_metrics.h"
 
 struct upstream_h1;
-struct upstream_pool;
+
+struct upstream_timeouts {
+	int64_t connect_ms;    /* with the TLS handshake */
+	int64_t first_byte_ms; /* from the request's last byte */
+	int64_t idle_ms;       /* between bytes of the response, or without a byte of the request taken */
+};
+
+/* Where a connection leads, and what it needs to know there. Outlives it. */
+struct upstream_place {
+	struct loop *loop;
+	struct upstream_address *address;
+	const struct upstream_timeouts *timeouts;
+	const struct upstream_metrics *metrics;
+};
+
+/* What goes out before anything else: a PROXY protocol header. */
+struct upstream_preface {
+	unsigned char bytes[PROXY_V2_MAX];
+	size_t size; /* 0: nothing */
+};
 
 enum {
 	UPSTREAM_SEND_BUFFER = 32 * 1024, /* body bytes waiting for the socket; the head comes on top */
@@ -51,8 +73,11 @@ struct upstream_h1_user {
 	void (*on_failed)(void *arg, enum upstream_failure failure);
 };
 
-/* Starts to connect; a request may be started at once. NULL: refused at once, or no descriptor. */
-struct upstream_h1 *upstream_h1_connect(struct loop *loop, const struct http_config *config, size_t address);
+/* Starts to connect; a request may be started at once. Takes `ssl` (a client's, without a socket; NULL:
+ * plain), also when it fails. A connection with a preface is never reusable. NULL: refused at once
+ * (UPSTREAM_REFUSED), or nothing left here to connect with (UPSTREAM_LOCAL). */
+struct upstream_h1 *upstream_h1_connect(const struct upstream_place *place, SSL *ssl,
+    const struct upstream_preface *preface, enum upstream_failure *failure);
 /* Closes; no callback comes any more. Safe within a callback of this connection. */
 void upstream_h1_close(struct upstream_h1 *upstream);
 void upstream_h1_attach(struct upstream_h1 *upstream, const struct upstream_h1_user *user, void *arg);
@@ -75,9 +100,9 @@ enum result upstream_h1_recover(struct upstream_h1 *upstream, struct buf *out);
 bool upstream_h1_is_reusable(const struct upstream_h1 *upstream);
 /* Did a response come on this connection before? Then its death may be that of an idle one. */
 bool upstream_h1_was_used(const struct upstream_h1 *upstream);
-size_t upstream_h1_address(const struct upstream_h1 *upstream);
-/* An end or a stray byte is in the socket already (a system call). */
-bool upstream_h1_is_stale(const struct upstream_h1 *upstream);
+const struct upstream_place *upstream_h1_place(const struct upstream_h1 *upstream);
+/* Idle, and an end or a stray byte is there already (a system call). Tickets of TLS are no stray bytes. */
+bool upstream_h1_is_stale(struct upstream_h1 *upstream);
 /* For the pool: idle, its buffers given back but for a small one. */
 void upstream_h1_rest(struct upstream_h1 *upstream);
 
@@ -85,7 +110,6 @@ void upstream_h1_rest(struct upstream_h1 *upstream);
 struct upstream_link {
 	struct upstream_h1 *newer, *older;
 	int64_t since_ms;
-	struct upstream_pool *pool;
 };
 struct upstream_link *upstream_h1_link(struct upstream_h1 *upstream);
 

@@ -162,12 +162,13 @@ static bool receive_once(struct upstream_h1 *upstream)
 	if (upstream->response == RESPONSE_AWAITED)
 		upstream->response = RESPONSE_HEAD;
 	digest(upstream);
-	return got == room && upstream_h1_is_receiving(upstream);
+	return (got == room || stream_has_buffered(&upstream->stream)) && upstream_h1_is_receiving(upstream);
 }
 
+/* What TLS holds of a record raises no event: it is taken now. */
 void upstream_h1_receive(struct upstream_h1 *upstream)
 {
-	for (int i = 0; i < READS_PER_EVENT; i++)
+	for (int i = 0; i < READS_PER_EVENT || stream_has_buffered(&upstream->stream); i++)
 		if (!receive_once(upstream))
 			break;
 	if (upstream->state != LINK_OPEN || upstream->response == RESPONSE_DONE)

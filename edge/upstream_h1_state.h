@@ -10,7 +10,7 @@
 #include "edge/stream.h"
 #include "edge/upstream_h1.h"
 
-enum link_state { LINK_CONNECTING, LINK_OPEN, LINK_IDLE, LINK_DEAD };
+enum link_state { LINK_CONNECTING, LINK_HANDSHAKE, LINK_OPEN, LINK_IDLE, LINK_DEAD };
 enum request_state {
 	REQUEST_OPEN, /* more of its body may come */
 	REQUEST_ENDED,
@@ -26,8 +26,8 @@ enum {
 
 struct upstream_h1 {
 	struct upstream_link link;
-	const struct http_config *config;
-	size_t address;
+	const struct upstream_place *place;
+	struct upstream_preface preface;
 	struct stream stream;
 	struct deadline deadline;
 	struct loop_task free_task;

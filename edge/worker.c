@@ -76,7 +76,7 @@ enum result worker_new(struct worker **out, struct edge *edge, int index, struct
 		return R_ERROR;
 	}
 	worker->conns = conn_table_new();
-	worker->upstreams = upstream_pool_new(worker->loop, worker->config->http);
+	worker->upstreams = upstream_pool_new(worker->loop, edge->upstreams, worker->libctx);
 	worker->waits = cert_wait_new(&(struct cert_wait_config){
 	    .loop = worker->loop,
 	    .mailbox = worker->mailbox,
@@ -97,8 +97,7 @@ void worker_free(struct worker *worker)
 	/* Late replies find nobody, but hold references that go with them. */
 	mailbox_free(worker->mailbox);
 	cert_wait_free(worker->waits);
-	if (worker->upstreams)
-		upstream_pool_free(worker->upstreams);
+	upstream_pool_free(worker->upstreams);
 	conn_table_free(worker->conns);
 	challenge_certs_free(worker->challenge_certs);
 	hot_sites_free(worker->hot_sites);

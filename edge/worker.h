@@ -26,6 +26,7 @@
 struct access_log;
 struct ticket_keys;
 struct upstream_pool;
+struct upstreams;
 struct cert_wait;
 struct hot_sites;
 struct conn_table;
@@ -42,6 +43,7 @@ struct edge {
 	struct challenges *challenges;
 	struct notices *notices;
 	struct ticket_keys *ticket_keys;
+	struct upstreams *upstreams;
 	struct access_log *access_log;   /* NULL: no lines */
 	atomic_bool draining;            /* /readyz says no; responses end their connections */
 	atomic_int_fast64_t connections; /* held now, all workers together, against the limits */

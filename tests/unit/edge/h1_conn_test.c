@@ -499,10 +499,11 @@ static void a_draining_node_says_connection_close(void **state)
 static void requests_are_counted_by_class_and_connections_by_kind(void **state)
 {
 	const struct http_metrics *metrics = &rig.config->metrics;
+	const struct upstream_metrics *connections = upstreams_metrics(rig.edge.upstreams);
 	int64_t ok = metric_get(metrics->requests[2]);
 	int64_t gone = metric_get(metrics->requests[0]);
-	int64_t fresh = metric_get(metrics->upstream_new);
-	int64_t reused = metric_get(metrics->upstream_reused);
+	int64_t fresh = metric_get(connections->connections_new);
+	int64_t reused = metric_get(connections->connections_reused);
 
 	(void)state;
 	visit();
@@ -520,8 +521,8 @@ static void requests_are_counted_by_class_and_connections_by_kind(void **state)
 	turns(3);
 	assert_int_equal(metric_get(metrics->requests[2]) - ok, 2);
 	assert_int_equal(metric_get(metrics->requests[0]) - gone, 1);
-	assert_int_equal(metric_get(metrics->upstream_new) - fresh, 1);
-	assert_int_equal(metric_get(metrics->upstream_reused) - reused, 2);
+	assert_int_equal(metric_get(connections->connections_new) - fresh, 1);
+	assert_int_equal(metric_get(connections->connections_reused) - reused, 2);
 }
 
 static void the_access_log_has_a_line_for_each_request(void **state)

@@ -50,6 +50,7 @@ static struct harness {
 	struct h1_conn *conn;
 	bool is_closed;
 	int listener;
+	struct net_address origin_address;
 	struct seen client;
 	struct seen origin;
 	struct loop_timer stop;
@@ -271,8 +272,6 @@ static inline struct http_config *plain_config(void)
 	config->idle_timeout_ms = 60000;
 	config->body_timeout_ms = 30000;
 	config->write_timeout_ms = 30000;
-	config->connect_timeout_ms = 5000;
-	config->upstream_timeout_ms = 60000;
 	for (int i = 0; i < HTTP_CLASS_COUNT; i++)
 		config->metrics.requests[i] = metrics_counter("postern_requests_total",
 		    (const char *[]){"c=\"0\"", "c=\"1\"", "c=\"2\"", "c=\"3\"", "c=\"4\"", "c=\"5\""}[i],
@@ -282,11 +281,46 @@ static inline struct http_config *plain_config(void)
 	config->metrics.first_byte_seconds = metrics_histogram("postern_first_seconds", NULL, "x");
 	config->metrics.bytes_in = metrics_counter("postern_in_total", NULL, "x");
 	config->metrics.bytes_out = metrics_counter("postern_out_total", NULL, "x");
-	config->metrics.upstream_new = metrics_counter("postern_new_total", NULL, "x");
-	config->metrics.upstream_reused = metrics_counter("postern_reused_total", NULL, "x");
-	for (int i = 0; i < UPSTREAM_FAILURE_COUNT; i++)
-		config->metrics.upstream_failures[i] = metrics_counter("postern_failures_total", NULL, "x");
 	return config;
+}
+
+/* What a test has changed of it counts from harness_configure on. */
+static inline struct upstream_config *plain_upstream_config(void)
+{
+	struct upstream_config *config = calloc(1, sizeof *config);
+
+	atomic_init(&config->references, 1);
+	config->connect_ms = 5000;
+	config->first_byte_ms = config->idle_ms = 60000;
+	config->resolve_ms = config->health_ms = config->slow_start_ms = 10000;
+	return config;
+}
+
+static inline void add_upstream(struct upstream_config *config, const struct net_address *address)
+{
+	char text[NET_ADDRESS_TEXT];
+	char url[NET_ADDRESS_TEXT + 8];
+
+	snprintf(url, sizeof url, "http://%s", net_format_address(address, text));
+	assert_int_equal(upstream_url_parse(&config->urls[config->url_count++], url, NULL), R_OK);
+}
+
+/* The origin is one of two upstreams, `other` the one that is chosen first. */
+static inline void another_upstream_comes_first(const struct net_address *other)
+{
+	struct upstream_config *config = plain_upstream_config();
+	unsigned version = 0;
+
+	add_upstream(config, &rig.origin_address);
+	add_upstream(config, other);
+	upstreams_configure(rig.edge.upstreams, config);
+	upstream_config_unref(config);
+	struct upstream_group *group = upstreams_group(rig.edge.upstreams, NULL);
+	struct upstream_members *members = upstreams_members(rig.edge.upstreams, group, &version);
+	assert_int_equal(members->count, 2);
+	atomic_store(&members->addresses[0]->outstanding, 1000);
+	upstream_members_unref(members);
+	upstreams_group_unref(rig.edge.upstreams, group);
 }
 
 static inline int harness_setup(void **state)
@@ -297,10 +331,10 @@ static inline int harness_setup(void **state)
 	rig.client.fd = rig.origin.fd = -1;
 	rig.loop = loop_new();
 	rig.config = plain_config();
-	rig.listener = listen_anywhere(&rig.config->upstreams.addresses[0].address);
-	rig.config->upstreams.count = 1;
-	net_format_address(
-	    &rig.config->upstreams.addresses[0].address, rig.config->upstreams.addresses[0].text);
+	rig.listener = listen_anywhere(&rig.origin_address);
+	rig.config->upstream = plain_upstream_config();
+	add_upstream(rig.config->upstream, &rig.origin_address);
+	rig.edge.upstreams = upstreams_new(rig.config->upstream);
 	rig.edge_config.http = rig.config;
 	rig.worker.config = &rig.edge_config;
 	rig.edge_config.trust.https_port = 443;
@@ -308,7 +342,7 @@ static inline int harness_setup(void **state)
 	rig.edge.sites = site_cache_new(1024 * 1024, 16);
 	rig.worker.edge = &rig.edge;
 	rig.worker.loop = rig.loop;
-	rig.worker.upstreams = upstream_pool_new(rig.loop, rig.config);
+	rig.worker.upstreams = upstream_pool_new(rig.loop, rig.edge.upstreams, NULL);
 	return 0;
 }
 
@@ -318,6 +352,8 @@ static inline int harness_teardown(void **state)
 	leave();
 	upstream_pool_free(rig.worker.upstreams);
 	turns(2);
+	upstreams_free(rig.edge.upstreams);
+	upstream_config_unref(rig.config->upstream);
 	seen_reset(&rig.client, -1);
 	seen_reset(&rig.origin, -1);
 	free(rig.client.bytes);

@@ -226,14 +226,13 @@ static void what_openssl_holds_when_the_upstream_has_room_again_is_read(void **s
 {
 	enum { RECORD = 1000, COUNT = 45 };
 	static const char head[] = "PUT / HTTP/1.1\r\n" H "Content-Length: 45000\r\n\r\n";
-	struct upstream_list *list = &rig.config->upstreams;
+	struct net_address hole = {.size = 0};
 	char *body = pattern(RECORD * COUNT);
 	int fillers[2];
 
 	(void)state;
-	list->addresses[1] = list->addresses[0];
-	list->count = 2;
-	int fd = blackhole(&list->addresses[0].address, fillers);
+	int fd = blackhole(&hole, fillers);
+	another_upstream_comes_first(&hole);
 	visit_by_tls(64 * 1024);
 	push(head, sizeof head - 1);
 	for (size_t i = 0; i < COUNT; i++)
