@@ -40,11 +40,11 @@ class Ground:
 
 class Platform:
     """`edge`, `acme`, `verifier`: settings for each of that kind. Without edges only DNS and
-    the verifier run (and CA and issuers, if `issuers` says so). `faulty_ca` puts a ca_proxy.CaProxy between issuers
+    the verifier run (and CA and issuers, if `issuers` says so). `balancer`: options of HAProxy's servers. `faulty_ca` puts a ca_proxy.CaProxy between issuers
     and Pebble (`platform.ca`). Nothing runs before start()."""
 
     def __init__(self, ground, edges=2, issuers=None, edge=None, acme=None, verifier=None, pebble=None,
-                 pebble_environment=None, faulty_ca=False):
+                 pebble_environment=None, faulty_ca=False, balancer=""):
         self.ground, self.db, self.token = ground, ground.database, ground.token
         issuers = (1 if edges else 0) if issuers is None else issuers
         front, back = ground.address(1), ground.address(2)
@@ -79,7 +79,8 @@ class Platform:
             "ask_url": self.verifier.ask_url, "issue_wait": "15s", **user, **(edge or {})}, ground.ports("admin_edge"))
             for name, at in zip(names, nodes)]
         self.balancer = HAProxy(ground.folder("haproxy"), front, self.https, self.http,
-                                [(one.name, one.address, one.https, one.http, one.admin) for one in self.edges])
+                                [(one.name, one.address, one.https, one.http, one.admin) for one in self.edges],
+                                balancer)
         self.api = Api(back, self.verifier.port, self.token)
         self._context = None
 

@@ -105,11 +105,12 @@ class Nginx:
 
 class HAProxy:
     """TCP mode: it knows nothing of TLS or names, as an AWS NLB. `nodes`: (name, address, https port, http port, admin
-    port); a node that is not ready there gets no new connection."""
+    port); a node that is not ready there gets no new connection. `server_options`: as `send-proxy-v2`."""
 
-    def __init__(self, directory, address, https, http, nodes):
+    def __init__(self, directory, address, https, http, nodes, server_options=""):
         self.directory, self.address, self.https, self.http = directory, address, https, http
-        line = "    server {0} {1}:{2} check port {3} inter 200ms fastinter 100ms fall 2 rise 1\n"
+        line = "    server {0} {1}:{2} check port {3} inter 200ms fastinter 100ms fall 2 rise 1"
+        line += f" {server_options}\n"
         self.config = os.path.join(directory, "haproxy.cfg")
         with open(self.config, "w") as file:
             file.write(HAPROXY.format(
