@@ -36,9 +36,19 @@ static void begin(struct conn *conn)
 	conn_handshake_on_ready(conn, EPOLLIN);
 }
 
+static int minimum_version(const struct conn *conn, const struct hot_site *site)
+{
+	int own = hot_site_cold(site)->options.minimum_tls;
+
+	return own > conn->worker->config->minimum_tls ? own : conn->worker->config->minimum_tls;
+}
+
+/* TLS 1.2 was checked with the hello. Whoever offers 1.3 as well gets that. */
 void conn_handshake_with_site(struct conn *conn, struct hot_site *site)
 {
-	if (make_ssl(conn) && hot_site_install(site, conn->stream.ssl) == R_OK)
+	if (minimum_version(conn, site) > TLS1_2_VERSION && !conn->hello.offers_tls13)
+		conn_refuse(conn, TLS_ALERT_PROTOCOL_VERSION, "protocol_version");
+	else if (make_ssl(conn) && hot_site_install(site, conn->stream.ssl) == R_OK)
 		begin(conn);
 	else
 		give_up(conn);

@@ -1,6 +1,8 @@
 #include "edge/edge_config.h"
 
+#include <openssl/tls1.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "common/log.h"
@@ -43,6 +45,8 @@ enum result edge_config_load(struct edge_config **out, struct settings **setting
 
 	atomic_init(&config->references, 1);
 	read_limits(&config->limits, *settings);
+	config->minimum_tls =
+	    strcmp(settings_string(*settings, "tls-minimum"), "1.3") == 0 ? TLS1_3_VERSION : TLS1_2_VERSION;
 	enum result result = trust_load(&config->trust, *settings, error);
 	if (result == R_OK)
 		result = http_config_load(&config->http, *settings, error);

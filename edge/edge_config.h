@@ -25,6 +25,7 @@ struct edge_config {
 	atomic_int references;
 	struct settings *settings;
 	struct edge_limits limits;
+	int minimum_tls; /* TLS1_2_VERSION or TLS1_3_VERSION; a domain may ask for more */
 	struct trust trust;
 	struct http_config *http;
 };

@@ -59,6 +59,8 @@ static const struct setting table[] = {
 	    NULL, 0, 10 * 1000 * 1000},
 	{"max-waiting-bytes", SETTING_BYTES, 0, "64M",
 	    "Memory for what waiting connections have sent so far.", NULL, 64 * 1024, INT64_C(1) << 40},
+	{"tls-minimum", SETTING_CHOICE, 0, "1.2",
+	    "Oldest version of TLS that is spoken; a domain's option minimum_tls may ask for more.", "1.2|1.3", 0, 0},
 	{"hello-timeout", SETTING_DURATION, 0, "5s",
 	    "Longest wait for a complete ClientHello.", NULL, 10, MINUTE},
 	{"handshake-timeout", SETTING_DURATION, 0, "10s",

@@ -19,6 +19,7 @@ static void run_closed(struct loop_task *task)
 	struct h1_conn *conn = loop_owner(task, struct h1_conn, closed_task);
 
 	conn->on_closed(conn->owner);
+	site_unref(conn->site);
 	free(conn);
 }
 

@@ -93,6 +93,8 @@ struct h1_conn {
 	uint64_t request_count; /* begun so far */
 	int64_t head_began_us;  /* a part of a head came; 0: nothing yet, or the whole at once */
 	uint64_t sites_change;  /* of the site cache, when its name was last known to be served */
+	struct site *site;      /* of its name, for the options; NULL: not looked for yet */
+	uint64_t site_change;   /* of the site cache, when it was looked for last */
 	bool read_eof;
 	bool draining;
 	bool driving;       /* h1_conn_drive is on the stack */
@@ -121,6 +123,9 @@ static inline const struct trust *h1_trust(const struct h1_conn *conn)
 {
 	return &conn->worker->config->trust;
 }
+
+/* h1_site.c: adds what the site's options want in a response. */
+void h1_site_complete(struct h1_conn *conn, struct http_head *head);
 
 /* h1_conn.c */
 /* Where the client came to: what a PROXY header said, else what the socket says (asked once). */

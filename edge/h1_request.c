@@ -108,7 +108,7 @@ static void write_interim(struct h1_conn *conn, const struct http_head *head)
 }
 
 /* Who gets a response without Date writes one (RFC 9110 section 6.6.1). */
-static void complete_head(const struct h1_conn *conn, struct http_head *head)
+static void complete_head(struct h1_conn *conn, struct http_head *head)
 {
 	bool has_date = false;
 	bool has_id = false;
@@ -117,6 +117,7 @@ static void complete_head(const struct h1_conn *conn, struct http_head *head)
 		has_date = has_date || head->fields[i].id == HTTP_DATE;
 		has_id = has_id || head->fields[i].id == HTTP_REQUEST_ID;
 	}
+	h1_site_complete(conn, head);
 	if (!has_date)
 		http_head_add(head, http_slice_of("Date"), http_slice_of(http_date_now()), HTTP_DATE);
 	if (!has_id)

@@ -8,10 +8,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "edge/tls_bio.h"
 
 /* A record of 16 KiB, and what came with it. */
-enum { READS_AT_ONCE = 2 };
+enum {
+	READS_AT_ONCE = 2,
+	RECORD_SMALL = 3 * 1448 - 22, /* with header, type and tag three segments */
+	RECORD_SMALL_UNTIL = 32 * 1024,
+	RECORD_IDLE_MS = 1000,
+};
 
 void stream_init(struct stream *stream, struct loop *loop, int fd, SSL *ssl)
 {
@@ -99,11 +105,28 @@ static enum result tls_read(struct stream *stream, char *bytes, size_t size, siz
 	    stream, SSL_get_error(stream->ssl, 0), SSL_ERROR_WANT_WRITE, &stream->read_wants_write);
 }
 
+/* A record is of use once all of it has come: what begins or begins anew goes in records of three TCP
+ * segments, so that a browser has the first lines of a page before the window has opened. Then they are as
+ * large as they can be. What was blocked is offered again, and OpenSSL wants no less of it. */
+static size_t record_size(struct stream *stream, size_t size)
+{
+	int64_t now = clock_monotonic_ms();
+
+	if (now - stream->wrote_ms > RECORD_IDLE_MS && !stream->write_blocked)
+		stream->burst_start = stream->bytes_out;
+	stream->wrote_ms = now;
+	if (stream->write_blocked || stream->bytes_out - stream->burst_start >= RECORD_SMALL_UNTIL)
+		return size;
+	return size < RECORD_SMALL ? size : RECORD_SMALL;
+}
+
 static enum result tls_write(struct stream *stream, const char *bytes, size_t size, size_t *put)
 {
 	ERR_clear_error();
 	stream->write_wants_read = false;
-	if (SSL_write_ex(stream->ssl, bytes, size, put))
+	bool done = SSL_write_ex(stream->ssl, bytes, record_size(stream, size), put);
+	stream->write_blocked = !done;
+	if (done)
 		return R_OK;
 	enum result result =
 	    tls_result(stream, SSL_get_error(stream->ssl, 0), SSL_ERROR_WANT_READ, &stream->write_wants_read);

@@ -20,9 +20,12 @@ struct stream {
 	bool read_wants_write; /* TLS: the last read waits for the socket to take bytes, or the other way
 				  round */
 	bool write_wants_read;
-	bool read_blocked;            /* the last read gave nothing: what TLS still holds is half a record, or
-				  comes after the end */
-	bool failed;                  /* a fatal error: no close_notify any more */
+	bool read_blocked;    /* the last read gave nothing: what TLS still holds is half a record, or
+			  comes after the end */
+	bool failed;          /* a fatal error: no close_notify any more */
+	bool write_blocked;   /* the last write took nothing: the same is offered again */
+	uint64_t burst_start; /* bytes_out when the peer was last idle */
+	int64_t wrote_ms;
 	uint64_t bytes_in, bytes_out; /* application bytes */
 };
 

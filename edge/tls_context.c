@@ -25,6 +25,8 @@ static const char ciphers_13[] = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:
 static const char ciphers_12[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
 				 "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
 				 "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+/* The hybrid came with OpenSSL 3.5; an older one refuses a list that names it. */
+static const char groups_hybrid[] = "X25519MLKEM768:X25519:P-256:P-384";
 static const char groups[] = "X25519:P-256:P-384";
 static const char acme_protocol[] = "acme-tls/1";
 static const char http_protocol[] = "http/1.1";
@@ -167,6 +169,14 @@ static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *ticket, const u
 	return SSL_TICKET_RETURN_USE;
 }
 
+static bool set_groups(SSL_CTX *ctx)
+{
+	if (SSL_CTX_set1_groups_list(ctx, groups_hybrid))
+		return true;
+	ERR_clear_error();
+	return SSL_CTX_set1_groups_list(ctx, groups);
+}
+
 static bool set_protocols(SSL_CTX *ctx)
 {
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
@@ -178,7 +188,7 @@ static bool set_protocols(SSL_CTX *ctx)
 	SSL_CTX_set_security_level(ctx, 2);
 	return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) &&
 	       SSL_CTX_set_ciphersuites(ctx, ciphers_13) && SSL_CTX_set_cipher_list(ctx, ciphers_12) &&
-	       SSL_CTX_set1_groups_list(ctx, groups);
+	       set_groups(ctx);
 }
 
 static bool set_tickets(SSL_CTX *ctx)

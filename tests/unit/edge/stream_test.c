@@ -348,6 +348,66 @@ static void a_flood_of_key_updates_is_taken_in_turns(void **state)
 	free(records);
 }
 
+/* Writes what is offered at once and returns the size of the record that the peer sees. */
+static size_t write_record(struct pair *pair, size_t offered)
+{
+	char *bytes = mem_alloc(offered), back[17 * 1024];
+	size_t put = 0;
+
+	assert_int_equal(stream_write(&pair->stream, bytes, offered, &put), R_OK);
+	assert_int_equal(peer_receive(pair, back, sizeof back), put);
+	free(bytes);
+	return put;
+}
+
+static void records_begin_small_and_grow(void **state)
+{
+	struct pair *pair = *state;
+
+	for (size_t sent = 0; sent < 32 * 1024;) {
+		size_t record = write_record(pair, 16384);
+
+		assert_int_equal(record, 4322);
+		sent += record;
+	}
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(write_record(pair, 16384), 16384);
+	assert_int_equal(write_record(pair, 10), 10);
+}
+
+static void records_begin_small_again_after_a_pause(void **state)
+{
+	struct pair *pair = *state;
+
+	for (int i = 0; i < 10; i++)
+		write_record(pair, 16384);
+	assert_int_equal(write_record(pair, 16384), 16384);
+	pair->stream.wrote_ms -= 1001;
+	assert_int_equal(write_record(pair, 16384), 4322);
+}
+
+static void blocked_write_goes_on_after_a_pause(void **state)
+{
+	struct pair *pair = *state;
+	char *bytes = mem_alloc(16384), back[17 * 1024];
+	size_t put = 0, sent = 0, received = 0;
+	ssize_t got = 0;
+
+	while (stream_write(&pair->stream, bytes, 16384, &put) == R_OK)
+		sent += put;
+	pair->stream.wrote_ms -= 5000;
+	assert_int_equal(stream_write(&pair->stream, bytes, 16384, &put), R_AGAIN);
+	while ((got = peer_receive(pair, back, sizeof back)) > 0)
+		received += (size_t)got;
+	pair->stream.wrote_ms -= 5000;
+	assert_int_equal(stream_write(&pair->stream, bytes, 16384, &put), R_OK);
+	sent += put;
+	while ((got = peer_receive(pair, back, sizeof back)) > 0)
+		received += (size_t)got;
+	assert_int_equal(received, sent);
+	free(bytes);
+}
+
 int main(void)
 {
 #define PLAIN(name) \
@@ -377,6 +437,9 @@ int main(void)
 	    TLS(shutdown_sends_the_end_and_still_reads),
 	    TLS(end_of_a_stream_is_told_by_close_notify),
 	    PLAIN(watch_follows_what_tls_needs),
+	    cmocka_unit_test_setup_teardown(records_begin_small_and_grow, tls_setup, teardown),
+	    cmocka_unit_test_setup_teardown(records_begin_small_again_after_a_pause, tls_setup, teardown),
+	    cmocka_unit_test_setup_teardown(blocked_write_goes_on_after_a_pause, tls_setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
