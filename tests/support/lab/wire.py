@@ -4,6 +4,8 @@ import re
 import socket
 import ssl
 
+from . import tls
+
 
 class Malformed(Exception):
     """The edge sent an answer that a strict reader refuses."""
@@ -28,6 +30,13 @@ class Answer:
     def get(self, name):
         found = self.all(name)
         return found[0] if found else None
+
+
+def trust(root):
+    """As tls.trust, but an end without close_notify is told from one with it, which Python hides by default."""
+    context = tls.trust(root)
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 1 << 7)
+    return context
 
 
 class Wire:
