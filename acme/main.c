@@ -11,6 +11,7 @@
 #include "acme/acme_settings.h"
 #include "acme/ca_list.h"
 #include "acme/issuer.h"
+#include "acme/operator_desk.h"
 #include "acme/renew.h"
 #include "common/admin.h"
 #include "common/log.h"
@@ -29,6 +30,7 @@ struct daemon {
 	struct ca_list cas;
 	struct issuer *issuer;
 	struct renew *renew;
+	struct operator_desk *desk;
 	struct admin *admin;
 	atomic_bool abandon;
 	atomic_bool started; /* issuer and account may be looked at */
@@ -124,6 +126,7 @@ static enum result start(struct daemon *daemon, struct issuer_config *config, st
 	config->abandon = &daemon->abandon;
 	daemon->issuer = issuer_start(config);
 	daemon->renew = renew_start(config->database, &daemon->cas);
+	daemon->desk = operator_desk_start(config->database, &daemon->cas, daemon->keys);
 	atomic_store(&daemon->started, true);
 	log_info("postern-acme started", log_str("directory", daemon->first.directory_url),
 	    log_int("jobs", config->jobs));
@@ -135,6 +138,7 @@ static void stop(struct daemon *daemon)
 	admin_stop(daemon->admin);
 	issuer_stop(daemon->issuer);
 	renew_stop(daemon->renew);
+	operator_desk_stop(daemon->desk);
 	ca_list_fini(&daemon->cas);
 	free(daemon->first.external.key);
 	free(daemon->fallback.external.key);

@@ -22,6 +22,11 @@ command_run command_certificate_list;
 command_run command_certificate_show;
 command_run command_certificate_export;
 command_run command_certificate_remove;
+command_run command_certificate_revoke;
+command_run command_acme_rollover;
+command_run command_acme_deactivate;
+command_run command_acme_register;
+command_run command_acme_tasks;
 
 /* Says "postern: TEXT" on stderr; returns EXIT_FAILED. */
 int command_fail(const char *text);

@@ -46,6 +46,24 @@ static const struct setting export_settings[] = {
 	0, 0},
 };
 
+static const struct setting acme_settings[] = {
+    DATABASE_SETTINGS,
+    {"directory", SETTING_URL, 0, NULL,
+	"Directory URL of the CA whose account is meant; may be left out where there is one account.", NULL,
+	0, 0},
+};
+
+static const struct setting revoke_settings[] = {
+    DATABASE_SETTINGS,
+    {"reason", SETTING_CHOICE, 0, "unspecified",
+	"Why (RFC 5280). keyCompromise also bars the key for ever. After all but cessationOfOperation a new "
+	"certificate is ordered.",
+	"unspecified|keyCompromise|affiliationChanged|superseded|cessationOfOperation", 0, 0},
+    {"by-key", SETTING_SWITCH, 0, "off",
+	"Signed by the certificate's own key, where the account at the CA is not the one that ordered it.",
+	NULL, 0, 0},
+};
+
 static const struct setting database_settings[] = {DATABASE_SETTINGS};
 
 #define TABLE(table) (table), sizeof(table) / sizeof *(table)
@@ -74,6 +92,16 @@ static const struct command {
 	TABLE(export_settings), 1, command_certificate_export},
     {"certificate remove", "NAME", "forget a certificate that was imported", TABLE(database_settings), 1,
 	command_certificate_remove},
+    {"certificate revoke", "NAME --reason=REASON", "have the CA say that it is not to be trusted any more",
+	TABLE(revoke_settings), 1, command_certificate_revoke},
+    {"acme rollover", "", "give the account at the CA another key", TABLE(acme_settings), 0,
+	command_acme_rollover},
+    {"acme deactivate", "--directory=URL", "end the account at a CA", TABLE(acme_settings), 0,
+	command_acme_deactivate},
+    {"acme register", "", "make another account after a deactivation", TABLE(acme_settings), 0,
+	command_acme_register},
+    {"acme tasks", "", "what was asked of the issuers, and what came of it", TABLE(database_settings), 0,
+	command_acme_tasks},
 };
 
 static void print_usage(FILE *to)

@@ -23,6 +23,9 @@ static const struct page_part status_parts[] = {
 	"SELECT state, count(*), count(*) FILTER (WHERE state = 'running' AND lease_until < "
 	"clock_timestamp()) AS"
 	" orphaned FROM issuance_jobs GROUP BY state ORDER BY state"},
+    {"accounts at CAs", "none",
+	"SELECT directory, status, account_url, contact, key_version,"
+	" key_next_sealed IS NOT NULL AS rollover_begun FROM ca_accounts ORDER BY directory"},
     {"failures by cause", "none",
 	"SELECT cause, count(*) AS names, date_trunc('second', max(last_at)) AS last FROM failures"
 	" GROUP BY cause ORDER BY 2 DESC"},
@@ -47,6 +50,7 @@ static const struct page_part explain_parts[] = {
 	"SELECT issuer, serial, version, key_id, date_trunc('second', not_before) AS not_before,"
 	" date_trunc('second', not_after) AS not_after, date_trunc('second', renew_at) AS renew_at, "
 	"directory,"
+	" date_trunc('second', revoked_at) AS revoked_at, revoked_reason,"
 	" site_blocked(name) AS blocked FROM certificates WHERE name = $1"},
     {"issuance job", "never asked for",
 	"SELECT state, reason, step, date_trunc('second', requested_at) AS requested_at,"
@@ -56,6 +60,10 @@ static const struct page_part explain_parts[] = {
 	"SELECT cause, count, date_trunc('second', last_at) AS last, date_trunc('second', retry_at) AS "
 	"retry, detail"
 	" FROM failures WHERE name = $1 ORDER BY last_at DESC"},
+    {"CAs in trouble with it", "none",
+	"SELECT directory, cause, count, date_trunc('second', last_at) AS last,"
+	" date_trunc('second', retry_at) AS passed_over_until FROM ca_trouble WHERE name = $1 ORDER BY "
+	"directory"},
     {"live challenges", "none",
 	"SELECT type, date_trunc('second', created_at) AS created_at, date_trunc('second', expires_at) AS "
 	"expires_at,"

@@ -19,7 +19,8 @@ from .place import free_port
 # Pebble's paths, by what RFC 8555 calls the resource.
 KINDS = {"/dir": "directory", "/nonce-plz": "new-nonce", "/sign-me-up": "new-account", "/order-plz": "new-order",
          "/authZ": "authorization", "/chalZ": "challenge", "/finalize-order": "finalize", "/my-order": "order",
-         "/certZ": "certificate", "/my-account": "account", "/revoke-cert": "revoke"}
+         "/certZ": "certificate", "/my-account": "account", "/revoke-cert": "revoke",
+         "/rollover-account-key": "key-change", "/draft-ietf-acme-ari": "renewal-info"}
 
 
 def kind_of(path):
@@ -46,6 +47,7 @@ class CaProxy:
         self.port = free_port(address)
         self.ca = pebble.ca
         self.order_names = collections.Counter()
+        self.order_payloads = []
         self.seen = collections.Counter()
         self._faults, self._lock = [], threading.Lock()
         certificate, key = pebble.authority.issue("ca-proxy", f"IP:{address}")
@@ -126,6 +128,7 @@ class CaProxy:
         if kind == "new-order":
             payload = json.loads(body)["payload"]
             order = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            self.order_payloads.append(order)
             for identifier in order.get("identifiers", ()):
                 self.order_names[identifier["value"]] += 1
 
@@ -166,8 +169,10 @@ class _Handler(BaseHTTPRequestHandler):
             # Host stays ours: the CA writes its URLs with it, so every later request comes by here too.
             connection.request(self.command, self.path, body=body or None, headers=dict(self.headers))
             answer = connection.getresponse()
-            fields = {name: value for name, value in answer.getheaders()
-                      if name.lower() not in ("content-length", "transfer-encoding", "connection", "date")}
+            fields = {}
+            for name, value in answer.getheaders():
+                if name.lower() not in ("content-length", "transfer-encoding", "connection", "date"):
+                    fields[name] = f"{fields[name]}, {value}" if name in fields else value
             return answer.status, fields, answer.read()
         except OSError as error:
             return 502, {"Content-Type": "text/plain"}, str(error).encode()

@@ -10,7 +10,7 @@ import subprocess
 from .ca_proxy import CaProxy
 from .daemons import Acme
 from .pebble import Pebble
-from .place import BUILD, ROOT, free_port
+from .place import BUILD, ROOT, free_port, program
 from .process import LabError, wait_until
 
 
@@ -28,35 +28,46 @@ def build_crash_variant():
 class Issuance:
     """`issuer()` makes one more; nothing of it runs before its start()."""
 
-    def __init__(self, lab, own_postgres=False, pebble_environment=None, acme=None, crash_points=False, ca_is_up=True):
+    def __init__(self, lab, own_postgres=False, pebble_environment=None, acme=None, crash_points=False, ca_is_up=True,
+                 pebble_config=None, pebble_program=None, second_ca=False):
         ground = lab.ground(own_postgres)
         self.ground, self.db, self._acme = ground, ground.database, acme or {}
         address = ground.address(2)
-        # Nobody listens at the ports where Pebble would validate, nor at its DNS server's.
-        self.pebble = Pebble(ground.folder("pebble"), ground.authority, f"{address}:{free_port(address)}",
-                             free_port(address), free_port(address), address,
-                             {"PEBBLE_VA_ALWAYS_VALID": "1", "PEBBLE_WFE_NONCEREJECT": "0",
-                              **(pebble_environment or {})})
+        environment = {"PEBBLE_VA_ALWAYS_VALID": "1", "PEBBLE_WFE_NONCEREJECT": "0", **(pebble_environment or {})}
+
+        def pebble(name, config):
+            # Nobody listens at the ports where Pebble would validate, nor at its DNS server's.
+            return Pebble(ground.folder(name), ground.authority, f"{address}:{free_port(address)}", free_port(address),
+                          free_port(address), address, environment, config, program=pebble_program)
+        self.pebble = pebble("pebble", pebble_config)
         self.ca = CaProxy(self.pebble, address)
+        self.second_pebble = pebble("pebble2", None) if second_ca else None
+        self.second_ca = CaProxy(self.second_pebble, address) if second_ca else None
         self.issuers = []
         self._program = build_crash_variant() if crash_points else Acme.program
         lab.platforms.append(self)
-        if ca_is_up:
-            self.pebble.start()
+        for server in self.servers if ca_is_up else []:
+            server.start()
 
     # As lab.Lab wants it of a platform
+
+    @property
+    def servers(self):
+        return [self.pebble] + ([self.second_pebble] if self.second_pebble else [])
 
     @property
     def daemons(self):
         return self.issuers
 
     def processes(self):
-        return [part.process for part in [self.pebble] + self.issuers if part.process]
+        return [part.process for part in self.servers + self.issuers if part.process]
 
     def stop(self):
-        for part in self.issuers + [self.pebble]:
+        for part in self.issuers + self.servers:
             part.stop()
-        self.ca.close()
+        for proxy in [self.ca, self.second_ca]:
+            if proxy:
+                proxy.close()
 
     # What scenarios do
 
@@ -64,6 +75,9 @@ class Issuance:
         issuer = Acme(self.ground.folder("daemons"), f"acme{len(self.issuers) + 1}", self.ground.address(2), {
             "database": self.db.conninfo("postern_acme"), "seal_key_file": self.ground.seal_key,
             "acme_directory": self.ca.directory_url, "acme_ca": self.pebble.ca, **self._acme, **settings})
+        if self.second_ca:
+            issuer.settings.setdefault("acme_fallback_directory", self.second_ca.directory_url)
+            issuer.settings.setdefault("acme_fallback_ca", self.second_pebble.ca)
         issuer.program = self._program
         if kill_at:
             issuer.environment["POSTERN_TEST_KILL_AT"] = kill_at
@@ -75,6 +89,14 @@ class Issuance:
     def ask_for(self, *names, reason="first_hit"):
         rows = ", ".join(f"('{name}')" for name in names)
         self.db.query(f"SELECT enqueue_issuance(n, '{reason}') FROM (VALUES {rows}) AS wanted (n)")
+
+    def operator(self, *words):
+        """Runs `postern` as the operator; the finished process, its output in .stdout."""
+        return subprocess.run([program("postern"), *words, f"--database={self.db.conninfo()}"], text=True, timeout=90,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+
+    def retry_soon(self):
+        self.db.query("UPDATE issuance_jobs SET next_try_at = now() WHERE state = 'failed'")
 
     def stored(self, name):
         """(serial, version) of the stored certificate, None where there is none."""

@@ -3,20 +3,40 @@
 import json
 import os
 import re
+import subprocess
 import urllib.request
 import ssl
 
-from .place import free_port, tool
+from .place import BUILD, free_port, tool
 from .process import Process, connects
+
+
+# Debian's 2.4.0 knows neither ARI nor profiles nor dns-persist-01. The commit that 2.10.1 names.
+NEWER = "github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1"
+
+
+def newer_pebble():
+    """Path of a newer Pebble, built once by Go where Go can; None elsewhere."""
+    folder = os.path.join(BUILD, "go")
+    path = os.path.join(folder, "pebble")
+    if not os.path.exists(path):
+        try:
+            environment = {**os.environ, "GOBIN": folder, "GOFLAGS": "-p=1"}
+            subprocess.run([tool("go"), "install", NEWER], env=environment, timeout=240, check=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        except (OSError, subprocess.SubprocessError):
+            return None
+    return path
 
 
 class Pebble:
     """`http_port` and `tls_port` are where it goes to validate: the load balancer's. It asks `dns` (address:port)
-    and nobody else. `environment` overrides PEBBLE_…; `config` the keys of its configuration file."""
+    and nobody else. `program`: another one than Debian's. `environment` overrides PEBBLE_…; `config` the keys of its configuration file."""
 
     def __init__(self, directory, authority, dns, http_port, tls_port, address="127.0.0.1", environment=None,
-                 config=None, wanted_ports=((), ())):
+                 config=None, wanted_ports=((), ()), program=None):
         self.directory, self.address, self.dns = directory, address, dns
+        self.program = program or tool("pebble")
         self.port = free_port(address, wanted=wanted_ports[0])
         self.management = free_port(address, wanted=wanted_ports[1])
         self.authority, self.ca = authority, authority.ca
@@ -44,7 +64,7 @@ class Pebble:
         path = os.path.join(self.directory, "pebble.json")
         with open(path, "w") as file:
             json.dump({"pebble": self.config}, file, indent=2)
-        self.process = Process("pebble", [tool("pebble"), "-config", path, "-dnsserver", self.dns],
+        self.process = Process("pebble", [self.program, "-config", path, "-dnsserver", self.dns],
                                os.path.join(self.directory, "pebble.log"), env=self.environment)
         if wait:
             self.wait_ready()
@@ -60,6 +80,10 @@ class Pebble:
         self.process.wait_ready(root)
         with open(self.root, "w") as file:
             file.write(root())
+
+    def root_pem(self, index):
+        """Root certificate of the index-th chain that it offers."""
+        return self._management(f"/roots/{index}")
 
     def _management(self, path):
         trust = ssl.create_default_context(cafile=self.ca)

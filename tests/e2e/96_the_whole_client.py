@@ -1,0 +1,249 @@
+"""What an ACME client is asked for beyond a certificate: external accounts, another key for the account over a fleet, its
+end, revocation, other chains and keys, profiles, renewal information, and a second CA."""
+
+import base64
+import json
+import re
+
+import pytest
+
+from lab.issuance import Issuance
+from lab.pebble import newer_pebble
+from lab.process import run, wait_until
+
+NAME = "shop.brand.test"
+MAC = b"an external account's key, known to both"
+
+
+def account(issuance):
+    return issuance.db.query("SELECT account_url, key_version, status, coalesce(contact, '') FROM ca_accounts")[0]
+
+
+def issue(issuance, *names):
+    issuance.ask_for(*names)
+    issuance.wait_issued(*names, seconds=30)
+
+
+def certificate_text(issuance, name):
+    chain = issuance.db.value(f"SELECT replace(chain_pem, E'\\n', '|') FROM certificates WHERE name = '{name}'")
+    return run(["openssl", "x509", "-noout", "-text"], input=chain.replace("|", "\n"))
+
+
+def test_an_account_is_rolled_over_ended_and_made_anew_while_two_issuers_work(lab):
+    issuance = Issuance(lab)
+    for _ in range(2):
+        issuance.issuer(acme_contact="ops@saas.test").start()
+    issue(issuance, "a.brand.test", "b.brand.test")
+    url, version, _, contact = account(issuance)
+    assert (version, contact) == ("1", "ops@saas.test")
+
+    done = issuance.operator("acme", "rollover")
+    assert done.returncode == 0, done.stdout
+    assert account(issuance)[:2] == [url, "2"]
+    assert issuance.db.value("SELECT key_next_sealed IS NULL FROM ca_accounts") == "t"
+    names = [f"n{index}.brand.test" for index in range(6)]
+    issue(issuance, *names)
+    assert issuance.db.value("SELECT count(*) FROM failures") == "0"
+
+    # An answer that is lost is looked up with both keys.
+    issuance.ca.lose("key-change")
+    done = issuance.operator("acme", "rollover")
+    assert done.returncode == 0, done.stdout
+    assert account(issuance)[:2] == [url, "3"]
+    assert issuance.ca.seen["key-change"] == 2
+    # One that never reached the CA leaves the old key in use, and the next try has another.
+    issuance.ca.fail("key-change", status=500)
+    done = issuance.operator("acme", "rollover")
+    assert done.returncode == 0, done.stdout
+    assert account(issuance)[:2] == [url, "4"]
+    assert issuance.ca.seen["key-change"] == 3
+    issue(issuance, "c.brand.test")
+
+    issuance.issuers[0].restart(acme_contact="other@saas.test")
+    issuance.db.wait("SELECT contact = 'other@saas.test' FROM ca_accounts")
+
+    assert issuance.operator("acme", "deactivate").returncode == 2
+    done = issuance.operator("acme", "deactivate", f"--directory={issuance.ca.directory_url}")
+    assert done.returncode == 0, done.stdout
+    issuance.ask_for("late.brand.test")
+    issuance.wait_failed("late.brand.test")
+    assert "postern acme register" in issuance.db.value("SELECT last_error FROM issuance_jobs WHERE state = 'failed'")
+    assert issuance.operator("acme", "register").returncode == 0
+    for issuer in issuance.issuers:
+        issuer.restart()
+    issuance.retry_soon()
+    issuance.wait_issued("late.brand.test")
+    assert account(issuance)[0] != url
+    assert "deactivate" in issuance.operator("acme", "tasks").stdout
+
+
+def test_a_rollover_whose_issuer_dies_is_finished_by_another(lab):
+    issuance = Issuance(lab, crash_points=True)
+    for point, version in [("key-staged", "2"), ("after-key_change", "3")]:
+        victim = issuance.issuer(kill_at=point).start()
+        issuance.db.query(f"INSERT INTO ca_tasks (kind, directory) VALUES ('rollover', '{issuance.ca.directory_url}')")
+        wait_until(lambda: not victim.process.alive, 10, f"the issuer to die at {point}")
+        # What the leases would take two minutes for.
+        issuance.db.query("UPDATE ca_tasks SET lease_until = now(); UPDATE ca_accounts SET lease_until = now()")
+        second = issuance.issuer().start()
+        issuance.db.wait("SELECT bool_and(state = 'done') FROM ca_tasks")
+        assert account(issuance)[1] == version
+        issue(issuance, f"v{version}.brand.test")
+        second.stop()
+    # The second had been done by the CA: it was asked, not repeated.
+    assert issuance.ca.seen["key-change"] == 2
+    assert "There are now 2 accounts" not in issuance.pebble.process.log()
+
+
+def test_a_certificate_is_revoked_by_account_and_by_its_own_key(lab):
+    issuance = Issuance(lab)
+    issuance.issuer().start()
+    issue(issuance, NAME)
+    first = issuance.stored(NAME)
+    done = issuance.operator("certificate", "revoke", NAME, "--reason=keyCompromise")
+    assert done.returncode == 0, done.stdout
+    issuance.db.wait(f"SELECT version > {first[1]} AND revoked_at IS NULL FROM certificates")
+    assert issuance.db.value("SELECT count(*) FROM barred_keys") == "1"
+    assert issuance.db.value("SELECT count(*) FROM ca_tasks WHERE key_sealed IS NOT NULL") == "0"
+    second = issuance.stored(NAME)
+    issuance.db.wait("SELECT state = 'idle' FROM issuance_jobs")
+    done = issuance.operator("certificate", "revoke", NAME, "--reason=cessationOfOperation", "--by-key=on")
+    assert done.returncode == 0, done.stdout
+    assert issuance.stored(NAME) == second
+    assert issuance.db.value("SELECT revoked_reason FROM certificates") == "5"
+    # Once more: the CA says alreadyRevoked, which is what was wanted.
+    done = issuance.operator("certificate", "revoke", NAME, "--reason=cessationOfOperation")
+    assert done.returncode == 0, done.stdout
+    assert issuance.ca.seen["revoke"] == 3
+    assert issuance.operator("certificate", "revoke", "nobody.brand.test").returncode == 1
+
+
+def test_an_external_account_is_bound(lab):
+    kid, text = "kid-1", base64.urlsafe_b64encode(MAC).decode()
+    issuance = Issuance(lab, pebble_config={"externalAccountBindingRequired": True,
+                                            "externalAccountMACKeys": {kid: text.rstrip("=")}})
+    path = f"{issuance.ground.directory}/eab"
+    with open(path, "w") as file:
+        file.write(text + "\n")
+    without = issuance.issuer().start(wait=False)
+    issuance.ask_for(NAME)
+    issuance.wait_failed(NAME)
+    assert "acme-eab-kid" in issuance.db.value("SELECT last_error FROM issuance_jobs")
+    without.stop()
+    issuance.issuer(acme_eab_kid=kid, acme_eab_key_file=path).start()
+    issuance.retry_soon()
+    issuance.wait_issued(NAME)
+    assert issuance.db.value("SELECT count(*) FROM ca_accounts WHERE account_url IS NOT NULL") == "1"
+
+
+def test_keys_and_chains_are_what_the_settings_say(lab):
+    issuance = Issuance(lab, pebble_environment={"PEBBLE_ALTERNATE_ROOTS": "2", "PEBBLE_CHAIN_LENGTH": "2"})
+    for key, words in [("p384", "secp384r1"), ("rsa2048", "2048 bit")]:
+        issuer = issuance.issuer(certificate_key=key).start()
+        issue(issuance, f"{key}.brand.test")
+        assert words in certificate_text(issuance, f"{key}.brand.test")
+        issuer.stop()
+    roots = [re.search("CN ?= ?(.*)", run(["openssl", "x509", "-noout", "-subject"], input=issuance.pebble.root_pem(index)))[1]
+             for index in range(3)]
+    for index, root in enumerate(roots):
+        issuer = issuance.issuer(preferred_chain=root).start()
+        name = f"root{index}.brand.test"
+        issue(issuance, name)
+        chain = issuance.db.value(f"SELECT replace(chain_pem, E'\\n', '|') FROM certificates WHERE name = '{name}'")
+        top = chain.split("-----BEGIN")[-1].replace("|", "\n")
+        assert f"CN = {root}" in run(["openssl", "x509", "-noout", "-issuer"], input="-----BEGIN" + top)
+        issuer.stop()
+    issuance.issuer(preferred_chain="a root that nobody has").start()
+    issue(issuance, NAME)
+
+
+def test_the_second_ca_takes_over_what_the_first_cannot_do_and_gives_it_back(lab):
+    issuance = Issuance(lab, second_ca=True)
+    issuance.issuer().start()
+    first, second = issuance.ca, issuance.second_ca
+    far = {"Retry-After": "7200"}
+    issuance.ca.fail("new-order", status=429, problem="rateLimited", headers=far)
+    issue(issuance, "limited.brand.test")
+    issuance.ca.fail("new-order", status=403, problem="caa")
+    issue(issuance, "caa.brand.test")
+    assert issuance.db.query("SELECT DISTINCT directory FROM certificates") == [[second.directory_url]]
+    assert [second.orders_for(name) for name in ("limited.brand.test", "caa.brand.test")] == [1, 1]
+
+    # Trouble that passes is waited for; trouble that lasts is not.
+    issuance.ca.fail("new-order", status=500, times=2)
+    issuance.ask_for("short.brand.test")
+    for attempt in (1, 2):
+        issuance.db.wait(f"SELECT state = 'failed' AND attempts = {attempt} FROM issuance_jobs "
+                         "WHERE name = 'short.brand.test'")
+        issuance.retry_soon()
+    issuance.wait_issued("short.brand.test")
+    assert second.orders_for("short.brand.test") == 0
+    issuance.ca.fail("finalize", status=500, times=None)
+    issuance.ca.fail("order", status=500, times=None)
+    issuance.ask_for("long.brand.test")
+    for attempt in (1, 2):
+        issuance.db.wait(f"SELECT state = 'failed' AND attempts = {attempt} FROM issuance_jobs "
+                         "WHERE name = 'long.brand.test'", 20)
+        assert second.orders_for("long.brand.test") == 0
+        issuance.retry_soon()
+    issuance.wait_issued("long.brand.test", seconds=30)
+    assert (first.orders_for("long.brand.test"), second.orders_for("long.brand.test")) == (1, 1)
+    issuance.ca.clear()
+    assert "passed_over_until" in issuance.operator("explain", "long.brand.test").stdout
+
+    # A renewal after its time goes to the first again.
+    issuance.db.query("UPDATE ca_trouble SET retry_at = now(); UPDATE certificates SET renew_at = now()")
+    issuance.ask_for("limited.brand.test", reason="renewal")
+    issuance.db.wait(f"SELECT directory = '{first.directory_url}' FROM certificates WHERE name = 'limited.brand.test'")
+    assert issuance.db.value("SELECT count(*) FROM ca_trouble WHERE name = 'limited.brand.test'") == "0"
+
+
+@pytest.fixture
+def newer(lab):
+    """An issuance with a Pebble that has profiles and renewal information."""
+    program = newer_pebble()
+    if not program:
+        pytest.skip("Go cannot install a newer Pebble here")
+    config = {"profiles": {"default": {"description": "usual", "validityPeriod": 7776000},
+                           "short": {"description": "six days", "validityPeriod": 518400}}}
+    return Issuance(lab, pebble_config=config, pebble_program=program)
+
+
+def lifetime(issuance, name):
+    return int(issuance.db.value(f"SELECT extract(epoch FROM not_after - not_before)::bigint + 1 FROM certificates "
+                                 f"WHERE name = '{name}'"))
+
+
+def test_a_profile_is_asked_for_where_it_is_offered_and_replaces_heals_itself(newer):
+    issuer = newer.issuer(acme_profile="short").start()
+    issue(newer, NAME)
+    assert 518000 < lifetime(newer, NAME) < 519000
+    orders = newer.ca.orders_for(NAME)
+    bodies = newer.ca.order_payloads
+    assert bodies[-1]["profile"] == "short" and "replaces" not in bodies[-1]
+
+    newer.db.query("UPDATE certificates SET renew_at = now()")
+    newer.ask_for(NAME, reason="renewal")
+    wait_until(lambda: newer.ca.orders_for(NAME) > orders, 10, "the renewal")
+    newer.db.wait("SELECT renew_at > now() FROM certificates")
+    assert re.fullmatch(r"[\w-]+\.[\w-]+", bodies[-1]["replaces"])
+    # The CA has seen this one replaced: without it the order goes through.
+    for status, problem in [(409, "alreadyReplaced"), (404, "malformed"), (400, "malformed")]:
+        newer.ca.fail("new-order", status=status, problem=problem, detail="the ARI certID")
+        orders = newer.ca.orders_for(NAME)
+        newer.db.query("UPDATE certificates SET renew_at = now()")
+        newer.ask_for(NAME, reason="renewal")
+        newer.db.wait("SELECT renew_at > now() FROM certificates")
+        assert newer.ca.orders_for(NAME) == orders + 1
+        assert "replaces" not in bodies[-1]
+        newer.db.wait("SELECT state = 'idle' FROM issuance_jobs")
+    issuer.stop()
+
+    issuer = newer.issuer(acme_profile="unheard-of").start()
+    issue(newer, "preferred.brand.test")
+    issuer.stop()
+    newer.issuer(acme_profile="unheard-of", acme_profile_required="on").start()
+    newer.ask_for("required.brand.test")
+    newer.wait_failed("required.brand.test")
+    assert newer.ca.orders_for("required.brand.test") == 0
+    assert "unheard-of" in newer.db.value("SELECT last_error FROM issuance_jobs WHERE name = 'required.brand.test'")
