@@ -15,8 +15,10 @@ typedef int command_run(const struct settings *settings, char **words);
 
 command_run command_migrate;
 command_run command_seal_key;
+command_run command_seal_key_rotate;
 command_run command_status;
 command_run command_explain;
+command_run command_reissue;
 command_run command_certificate_import;
 command_run command_certificate_list;
 command_run command_certificate_show;

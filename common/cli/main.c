@@ -64,6 +64,28 @@ static const struct setting revoke_settings[] = {
 	NULL, 0, 0},
 };
 
+static const struct setting rotate_settings[] = {
+    DATABASE_SETTINGS,
+    {"seal-key-file", SETTING_FILE, SETTING_REQUIRED, NULL,
+	"Key file: everything sealed is opened with any of its keys, and sealed anew for the first.", NULL, 0,
+	0},
+};
+
+static const struct setting reissue_settings[] = {
+    DATABASE_SETTINGS,
+    {"all", SETTING_SWITCH, 0, "off", "Every certificate that the issuers obtained.", NULL, 0, 0},
+    {"name", SETTING_STRING, 0, NULL, "The certificate of this host name.", NULL, 0, 0},
+    {"issuer", SETTING_STRING, 0, NULL, "Those whose issuer's name holds this text.", NULL, 0, 0},
+    {"directory", SETTING_STRING, 0, NULL, "Those of the CA with this directory URL.", NULL, 0, 0},
+    {"reason", SETTING_STRING, 0, NULL,
+	"Why, in your words: the same certificates for the same reason are one campaign, however often asked "
+	"for.",
+	NULL, 0, 0},
+    {"dry-run", SETTING_SWITCH, 0, "off", "Only count what would be issued anew.", NULL, 0, 0},
+    {"status", SETTING_SWITCH, 0, "off", "Show the campaigns and how far they are.", NULL, 0, 0},
+    {"cancel", SETTING_SWITCH, 0, "off", "End running campaigns: all, or those for this reason.", NULL, 0, 0},
+};
+
 static const struct setting database_settings[] = {DATABASE_SETTINGS};
 
 #define TABLE(table) (table), sizeof(table) / sizeof *(table)
@@ -81,6 +103,10 @@ static const struct command {
 	command_migrate},
     {"seal-key", "new FILE", "make a key that seals private keys: FILE and FILE.pub", TABLE(no_settings), 2,
 	command_seal_key},
+    {"seal-key rotate", "--seal-key-file=FILE", "seal everything anew for the file's first key",
+	TABLE(rotate_settings), 0, command_seal_key_rotate},
+    {"reissue", "--all|--name=…|--issuer=…|--directory=… --reason=…",
+	"replace certificates before their time", TABLE(reissue_settings), 0, command_reissue},
     {"status", "", "what there is, what is due, what fails", TABLE(database_settings), 0, command_status},
     {"explain", "NAME", "everything known about one host name", TABLE(database_settings), 1, command_explain},
     {"certificate import", "NAME --chain=FILE --key=FILE", "store a certificate of your own",

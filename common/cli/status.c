@@ -26,6 +26,18 @@ static const struct page_part status_parts[] = {
     {"accounts at CAs", "none",
 	"SELECT directory, status, account_url, contact, key_version,"
 	" key_next_sealed IS NOT NULL AS rollover_begun FROM ca_accounts ORDER BY directory"},
+    {"waiting for the CA", "nothing",
+	"SELECT waits_on AS for, lane, count(*), date_trunc('second', min(next_try_at)) AS next,"
+	" date_trunc('second', max(next_try_at)) AS last FROM issuance_jobs WHERE waits_on IS NOT NULL"
+	" GROUP BY waits_on, lane ORDER BY waits_on, lane_rank(lane)"},
+    {"CAs", "none used yet",
+	"SELECT directory, CASE WHEN open_until IS NULL THEN 'works' WHEN open_until > clock_timestamp() THEN"
+	" 'left alone' ELSE 'tried by one' END AS state, failures, date_trunc('second', open_until) AS until,"
+	" last_error FROM ca_health ORDER BY directory"},
+    {"quota used most", "nothing used",
+	"SELECT directory, ceiling, nullif(key, '') AS key, round(tokens::numeric, 1) AS left_when_last_used,"
+	" date_trunc('second', blocked_until) AS closed_until, date_trunc('second', full_at) AS whole_again"
+	" FROM ca_budget WHERE full_at > now() ORDER BY full_at DESC LIMIT 10"},
     {"failures by cause", "none",
 	"SELECT cause, count(*) AS names, date_trunc('second', max(last_at)) AS last FROM failures"
 	" GROUP BY cause ORDER BY 2 DESC"},
@@ -53,8 +65,9 @@ static const struct page_part explain_parts[] = {
 	" date_trunc('second', revoked_at) AS revoked_at, revoked_reason,"
 	" site_blocked(name) AS blocked FROM certificates WHERE name = $1"},
     {"issuance job", "never asked for",
-	"SELECT state, reason, step, date_trunc('second', requested_at) AS requested_at,"
-	" date_trunc('second', next_try_at) AS next_try_at, attempts, last_cause, last_error, lease_owner,"
+	"SELECT state, lane, reason, step, date_trunc('second', requested_at) AS requested_at,"
+	" date_trunc('second', next_try_at) AS next_try_at, waits_for, attempts, last_cause, last_error, "
+	"lease_owner,"
 	" date_trunc('second', lease_until) AS lease_until, order_url FROM issuance_jobs WHERE name = $1"},
     {"failures", "none",
 	"SELECT cause, count, date_trunc('second', last_at) AS last, date_trunc('second', retry_at) AS "
