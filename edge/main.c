@@ -22,6 +22,7 @@
 #include "edge/http_config.h"
 #include "edge/listener.h"
 #include "edge/ticket_keys.h"
+#include "edge/ticket_share.h"
 #include "edge/upstreams.h"
 #include "edge/worker.h"
 
@@ -111,6 +112,8 @@ static enum result start_shared(struct node *node, struct error *error)
 
 	edge->access_log = access_log_new(STDOUT_FILENO);
 	edge->ticket_keys = ticket_keys_new();
+	edge->ticket_share =
+	    ticket_share_start(settings_string(settings, "database"), node->keys, edge->ticket_keys);
 	edge->upstreams = upstreams_new(edge->config->http->upstream);
 	enum result result = upstreams_start(edge->upstreams, error);
 	if (result != R_OK)
@@ -241,6 +244,7 @@ static void free_node(struct node *node)
 	access_log_free(node->edge.access_log);
 	if (node->edge.sites)
 		site_cache_free(node->edge.sites);
+	ticket_share_stop(node->edge.ticket_share);
 	ticket_keys_free(node->edge.ticket_keys);
 	upstreams_free(node->edge.upstreams);
 	if (node->keys)
