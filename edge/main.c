@@ -23,6 +23,7 @@
 #include "edge/listener.h"
 #include "edge/ticket_keys.h"
 #include "edge/ticket_share.h"
+#include "edge/upstream_check.h"
 #include "edge/upstreams.h"
 #include "edge/worker.h"
 
@@ -37,6 +38,7 @@ struct node {
 	const struct settings *settings; /* of edge.config */
 	struct seal_keys *keys;
 	struct admin *admin;
+	struct upstream_checks *upstream_checks;
 	struct worker **workers;
 	int worker_count;
 	struct bound {
@@ -116,6 +118,8 @@ static enum result start_shared(struct node *node, struct error *error)
 	    ticket_share_start(settings_string(settings, "database"), node->keys, edge->ticket_keys);
 	edge->upstreams = upstreams_new(edge->config->http->upstream);
 	enum result result = upstreams_start(edge->upstreams, error);
+	if (result == R_OK)
+		result = upstream_checks_start(&node->upstream_checks, edge->upstreams, error);
 	if (result != R_OK)
 		return result;
 	edge->sites = site_cache_new((size_t)settings_number(settings, "cert-cache"), REFUSALS_MAX);
@@ -246,6 +250,7 @@ static void free_node(struct node *node)
 		site_cache_free(node->edge.sites);
 	ticket_share_stop(node->edge.ticket_share);
 	ticket_keys_free(node->edge.ticket_keys);
+	upstream_checks_free(node->upstream_checks);
 	upstreams_free(node->edge.upstreams);
 	if (node->keys)
 		seal_keys_free(node->keys);
