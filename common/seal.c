@@ -1,6 +1,7 @@
 #include "common/seal.h"
 
 #include <openssl/crypto.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "common/hpke.h"
@@ -32,8 +33,8 @@ static size_t encode_place(const struct seal_place *place, unsigned char out[PLA
 	return size;
 }
 
-enum result seal_bytes(const struct seal_keys *keys, const struct seal_place *place, const void *plain,
-    size_t size, struct buf *out, struct error *error)
+static enum result seal_locked(const struct seal_keys *keys, const struct seal_place *place,
+    const void *plain, size_t size, struct buf *out, struct error *error)
 {
 	unsigned char aad[PLACE_MAX];
 	unsigned char blob[HEADER_SIZE];
@@ -76,7 +77,7 @@ static enum result cannot_open(const struct seal_place *place, const char *why, 
 	return R_INVALID;
 }
 
-enum result seal_open(const struct seal_keys *keys, const struct seal_place *place, const void *blob,
+static enum result open_locked(const struct seal_keys *keys, const struct seal_place *place, const void *blob,
     size_t size, struct buf *out, struct error *error)
 {
 	const unsigned char *bytes = blob;
@@ -97,4 +98,27 @@ enum result seal_open(const struct seal_keys *keys, const struct seal_place *pla
 		return cannot_open(place, "damaged, or moved from another row", error);
 	buf_commit(out, plain_size);
 	return R_OK;
+}
+
+static pthread_rwlock_t *lock_of(const struct seal_keys *keys)
+{
+	return (pthread_rwlock_t *)(uintptr_t)&keys->lock;
+}
+
+enum result seal_bytes(const struct seal_keys *keys, const struct seal_place *place, const void *plain,
+    size_t size, struct buf *out, struct error *error)
+{
+	pthread_rwlock_rdlock(lock_of(keys));
+	enum result result = seal_locked(keys, place, plain, size, out, error);
+	pthread_rwlock_unlock(lock_of(keys));
+	return result;
+}
+
+enum result seal_open(const struct seal_keys *keys, const struct seal_place *place, const void *blob,
+    size_t size, struct buf *out, struct error *error)
+{
+	pthread_rwlock_rdlock(lock_of(keys));
+	enum result result = open_locked(keys, place, blob, size, out, error);
+	pthread_rwlock_unlock(lock_of(keys));
+	return result;
 }

@@ -34,6 +34,8 @@ enum result seal_key_create(const char *path, struct error *error);
 enum result seal_keys_load_secret(struct seal_keys **out, const char *path, struct error *error);
 enum result seal_keys_load_public(struct seal_keys **out, const char *path, struct error *error);
 void seal_keys_free(struct seal_keys *keys);
+/* While others use `keys`: those of *fresh, which is taken, in place of all it had. */
+void seal_keys_replace(struct seal_keys *keys, struct seal_keys **fresh);
 /* Hex id (16 characters) of the key that seals. */
 const char *seal_keys_id(const struct seal_keys *keys);
 

@@ -151,6 +151,7 @@ static enum result load(struct seal_keys **out, const char *path, bool secret, s
 {
 	*out = NULL;
 	struct seal_keys *keys = mem_alloc(sizeof *keys);
+	pthread_rwlock_init(&keys->lock, NULL);
 	if (secret)
 		keys->secrets = seal_memory_new(SECRETS_SIZE);
 	char *text = seal_memory_new(FILE_MAX + 1);
@@ -181,7 +182,24 @@ void seal_keys_free(struct seal_keys *keys)
 	if (!keys)
 		return;
 	seal_memory_free(keys->secrets, SECRETS_SIZE);
+	pthread_rwlock_destroy(&keys->lock);
 	free(keys);
+}
+
+void seal_keys_replace(struct seal_keys *keys, struct seal_keys **fresh)
+{
+	struct seal_keys *other = *fresh;
+	unsigned char(*secrets)[HPKE_KEY_SIZE] = keys->secrets;
+
+	pthread_rwlock_wrlock(&keys->lock);
+	memcpy(keys->keys, other->keys, sizeof keys->keys);
+	memcpy(keys->first_id, other->first_id, sizeof keys->first_id);
+	keys->count = other->count;
+	keys->secrets = other->secrets;
+	pthread_rwlock_unlock(&keys->lock);
+	other->secrets = secrets;
+	seal_keys_free(other);
+	*fresh = NULL;
 }
 
 const char *seal_keys_id(const struct seal_keys *keys)

@@ -4,6 +4,8 @@
 #ifndef COMMON_SEAL_KEYS_H
 #define COMMON_SEAL_KEYS_H
 
+#include <pthread.h>
+
 #include "common/hpke.h"
 #include "common/seal.h"
 
@@ -14,7 +16,9 @@ struct seal_key {
 	unsigned char public[HPKE_KEY_SIZE];
 };
 
+/* `lock` is held while a key is used; seal_keys_replace takes it to write. */
 struct seal_keys {
+	pthread_rwlock_t lock;
 	struct seal_key keys[SEAL_KEYS_MAX];
 	size_t count;
 	char first_id[2 * SEAL_ID_SIZE + 1];

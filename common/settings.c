@@ -12,7 +12,7 @@
 #include "common/settings_internal.h"
 #include "common/version.h"
 
-static void clear_value(struct setting_value *value)
+void settings_clear_value(struct setting_value *value)
 {
 	for (size_t i = 0; i < value->count; i++) {
 		OPENSSL_cleanse(value->strings[i], strlen(value->strings[i]));
@@ -27,7 +27,7 @@ void settings_free(struct settings *settings)
 	if (settings == NULL)
 		return;
 	for (size_t i = 0; i < settings->program->count; i++)
-		clear_value(&settings->values[i]);
+		settings_clear_value(&settings->values[i]);
 	free(settings->values);
 	free(settings->unknown_variables);
 	free(settings);
@@ -102,7 +102,7 @@ static enum result set_value(struct setting_value *value, const struct setting *
 		return R_INVALID;
 	}
 	if (!again || (setting->flags & SETTING_REPEAT) == 0 || text[0] == '\0')
-		clear_value(value);
+		settings_clear_value(value);
 	value->source = origin->source;
 	value->line = origin->line;
 	return text[0] == '\0' ? R_OK : add_values(value, setting, text, error);
@@ -154,6 +154,9 @@ static enum result read_secret_of(struct settings *settings, size_t index, struc
 	size_t file = settings_index(settings->program, file_name, (size_t)size);
 	if (file == settings->program->count || settings->values[file].count == 0)
 		return R_OK;
+	/* settings_load_again: the value is kept, the file is not looked at. */
+	if (settings->program->table[file].type != SETTING_FILE)
+		return R_OK;
 	enum source source = settings->values[index].source;
 	if (source > settings->values[file].source)
 		return R_OK;
@@ -201,7 +204,7 @@ static void set_missing(
 	    setting->name);
 }
 
-static enum result check_required(const struct settings *settings, struct error *error)
+enum result settings_check_required(const struct settings *settings, struct error *error)
 {
 	for (size_t i = 0; i < settings->program->count; i++) {
 		const struct setting *setting = &settings->program->table[i];
@@ -230,7 +233,7 @@ static bool print_what_is_asked(const struct settings_program *program, int argc
 	return false;
 }
 
-static enum result read_sources(struct settings *settings, int argc, char **argv, struct error *error)
+enum result settings_read_sources(struct settings *settings, int argc, char **argv, struct error *error)
 {
 	const char *path = settings_config_path(settings, argc, argv);
 	enum result result = path != NULL ? settings_read_file(settings, path, error) : R_OK;
@@ -242,7 +245,7 @@ static enum result read_sources(struct settings *settings, int argc, char **argv
 		result = read_secrets(settings, error);
 	if (result == R_OK)
 		result = apply_fallbacks(settings, error);
-	return result == R_OK ? check_required(settings, error) : result;
+	return result;
 }
 
 enum result settings_load(
@@ -254,7 +257,9 @@ enum result settings_load(
 	struct settings *settings = mem_alloc(sizeof *settings);
 	settings->program = program;
 	settings->values = mem_alloc_array(program->count, sizeof *settings->values);
-	enum result result = read_sources(settings, argc, argv, error);
+	enum result result = settings_read_sources(settings, argc, argv, error);
+	if (result == R_OK)
+		result = settings_check_required(settings, error);
 	if (result != R_OK) {
 		settings_free(settings);
 		return result;
@@ -302,14 +307,29 @@ const char *settings_string_at(const struct settings *settings, const char *name
 	return value->strings[index];
 }
 
-void settings_init_log(const struct settings *settings)
+static enum log_level level_of(const struct settings *settings)
 {
 	const char *name = settings_string(settings, "log-level");
 	enum log_level level = LOG_LEVEL_DEBUG;
 	while (level < LOG_LEVEL_ERROR && strcmp(log_level_name(level), name) != 0)
 		level++;
+	return level;
+}
+
+static enum log_format format_of(const struct settings *settings)
+{
 	bool json = strcmp(settings_string(settings, "log-format"), "json") == 0;
-	log_init(settings->program->name, level, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT, STDERR_FILENO);
+	return json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT;
+}
+
+void settings_set_log(const struct settings *settings)
+{
+	log_set(level_of(settings), format_of(settings));
+}
+
+void settings_init_log(const struct settings *settings)
+{
+	log_init(settings->program->name, level_of(settings), format_of(settings), STDERR_FILENO);
 	if (settings->unknown_variables != NULL)
 		log_warn("variables that are no settings of this program are ignored",
 		    log_str("names", settings->unknown_variables));

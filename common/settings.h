@@ -28,8 +28,8 @@ enum setting_type {
 
 /* REPEAT: may have several values: given several times, or separated by commas (so none holds a comma); a
  * later source's values replace an earlier source's as a whole. SECRET: its value is never shown, not in
- * errors either. REQUIRED: the start ends without it. */
-enum { SETTING_REPEAT = 1, SETTING_SECRET = 2, SETTING_REQUIRED = 4 };
+ * errors either. REQUIRED: the start ends without it. RELOAD: settings_load_again takes a new value. */
+enum { SETTING_REPEAT = 1, SETTING_SECRET = 2, SETTING_REQUIRED = 4, SETTING_RELOAD = 8 };
 
 struct setting {
 	const char *name;
@@ -53,8 +53,8 @@ struct setting {
 	{"database-listen", SETTING_STRING, 0, NULL,                                                             \
 	    "Direct connection for LISTEN, where `database` goes through a pooler. Default: `database`.",        \
 	    NULL, 0, 0},                                                                                         \
-	{"log-level", SETTING_CHOICE, 0, "info", "Least level that is logged.", "debug|info|warn|error", 0, 0},  \
-	{"log-format", SETTING_CHOICE, 0, "text", "How log lines are written.", "text|json", 0, 0},              \
+	{"log-level", SETTING_CHOICE, SETTING_RELOAD, "info", "Least level that is logged.", "debug|info|warn|error", 0, 0},  \
+	{"log-format", SETTING_CHOICE, SETTING_RELOAD, "text", "How log lines are written.", "text|json", 0, 0},              \
 	{"admin-listen", SETTING_ADDRESS, 0, admin_default,                                                      \
 	    "Address of /metrics, /healthz and /readyz. Keep it private. Empty: none.", NULL, 0, 0},                          \
 	{"user", SETTING_STRING, 0, NULL, "User to become once all sockets are bound. Default: stay.", NULL, 0, 0}
@@ -66,6 +66,7 @@ struct settings_program {
 	const struct setting *table;
 	size_t count;
 	const char *description; /* for the manual page: paragraphs separated by an empty line; NULL: none */
+	bool reloads;            /* takes SETTING_RELOAD settings anew on SIGHUP: --help says which */
 };
 
 struct settings;
@@ -78,6 +79,11 @@ struct settings;
  * is not an error: settings_init_log warns of it. Free with settings_free. */
 enum result settings_load(struct settings **out, const struct settings_program *program, int argc,
     char **argv, struct error *error);
+/* Reads everything once more, as SIGHUP asks for. A setting without SETTING_RELOAD keeps the value that it
+ * has in `running`, and its file is not looked at (the rights for it may be gone); `on_kept` is told the name
+ * of each that was to change. On an error *out is NULL and nothing has changed. */
+enum result settings_load_again(struct settings **out, const struct settings *running, int argc, char **argv,
+    void (*on_kept)(const char *name), struct error *error);
 void settings_free(struct settings *settings);
 /* What --help prints, and the whole manual page (mdoc) that --help=mdoc prints. */
 void settings_print_help(FILE *out, const struct settings_program *program);
@@ -92,5 +98,7 @@ const char *settings_string_at(const struct settings *settings, const char *name
 /* `log_init` by the program's log-level and log-format, to stderr; then warns of unknown POSTERN_ variables.
  */
 void settings_init_log(const struct settings *settings);
+/* Level and format, while the log runs. */
+void settings_set_log(const struct settings *settings);
 
 #endif

@@ -23,15 +23,16 @@ static void print_wrapped(FILE *out, int indent, const char *text)
 	fputs("\n", out);
 }
 
-static void print_setting(FILE *out, const struct setting *setting)
+static void print_setting(FILE *out, const struct settings_program *program, const struct setting *setting)
 {
 	char variable[SETTING_VARIABLE_SIZE], notes[256];
 	fprintf(out, "  --%s=%s\n", setting->name, settings_value_word(setting));
 	print_wrapped(out, INDENT, setting->help);
-	snprintf(notes, sizeof notes, "(%s%s%s%s%s)", settings_variable(variable, setting->name),
+	snprintf(notes, sizeof notes, "(%s%s%s%s%s%s)", settings_variable(variable, setting->name),
 	    setting->fallback ? "; default " : "", setting->fallback ? setting->fallback : "",
 	    setting->flags & SETTING_REPEAT ? "; repeatable" : "",
-	    setting->flags & SETTING_REQUIRED ? "; required" : "");
+	    setting->flags & SETTING_REQUIRED ? "; required" : "",
+	    program->reloads && (setting->flags & SETTING_RELOAD) ? "; SIGHUP reloads it" : "");
 	print_wrapped(out, INDENT, notes);
 }
 
@@ -49,7 +50,7 @@ void settings_print_help(FILE *out, const struct settings_program *program)
 	    "512K, 64M, 1G.");
 	fputs("\n", out);
 	for (size_t i = 0; i < program->count; i++)
-		print_setting(out, &program->table[i]);
+		print_setting(out, program, &program->table[i]);
 	fputs("\n  --help, --help=mdoc (this as a manual page), --version\n", out);
 }
 
@@ -74,7 +75,8 @@ static void print_mdoc_text(FILE *out, const char *text)
 	fputs("\n", out);
 }
 
-static void print_mdoc_setting(FILE *out, const struct setting *setting)
+static void print_mdoc_setting(
+    FILE *out, const struct settings_program *program, const struct setting *setting)
 {
 	char variable[SETTING_VARIABLE_SIZE];
 	fprintf(out, ".It Fl -%s Ns = Ns Ar %s\n", setting->name, settings_value_word(setting));
@@ -85,6 +87,8 @@ static void print_mdoc_setting(FILE *out, const struct setting *setting)
 		fputs("Repeatable.\n", out);
 	if (setting->flags & SETTING_REQUIRED)
 		fputs("Required.\n", out);
+	if (program->reloads && (setting->flags & SETTING_RELOAD))
+		fputs("SIGHUP reloads it.\n", out);
 	fprintf(out, "Variable:\n.Ev %s .\n", settings_variable(variable, setting->name));
 }
 
@@ -154,6 +158,6 @@ void settings_print_mdoc(FILE *out, const struct settings_program *program)
 	print_mdoc_head(out, program);
 	fputs(how_settings_are_read, out);
 	for (size_t i = 0; i < program->count; i++)
-		print_mdoc_setting(out, &program->table[i]);
+		print_mdoc_setting(out, program, &program->table[i]);
 	fputs(what_follows, out);
 }

@@ -39,6 +39,11 @@ struct setting_origin {
 enum result settings_set(struct settings *settings, size_t index, const struct setting_origin *origin,
     const char *text, struct error *error);
 
+void settings_clear_value(struct setting_value *value);
+/* File, environment, command line, secrets, defaults. */
+enum result settings_read_sources(struct settings *settings, int argc, char **argv, struct error *error);
+enum result settings_check_required(const struct settings *settings, struct error *error);
+
 /* settings_sources.c: each reads its source into `settings`. */
 enum result settings_read_file(struct settings *settings, const char *path, struct error *error);
 enum result settings_read_environment(struct settings *settings, struct error *error);

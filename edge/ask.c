@@ -13,13 +13,15 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
+#include "edge/ask_target.h"
 #include "edge/log_rate.h"
 
 enum { IDLE_WAIT_MS = 60 * 1000 };
 
 struct question {
 	TAILQ_ENTRY(question) link;
-	CURL *easy; /* NULL while it is queued */
+	CURL *easy;                /* NULL while it is queued */
+	struct ask_target *target; /* whom it was put to: NULL while it is queued */
 	int64_t asked_us;
 	int64_t deadline_ms;
 	size_t body_size;
@@ -29,10 +31,10 @@ TAILQ_HEAD(question_list, question);
 
 struct ask {
 	struct ask_config config;
-	struct ask_endpoint endpoint;
 	pthread_t thread;
 
-	pthread_mutex_t lock; /* covers what follows; curl's handles belong to the thread */
+	pthread_mutex_t lock;      /* covers what follows; curl's handles belong to the thread */
+	struct ask_target *target; /* whom the next question is put to; NULL: nobody */
 	struct question_list queue;
 	size_t queued;
 	bool stopping;
@@ -47,23 +49,23 @@ struct ask {
 
 /* ---- what an answer means ---- */
 
-static void log_unknown(const struct ask *ask, const struct question *question, CURLcode code, long status)
+static void log_unknown(const struct question *question, CURLcode code, long status)
 {
+	const char *url = question->target->url;
 	static struct log_rate rate;
 
 	if (!log_rate_allows(&rate))
 		return;
 	if (code != CURLE_OK)
-		log_warn("ask endpoint gives no answer", log_str("url", ask->config.url),
-		    log_str("name", question->name), log_str("error", curl_easy_strerror(code)));
+		log_warn("ask endpoint gives no answer", log_str("url", url), log_str("name", question->name),
+		    log_str("error", curl_easy_strerror(code)));
 	else if (status >= 300 && status < 500)
 		log_warn("ask endpoint gives no usable answer: redirects are not followed, 401 wants "
 			 "ask-token-file",
-		    log_str("url", ask->config.url), log_str("name", question->name),
-		    log_int("status", status));
+		    log_str("url", url), log_str("name", question->name), log_int("status", status));
 	else
-		log_warn("ask endpoint is in trouble", log_str("url", ask->config.url),
-		    log_str("name", question->name), log_int("status", status));
+		log_warn("ask endpoint is in trouble", log_str("url", url), log_str("name", question->name),
+		    log_int("status", status));
 }
 
 /* ---- one question ---- */
@@ -83,8 +85,8 @@ static void question_start(struct ask *ask, struct question *question, int64_t n
 
 	if (!easy)
 		abort(); /* out of memory, as in common/mem.h */
-	ask_endpoint_prepare(
-	    &ask->endpoint, easy, question->name, "postern-edge", (long)(question->deadline_ms - now_ms));
+	ask_endpoint_prepare(&question->target->endpoint, easy, question->name, "postern-edge",
+	    (long)(question->deadline_ms - now_ms));
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, question);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, question);
@@ -100,6 +102,7 @@ static void question_end(struct ask *ask, struct question *question)
 	ask->running_count--;
 	curl_multi_remove_handle(ask->multi, question->easy);
 	curl_easy_cleanup(question->easy);
+	ask_target_unref(question->target);
 	free(question);
 }
 
@@ -116,7 +119,7 @@ static void question_answered(struct ask *ask, struct question *question, CURLco
 	enum ask_verdict verdict = ask_endpoint_verdict(question->easy, code, question->body_size, &status);
 
 	if (verdict == ASK_UNKNOWN)
-		log_unknown(ask, question, code, status);
+		log_unknown(question, code, status);
 	tell(ask, question, verdict);
 	question_end(ask, question);
 }
@@ -130,6 +133,7 @@ static struct question *take_queued(struct ask *ask)
 	if (question) {
 		TAILQ_REMOVE(&ask->queue, question, link);
 		ask->queued--;
+		question->target = ask->target ? ask_target_ref(ask->target) : NULL;
 	}
 	pthread_mutex_unlock(&ask->lock);
 	return question;
@@ -142,12 +146,13 @@ static void start_queued(struct ask *ask)
 	while (ask->running_count < ASK_PARALLEL && (question = take_queued(ask))) {
 		int64_t now = clock_monotonic_ms();
 
-		if (now < question->deadline_ms) {
+		if (question->target && now < question->deadline_ms) {
 			question_start(ask, question, now);
-		} else {
-			tell(ask, question, ASK_UNKNOWN);
-			free(question);
+			continue;
 		}
+		tell(ask, question, ASK_UNKNOWN);
+		ask_target_unref(question->target);
+		free(question);
 	}
 }
 
@@ -231,17 +236,16 @@ static void free_ask(struct ask *ask)
 		free(question);
 	}
 	curl_multi_cleanup(ask->multi);
-	ask_endpoint_fini(&ask->endpoint);
+	ask_target_unref(ask->target);
 	pthread_mutex_destroy(&ask->lock);
 	free(ask);
 	curl_global_cleanup();
 }
 
-enum result ask_start(struct ask **out, const struct ask_config *config, struct error *error)
+struct ask *ask_start(const struct ask_config *config)
 {
 	struct ask *ask = mem_alloc(sizeof *ask);
 
-	*out = NULL;
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	ask->config = *config;
 	pthread_mutex_init(&ask->lock, NULL);
@@ -250,16 +254,26 @@ enum result ask_start(struct ask **out, const struct ask_config *config, struct 
 	make_metrics(ask);
 	ask->multi = curl_multi_init();
 	curl_multi_setopt(ask->multi, CURLMOPT_MAXCONNECTS, (long)ASK_PARALLEL);
-	enum result result =
-	    ask_endpoint_init(&ask->endpoint, config->url, config->ca_file, config->token, error);
-	if (result != R_OK) {
-		free_ask(ask);
-		return result;
-	}
 	if (pthread_create(&ask->thread, NULL, ask_main, ask) != 0)
 		abort();
-	*out = ask;
-	return R_OK;
+	return ask;
+}
+
+void ask_set_target(struct ask *ask, struct ask_target *target)
+{
+	pthread_mutex_lock(&ask->lock);
+	struct ask_target *old = ask->target;
+	ask->target = target ? ask_target_ref(target) : NULL;
+	pthread_mutex_unlock(&ask->lock);
+	ask_target_unref(old);
+}
+
+bool ask_has_target(struct ask *ask)
+{
+	pthread_mutex_lock(&ask->lock);
+	bool has = ask->target;
+	pthread_mutex_unlock(&ask->lock);
+	return has;
 }
 
 void ask_stop(struct ask *ask)

@@ -7,25 +7,29 @@
 #ifndef EDGE_ASK_H
 #define EDGE_ASK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/ask_endpoint.h"
 #include "common/result.h"
 
 struct ask;
+struct ask_target;
 
 enum { ASK_PARALLEL = 256, ASK_QUEUE = 4096 };
 
 struct ask_config {
-	const char *url;     /* `domain=NAME` is added to its query */
-	const char *ca_file; /* NULL: the system's CAs. Read at the start */
-	const char *token;   /* NULL: none; sent as a bearer token */
 	int deadline_ms;
 	void (*on_verdict)(void *arg, const char *name, enum ask_verdict verdict); /* on the ask thread */
 	void *arg;
 };
 
-enum result ask_start(struct ask **out, const struct ask_config *config, struct error *error);
+struct ask *ask_start(const struct ask_config *config);
+/* Whom the next questions are put to: takes a reference of its own. Before the first, and with NULL, nobody
+ * can be asked, and every verdict is ASK_UNKNOWN. Questions that are with the former one end there. Any
+ * thread. */
+void ask_set_target(struct ask *ask, struct ask_target *target);
+bool ask_has_target(struct ask *ask);
 /* Joins the thread. Questions under way get no verdict any more. NULL is let through. */
 void ask_stop(struct ask *ask);
 /* `name` is a normalised host name, which needs no escaping. R_LIMIT: the queue is full. Any thread. The same

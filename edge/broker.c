@@ -134,23 +134,35 @@ static void make_metrics(struct broker *broker)
 	    "Time from an issuance being asked for to its certificate being there.");
 }
 
-static enum result start_ask(struct broker *broker, struct error *error)
+enum result broker_reload_prepare(
+    struct broker_reload *reload, const struct settings *settings, struct error *error)
 {
-	const struct settings *settings = broker->config.settings;
-	const struct ask_config config = {
-	    .url = settings_string(settings, "ask-url"),
-	    .ca_file = settings_string(settings, "ask-ca"),
-	    .token = settings_string(settings, "ask-token"),
-	    .deadline_ms = ASK_TIMEOUT_MS,
-	    .on_verdict = on_verdict,
-	    .arg = broker,
-	};
+	reload->negative_ttl_ms = settings_number(settings, "negative-ttl");
+	reload->issue_wait_ms = settings_number(settings, "issue-wait");
+	return ask_target_new(&reload->ask_target, settings_string(settings, "ask-url"),
+	    settings_string(settings, "ask-ca"), settings_string(settings, "ask-token"), error);
+}
 
-	return config.url ? ask_start(&broker->ask, &config, error) : R_OK;
+void broker_reload_drop(struct broker_reload *reload)
+{
+	ask_target_unref(reload->ask_target);
+	reload->ask_target = NULL;
+}
+
+void broker_reload(struct broker *broker, struct broker_reload *reload)
+{
+	ask_set_target(broker->ask, reload->ask_target);
+	broker_reload_drop(reload);
+	pthread_mutex_lock(&broker->lock);
+	broker->negative_ttl_ms = reload->negative_ttl_ms;
+	broker->issue_wait_ms = reload->issue_wait_ms;
+	pthread_mutex_unlock(&broker->lock);
 }
 
 static void start_threads(struct broker *broker, const char *database, const char *database_listen)
 {
+	const struct ask_config ask = {
+	    .deadline_ms = ASK_TIMEOUT_MS, .on_verdict = on_verdict, .arg = broker};
 	const struct freshness_config config = {
 	    .listen_conninfo = database_listen ? database_listen : database,
 	    .cache = broker->config.cache,
@@ -160,6 +172,7 @@ static void start_threads(struct broker *broker, const char *database, const cha
 	    .arg = broker,
 	};
 
+	broker->ask = ask_start(&ask);
 	broker->freshness = freshness_start(&config);
 	if (pthread_create(&broker->thread, NULL, broker_store_main, broker) != 0)
 		abort();
@@ -186,23 +199,24 @@ enum result broker_new(struct broker **out, const struct broker_config *config, 
 	const char *database = settings_string(config->settings, "database");
 	const char *database_listen = settings_string(config->settings, "database-listen");
 	struct broker *broker = mem_alloc(sizeof *broker);
+	struct broker_reload first = {0};
 	enum result result = R_OK;
 
 	*out = NULL;
 	broker->config = *config;
-	broker->negative_ttl_ms = settings_number(config->settings, "negative-ttl");
-	broker->issue_wait_ms = settings_number(config->settings, "issue-wait");
 	init_lock(broker);
 	flights_init(&broker->flights);
 	make_metrics(broker);
 	if ((result = pg_check_conninfo(database, error)) != R_OK ||
 	    (database_listen && (result = pg_check_conninfo(database_listen, error)) != R_OK) ||
-	    (result = start_ask(broker, error)) != R_OK) {
+	    (result = broker_reload_prepare(&first, config->settings, error)) != R_OK) {
 		free_broker(broker);
 		return result;
 	}
 	broker->store = site_store_new(database, config->keys, config->cache);
 	start_threads(broker, database, database_listen);
+	broker_reload(broker, &first);
+	broker->config.settings = NULL; /* its owner may have newer ones by the next look */
 	*out = broker;
 	return R_OK;
 }

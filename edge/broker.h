@@ -38,8 +38,9 @@ struct broker_reply {
 };
 
 struct broker_config {
-	const struct settings *settings; /* database, database-listen, ask-url, ask-ca, ask-token-file,
-					    negative-ttl, cache-max-age, issue-wait */
+	const struct settings
+	    *settings; /* database, database-listen, ask-url, ask-ca, ask-token, negative-ttl,
+			  cache-max-age, issue-wait; read by broker_new only */
 	const struct seal_keys *keys;
 	struct site_cache *cache;
 	void (*deliver)(struct message *message, void *receiver); /* deliver function of replies */
@@ -53,6 +54,17 @@ void broker_free(struct broker *broker);
  * more. */
 void broker_find(struct broker *broker, struct mailbox *mailbox, const char *name);
 void broker_forget(struct broker *broker, struct mailbox *mailbox, const char *name);
+/* New settings (ask-*, negative-ttl, issue-wait) in two steps, of which only the first can fail: it reads the
+ * files. What it prepared is taken by broker_reload, or by broker_reload_drop. */
+struct ask_target;
+struct broker_reload {
+	struct ask_target *ask_target;
+	int64_t negative_ttl_ms, issue_wait_ms;
+};
+enum result broker_reload_prepare(
+    struct broker_reload *reload, const struct settings *settings, struct error *error);
+void broker_reload(struct broker *broker, struct broker_reload *reload);
+void broker_reload_drop(struct broker_reload *reload);
 /* For /readyz: has the database been reached since the start? */
 bool broker_is_ready(const struct broker *broker, char *reason, size_t size);
 

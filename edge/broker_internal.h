@@ -9,6 +9,7 @@
 
 #include "common/metrics.h"
 #include "edge/ask.h"
+#include "edge/ask_target.h"
 #include "edge/broker.h"
 #include "edge/flight.h"
 #include "edge/freshness.h"
@@ -16,18 +17,18 @@
 
 struct broker {
 	struct broker_config config;
-	int64_t negative_ttl_ms, issue_wait_ms;
 	struct site_store *store; /* the thread's own, as are its batches */
 	struct site_row rows[SITE_STORE_BATCH];
 	struct site_request requests[SITE_STORE_BATCH];
 	int64_t probe_at_ms;
-	struct ask *ask; /* NULL: only what is stored is served */
+	struct ask *ask;
 	struct freshness *freshness;
 	pthread_t thread;
 
 	pthread_mutex_t lock; /* covers what follows; never held over I/O */
 	pthread_cond_t work;
 	struct flights flights;
+	int64_t negative_ttl_ms, issue_wait_ms;
 	bool stopping;
 	bool reached; /* the database has answered since the start, with the tables we know */
 	char last_error[512];

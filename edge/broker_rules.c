@@ -82,7 +82,7 @@ static void not_stored_locked(struct broker *broker, struct flight *flight, cons
 		broker_remove_locked(broker, flight);
 	else if (row->issuance == ISSUANCE_FAILED)
 		fail_locked(broker, flight, "failed", FAILED_MEMORY_MS);
-	else if (!broker->ask || strchr(flight->name.text, '_'))
+	else if (!ask_has_target(broker->ask) || strchr(flight->name.text, '_'))
 		deny_locked(broker, flight, "denied");
 	else
 		enter_ask_locked(broker, flight);

@@ -95,6 +95,11 @@ static void on_deadline(struct loop_timer *timer)
 	flight_end(flight, CERT_TEMPORARY, NULL, causes[flight->phase]);
 }
 
+void cert_wait_set_issue_ms(struct cert_wait *wait, int64_t issue_ms)
+{
+	wait->config.issue_ms = issue_ms;
+}
+
 static int64_t phase_ms(const struct cert_wait *wait, enum broker_phase phase)
 {
 	switch (phase) {

@@ -48,6 +48,9 @@ struct cert_wait *cert_wait_new(const struct cert_wait_config *config);
 /* Nobody may be waiting any more. */
 void cert_wait_free(struct cert_wait *wait);
 
+/* For the waits that begin from now on. */
+void cert_wait_set_issue_ms(struct cert_wait *wait, int64_t issue_ms);
+
 /* Joins the name's flight, or starts it. */
 void cert_wait_join(struct cert_wait *wait, struct cert_waiter *waiter, const struct hostname *name);
 /* Before the end: on_done will not be called. The last one to leave ends the flight. */

@@ -28,16 +28,11 @@ static bool is_still_served(struct h1_conn *conn)
 	return site;
 }
 
-/* Who pipelines and then shuts his side still gets his answers. */
-static bool may_hold_another(const struct h1_conn *conn)
-{
-	return !conn->read_eof || buf_size(&conn->in) > 0;
-}
-
+/* May another request follow this one's response? Decided when the response's head is written. */
 bool h1_answer_goes_on(struct h1_conn *conn)
 {
 	return conn->request.keep_alive && is_still_served(conn) && h1_body_is_done(&conn->request.body) &&
-	       may_hold_another(conn) && !conn->draining &&
+	       !conn->read_eof && !conn->draining &&
 	       !atomic_load_explicit(&conn->worker->edge->draining, memory_order_relaxed);
 }
 

@@ -34,16 +34,16 @@ void http_config_free(struct http_config *config); /* NULL is fine */
 /* Entries of the edge's table of settings. */
 #define HTTP_SETTINGS \
 	UPSTREAM_SETTINGS, \
-	    {"header-timeout", SETTING_DURATION, 0, "10s", \
+	    {"header-timeout", SETTING_DURATION, SETTING_RELOAD, "10s", \
 		"From the first byte of a request to the end of its head.", NULL, 10, 600000}, \
-	    {"idle-timeout", SETTING_DURATION, 0, "60s", \
+	    {"idle-timeout", SETTING_DURATION, SETTING_RELOAD, "60s", \
 		"How long a connection may wait for its next request.", NULL, 10, 86400000}, \
-	    {"body-timeout", SETTING_DURATION, 0, "30s", \
+	    {"body-timeout", SETTING_DURATION, SETTING_RELOAD, "30s", \
 		"How long a client may send nothing in the middle of a request body.", NULL, 10, 86400000}, \
-	    {"write-timeout", SETTING_DURATION, 0, "30s", \
+	    {"write-timeout", SETTING_DURATION, SETTING_RELOAD, "30s", \
 		"How long a client may take nothing of a response that waits for it.", NULL, 10, 86400000}, \
 	{ \
-		"access-log", SETTING_SWITCH, 0, "off", \
+		"access-log", SETTING_SWITCH, SETTING_RELOAD, "off", \
 		    "A line on stdout for each request, in `log-format`. Never shows queries, cookies or " \
 		    "credentials.", \
 		    NULL, 0, 0 \

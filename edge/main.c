@@ -21,9 +21,8 @@
 #include "edge/edge_settings.h"
 #include "edge/http_config.h"
 #include "edge/listener.h"
+#include "edge/reload.h"
 #include "edge/ticket_keys.h"
-#include "edge/ticket_share.h"
-#include "edge/upstream_check.h"
 #include "edge/upstreams.h"
 #include "edge/worker.h"
 
@@ -35,10 +34,8 @@ enum {
 
 struct node {
 	struct edge edge;
-	const struct settings *settings; /* of edge.config */
 	struct seal_keys *keys;
 	struct admin *admin;
-	struct upstream_checks *upstream_checks;
 	struct worker **workers;
 	int worker_count;
 	struct bound {
@@ -82,9 +79,9 @@ static enum result bind_address(struct node *node, const char *text, bool tls, s
 
 static enum result bind_all(struct node *node, const char *setting, bool tls, struct error *error)
 {
-	for (size_t i = 0; i < settings_count(node->settings, setting); i++) {
-		enum result result =
-		    bind_address(node, settings_string_at(node->settings, setting, i), tls, error);
+	for (size_t i = 0; i < settings_count(node->edge.config->settings, setting); i++) {
+		enum result result = bind_address(
+		    node, settings_string_at(node->edge.config->settings, setting, i), tls, error);
 
 		if (result != R_OK) {
 			error_prefix(error, "%s", setting);
@@ -97,8 +94,8 @@ static enum result bind_all(struct node *node, const char *setting, bool tls, st
 /* What needs rights: ports below 1024, the key file, the tokens. */
 static enum result open_privileged(struct node *node, struct error *error)
 {
-	enum result result =
-	    seal_keys_load_secret(&node->keys, settings_string(node->settings, "seal-key-file"), error);
+	enum result result = seal_keys_load_secret(
+	    &node->keys, settings_string(node->edge.config->settings, "seal-key-file"), error);
 
 	if (result == R_OK)
 		result = bind_all(node, "listen-https", true, error);
@@ -109,17 +106,13 @@ static enum result open_privileged(struct node *node, struct error *error)
 
 static enum result start_shared(struct node *node, struct error *error)
 {
-	const struct settings *settings = node->settings;
+	const struct settings *settings = node->edge.config->settings;
 	struct edge *edge = &node->edge;
 
 	edge->access_log = access_log_new(STDOUT_FILENO);
 	edge->ticket_keys = ticket_keys_new();
-	edge->ticket_share =
-	    ticket_share_start(settings_string(settings, "database"), node->keys, edge->ticket_keys);
 	edge->upstreams = upstreams_new(edge->config->http->upstream);
 	enum result result = upstreams_start(edge->upstreams, error);
-	if (result == R_OK)
-		result = upstream_checks_start(&node->upstream_checks, edge->upstreams, error);
 	if (result != R_OK)
 		return result;
 	edge->sites = site_cache_new((size_t)settings_number(settings, "cert-cache"), REFUSALS_MAX);
@@ -192,8 +185,9 @@ static void wait_for_workers(struct node *node, int64_t ms)
 
 static void drain(struct node *node)
 {
-	int64_t delay = settings_number(node->settings, "drain-delay");
-	int64_t timeout = settings_number(node->settings, "drain-timeout");
+	const struct settings *settings = node->edge.config->settings;
+	int64_t delay = settings_number(settings, "drain-delay");
+	int64_t timeout = settings_number(settings, "drain-timeout");
 
 	atomic_store(&node->edge.draining, true);
 	log_info("draining", log_int("delay_ms", delay), log_int("timeout_ms", timeout),
@@ -248,19 +242,17 @@ static void free_node(struct node *node)
 	access_log_free(node->edge.access_log);
 	if (node->edge.sites)
 		site_cache_free(node->edge.sites);
-	ticket_share_stop(node->edge.ticket_share);
 	ticket_keys_free(node->edge.ticket_keys);
-	upstream_checks_free(node->upstream_checks);
 	upstreams_free(node->edge.upstreams);
 	if (node->keys)
 		seal_keys_free(node->keys);
 	edge_config_unref(node->edge.config);
 }
 
-static void wait_for_end(void)
+static void wait_for_end(const struct reload *reload)
 {
 	while (process_wait_signal() == SIGHUP)
-		log_info("SIGHUP: settings are read at start only");
+		reload_run(reload);
 }
 
 static enum result start(struct node *node, struct settings **settings, struct error *error)
@@ -269,12 +261,11 @@ static enum result start(struct node *node, struct settings **settings, struct e
 
 	if (result != R_OK)
 		return result;
-	node->settings = node->edge.config->settings;
-	int64_t workers = settings_number(node->settings, "workers");
+	int64_t workers = settings_number(node->edge.config->settings, "workers");
 	node->worker_count = workers ? (int)workers : cpu_count("/sys/fs/cgroup");
 	result = open_privileged(node, error);
 	if (result == R_OK)
-		result = process_drop_rights(settings_string(node->settings, "user"), error);
+		result = process_drop_rights(settings_string(node->edge.config->settings, "user"), error);
 	if (result == R_OK)
 		result = start_shared(node, error);
 	if (result == R_OK)
@@ -301,8 +292,8 @@ int main(int argc, char **argv)
 	const struct admin_hooks hooks = {.ready = is_ready, .arg = &node};
 	result = start(&node, &settings, &error);
 	if (result == R_OK)
-		result =
-		    admin_start(&node.admin, settings_string(node.settings, "admin-listen"), &hooks, &error);
+		result = admin_start(
+		    &node.admin, settings_string(node.edge.config->settings, "admin-listen"), &hooks, &error);
 	if (result != R_OK) {
 		log_error("cannot start", log_str("error", error.text));
 		code = result == R_INVALID ? 2 : 1;
@@ -310,7 +301,12 @@ int main(int argc, char **argv)
 	}
 	log_info("started", log_int("workers", node.worker_count),
 	    log_int("max_connections", node.edge.config->limits.max_connections));
-	wait_for_end();
+	wait_for_end(&(struct reload){.argc = argc,
+	    .argv = argv,
+	    .edge = &node.edge,
+	    .keys = node.keys,
+	    .workers = node.workers,
+	    .worker_count = node.worker_count});
 	drain(&node);
 	code = 0;
 out:

@@ -26,6 +26,11 @@ struct order {
 	int64_t timeout_ms; /* of the drain; 0: stop now */
 };
 
+struct new_config {
+	struct message message;
+	struct edge_config *config;
+};
+
 static enum result make_crypto(struct worker *worker, struct error *error)
 {
 	struct edge *edge = worker->edge;
@@ -199,6 +204,26 @@ void worker_drain(struct worker *worker, int64_t timeout_ms)
 void worker_stop(struct worker *worker)
 {
 	send_order(worker, 0);
+}
+
+static void on_new_config(struct message *message, void *receiver)
+{
+	struct new_config *news = loop_owner(message, struct new_config, message);
+	struct worker *worker = receiver;
+
+	edge_config_unref(worker->config);
+	worker->config = news->config;
+	cert_wait_set_issue_ms(worker->waits, settings_number(news->config->settings, "issue-wait"));
+	free(news);
+}
+
+void worker_configure(struct worker *worker, struct edge_config *config)
+{
+	struct new_config *news = mem_alloc(sizeof *news);
+
+	news->message.deliver = on_new_config;
+	news->config = edge_config_ref(config);
+	mailbox_send(worker->mailbox, &news->message);
 }
 
 enum result worker_join(struct worker *worker)

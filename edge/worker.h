@@ -25,7 +25,6 @@
 
 struct access_log;
 struct ticket_keys;
-struct ticket_share;
 struct upstream_pool;
 struct upstreams;
 struct cert_wait;
@@ -44,7 +43,6 @@ struct edge {
 	struct challenges *challenges;
 	struct notices *notices;
 	struct ticket_keys *ticket_keys;
-	struct ticket_share *ticket_share;
 	struct upstreams *upstreams;
 	struct access_log *access_log;   /* NULL: no lines */
 	atomic_bool draining;            /* /readyz says no; responses end their connections */
@@ -92,6 +90,8 @@ void worker_free(struct worker *worker);
 enum result worker_add_listener(struct worker *worker, int fd, bool tls);
 enum result worker_start(struct worker *worker, struct error *error);
 
+/* From another thread: goes by `config` from its next round on, with a reference of its own. */
+void worker_configure(struct worker *worker, struct edge_config *config);
 /* From another thread. Drain: accepts what is queued, closes the listeners, ends with its last connection or
  * after `timeout_ms`. Stop: ends now. */
 void worker_drain(struct worker *worker, int64_t timeout_ms);

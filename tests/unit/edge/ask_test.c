@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "common/clock.h"
+#include "edge/ask_target.h"
 #include "tests/support/ask_server.h"
 
 enum { DEADLINE_MS = 10000, SHORT_DEADLINE_MS = 200, PATIENCE_S = 20 };
@@ -58,18 +59,25 @@ static void await_verdicts(struct fixture *fixture, int count)
 		fail_msg("%d verdicts of %d within %d s", told, count, PATIENCE_S);
 }
 
+static void point_at(struct fixture *fixture, const char *url, const char *token)
+{
+	struct ask_target *target = NULL;
+	struct error error = {{0}};
+
+	if (ask_target_new(&target, url, NULL, token, &error) != R_OK)
+		fail_msg("%s", error.text);
+	ask_set_target(fixture->ask, target);
+	ask_target_unref(target);
+}
+
 static void start_ask(struct fixture *fixture, const char *path, const char *token, int deadline_ms)
 {
 	snprintf(fixture->url, sizeof fixture->url, "http://127.0.0.1:%d%s", fixture->server->port, path);
-	const struct ask_config config = {.url = fixture->url,
-	    .token = token,
-	    .deadline_ms = deadline_ms,
-	    .on_verdict = on_verdict,
-	    .arg = fixture};
-	struct error error = {{0}};
+	const struct ask_config config = {
+	    .deadline_ms = deadline_ms, .on_verdict = on_verdict, .arg = fixture};
 
-	if (ask_start(&fixture->ask, &config, &error) != R_OK)
-		fail_msg("%s", error.text);
+	fixture->ask = ask_start(&config);
+	point_at(fixture, fixture->url, token);
 }
 
 static enum ask_verdict ask_one(struct fixture *fixture, const char *name)
@@ -166,26 +174,25 @@ static void token_is_sent_as_a_bearer_token(void **state)
 
 static void token_of_two_lines_is_refused(void **state)
 {
-	const struct ask_config config = {
-	    .url = "http://127.0.0.1:1/", .token = "one\r\nX: two", .deadline_ms = DEADLINE_MS};
-	struct ask *ask = NULL;
+	struct ask_target *target = NULL;
 	struct error error = {{0}};
 	(void)state;
 
-	assert_int_equal(ask_start(&ask, &config, &error), R_INVALID);
+	assert_int_equal(
+	    ask_target_new(&target, "http://127.0.0.1:1/", NULL, "one\r\nX: two", &error), R_INVALID);
+	assert_null(target);
 	assert_non_null(strstr(error.text, "ask-token"));
 	assert_null(strstr(error.text, "two"));
 }
 
 static void missing_ca_file_is_named(void **state)
 {
-	const struct ask_config config = {
-	    .url = "https://127.0.0.1:1/", .ca_file = "/nonexistent/ca.pem", .deadline_ms = DEADLINE_MS};
-	struct ask *ask = NULL;
+	struct ask_target *target = NULL;
 	struct error error = {{0}};
 	(void)state;
 
-	assert_int_equal(ask_start(&ask, &config, &error), R_INVALID);
+	assert_int_equal(
+	    ask_target_new(&target, "https://127.0.0.1:1/", "/nonexistent/ca.pem", NULL, &error), R_INVALID);
 	assert_non_null(strstr(error.text, "/nonexistent/ca.pem"));
 }
 
@@ -195,8 +202,32 @@ static void plain_http_behind_https_is_no_answer(void **state)
 
 	snprintf(fixture->url, sizeof fixture->url, "https://127.0.0.1:%d/", fixture->server->port);
 	const struct ask_config config = {
-	    .url = fixture->url, .deadline_ms = SHORT_DEADLINE_MS, .on_verdict = on_verdict, .arg = fixture};
-	assert_int_equal(ask_start(&fixture->ask, &config, NULL), R_OK);
+	    .deadline_ms = SHORT_DEADLINE_MS, .on_verdict = on_verdict, .arg = fixture};
+	fixture->ask = ask_start(&config);
+	point_at(fixture, fixture->url, NULL);
+	assert_int_equal(ask_one(fixture, "shop.example.com"), ASK_UNKNOWN);
+}
+
+/* A reload: who was asked before goes on, whoever is asked next hears of the new token. */
+static void another_target_takes_the_next_question(void **state)
+{
+	struct fixture *fixture = *state;
+
+	start_ask(fixture, "/ask", "old", DEADLINE_MS);
+	ask_one(fixture, "shop.example.com");
+	point_at(fixture, fixture->url, "new");
+	ask_one(fixture, "shop.example.com");
+	assert_non_null(strstr(fixture->server->last_head, "Authorization: Bearer new\r\n"));
+}
+
+static void without_a_target_there_is_no_answer(void **state)
+{
+	struct fixture *fixture = *state;
+
+	start_ask(fixture, "/ask", NULL, DEADLINE_MS);
+	assert_true(ask_has_target(fixture->ask));
+	ask_set_target(fixture->ask, NULL);
+	assert_false(ask_has_target(fixture->ask));
 	assert_int_equal(ask_one(fixture, "shop.example.com"), ASK_UNKNOWN);
 }
 
@@ -322,6 +353,8 @@ int main(void)
 	    cmocka_unit_test(token_of_two_lines_is_refused),
 	    cmocka_unit_test(missing_ca_file_is_named),
 	    with_server(plain_http_behind_https_is_no_answer),
+	    with_server(another_target_takes_the_next_question),
+	    with_server(without_a_target_there_is_no_answer),
 	    with_server(refused_connection_is_no_answer),
 	    with_server(connection_that_ends_early_is_no_answer),
 	    with_server(silence_ends_at_the_deadline),
