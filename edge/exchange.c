@@ -160,6 +160,7 @@ static bool connect_here(struct exchange *exchange)
 	    upstream_pool_connect(exchange->pool, exchange->shelf, &exchange->client, &failure);
 
 	if (upstream) {
+		metric_add(upstream_pool_metrics(exchange->pool)->connections_new, 1);
 		use(exchange, upstream);
 		return true;
 	}

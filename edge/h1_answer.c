@@ -28,11 +28,16 @@ static bool is_still_served(struct h1_conn *conn)
 	return site;
 }
 
-/* May another request follow this one's response? Decided when the response's head is written. */
+/* Who pipelines and then shuts his side still gets his answers. */
+static bool may_hold_another(const struct h1_conn *conn)
+{
+	return !conn->read_eof || buf_size(&conn->in) > 0;
+}
+
 bool h1_answer_goes_on(struct h1_conn *conn)
 {
 	return conn->request.keep_alive && is_still_served(conn) && h1_body_is_done(&conn->request.body) &&
-	       !conn->read_eof && !conn->draining &&
+	       may_hold_another(conn) && !conn->draining &&
 	       !atomic_load_explicit(&conn->worker->edge->draining, memory_order_relaxed);
 }
 

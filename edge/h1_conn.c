@@ -394,13 +394,6 @@ static void on_write_deadline(struct deadline *deadline)
 
 /* ---- who speaks */
 
-const struct net_address *h1_conn_local(struct h1_conn *conn)
-{
-	if (conn->peer.local.size == 0)
-		net_local_address(conn->stream.io.fd, &conn->peer.local, NULL);
-	return &conn->peer.local;
-}
-
 /* The port of our socket is no port that a client knows: containers and balancers change it. */
 static void read_peer(struct h1_conn *conn, const struct conn_peer *peer)
 {

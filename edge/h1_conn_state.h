@@ -128,8 +128,6 @@ static inline const struct trust *h1_trust(const struct h1_conn *conn)
 void h1_site_complete(struct h1_conn *conn, struct http_head *head);
 
 /* h1_conn.c */
-/* Where the client came to: what a PROXY header said, else what the socket says (asked once). */
-const struct net_address *h1_conn_local(struct h1_conn *conn);
 void h1_conn_close(struct h1_conn *conn);
 /* Ends a response that cannot be completed, so that the client sees that it is cut. */
 void h1_conn_cut(struct h1_conn *conn);

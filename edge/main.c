@@ -23,6 +23,8 @@
 #include "edge/listener.h"
 #include "edge/reload.h"
 #include "edge/ticket_keys.h"
+#include "edge/ticket_share.h"
+#include "edge/upstream_check.h"
 #include "edge/upstreams.h"
 #include "edge/worker.h"
 
@@ -36,6 +38,7 @@ struct node {
 	struct edge edge;
 	struct seal_keys *keys;
 	struct admin *admin;
+	struct upstream_checks *upstream_checks;
 	struct worker **workers;
 	int worker_count;
 	struct bound {
@@ -111,8 +114,12 @@ static enum result start_shared(struct node *node, struct error *error)
 
 	edge->access_log = access_log_new(STDOUT_FILENO);
 	edge->ticket_keys = ticket_keys_new();
+	edge->ticket_share =
+	    ticket_share_start(settings_string(settings, "database"), node->keys, edge->ticket_keys);
 	edge->upstreams = upstreams_new(edge->config->http->upstream);
 	enum result result = upstreams_start(edge->upstreams, error);
+	if (result == R_OK)
+		result = upstream_checks_start(&node->upstream_checks, edge->upstreams, error);
 	if (result != R_OK)
 		return result;
 	edge->sites = site_cache_new((size_t)settings_number(settings, "cert-cache"), REFUSALS_MAX);
@@ -242,7 +249,9 @@ static void free_node(struct node *node)
 	access_log_free(node->edge.access_log);
 	if (node->edge.sites)
 		site_cache_free(node->edge.sites);
+	ticket_share_stop(node->edge.ticket_share);
 	ticket_keys_free(node->edge.ticket_keys);
+	upstream_checks_free(node->upstream_checks);
 	upstreams_free(node->edge.upstreams);
 	if (node->keys)
 		seal_keys_free(node->keys);

@@ -219,10 +219,7 @@ struct upstream_h1 *upstream_pool_connect(struct upstream_pool *pool, struct ups
 		return NULL;
 	}
 	write_preface(pool, client, &preface);
-	struct upstream_h1 *upstream = upstream_h1_connect(&shelf->place, ssl, &preface, failure);
-	if (upstream)
-		metric_add(pool->metrics->connections_new, 1);
-	return upstream;
+	return upstream_h1_connect(&shelf->place, ssl, &preface, failure);
 }
 
 /* ---- settings */

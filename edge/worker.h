@@ -25,6 +25,7 @@
 
 struct access_log;
 struct ticket_keys;
+struct ticket_share;
 struct upstream_pool;
 struct upstreams;
 struct cert_wait;
@@ -43,6 +44,7 @@ struct edge {
 	struct challenges *challenges;
 	struct notices *notices;
 	struct ticket_keys *ticket_keys;
+	struct ticket_share *ticket_share;
 	struct upstreams *upstreams;
 	struct access_log *access_log;   /* NULL: no lines */
 	atomic_bool draining;            /* /readyz says no; responses end their connections */

@@ -43,3 +43,31 @@ GRANT EXECUTE ON FUNCTION site_exceptions(text) TO postern_edge;
 GRANT SELECT (tenant, options) ON domains TO postern_edge;
 GRANT UPDATE (options) ON domains TO postern_verifier;
 GRANT SELECT (source) ON certificates TO postern_verifier;
+
+-- The keys that seal session tickets, one row a generation, so that a client resumes on whichever node it reaches.
+-- Sealed: kind ticket_key, name 'ticket_keys', version = generation. An edge may add the next one, and only when the
+-- newest has grown old; of several that try, one succeeds. To change them at once, delete all rows.
+CREATE TABLE ticket_keys (
+	generation bigint PRIMARY KEY,
+	key_sealed bytea NOT NULL CHECK (length(key_sealed) <= 1024),
+	made_at    timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE FUNCTION add_ticket_key(p_generation bigint, p_key_sealed bytea) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+	INSERT INTO ticket_keys (generation, key_sealed)
+	SELECT p_generation, p_key_sealed
+	 WHERE p_generation = COALESCE((SELECT max(generation) FROM ticket_keys), 0) + 1
+	   AND NOT EXISTS (SELECT 1 FROM ticket_keys WHERE made_at > clock_timestamp() - interval '10 hours')
+	ON CONFLICT DO NOTHING;
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	DELETE FROM ticket_keys WHERE generation <= p_generation - 3;
+	RETURN true;
+END
+$$;
+REVOKE ALL ON ticket_keys FROM PUBLIC;
+REVOKE ALL ON FUNCTION add_ticket_key(bigint, bytea) FROM PUBLIC;
+GRANT SELECT ON ticket_keys TO postern_edge;
+GRANT EXECUTE ON FUNCTION add_ticket_key(bigint, bytea) TO postern_edge;

@@ -11,7 +11,6 @@ import pytest
 
 from lab import proxy_header as proxy
 from lab.client_hello import client_hello
-from lab.lab import Lab
 from lab.origin import Origin
 from lab.place import program
 from lab.process import wait_until
@@ -55,13 +54,9 @@ class Door:
 
 
 @pytest.fixture(scope="module")
-def door(session):
+def door(shared_lab):
     """One platform for all tests of this file that need no other."""
-    lab = Lab(session)
-    yield Door(lab, "send-proxy-v2 proxy-v2-options crc32c,unique-id,ssl,cert-cn")
-    complaints = lab.close()
-    lab.remove()
-    assert complaints == []
+    return Door(shared_lab, "send-proxy-v2 proxy-v2-options crc32c,unique-id,ssl,cert-cn")
 
 
 def wait_closed(sock):

@@ -30,6 +30,17 @@ def lab(session, request):
         pytest.fail("; ".join(complaints) + logs, pytrace=False)
 
 
+@pytest.fixture(scope="module")
+def shared_lab(session, request):
+    """A laboratory of all tests of a file, for those that leave it as they found it."""
+    laboratory = request.module.laboratory = Lab(session)
+    yield laboratory
+    complaints = laboratory.close()
+    laboratory.remove()
+    if complaints:
+        pytest.fail("; ".join(complaints), pytrace=False)
+
+
 @pytest.fixture
 def platform(lab):
     """A running platform with two edges and pre-issue=off. For other settings: `lab.platform(...)`."""
@@ -40,7 +51,7 @@ def platform(lab):
 def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
-    laboratory = getattr(item, "laboratory", None)
+    laboratory = getattr(item, "laboratory", None) or getattr(item.module, "laboratory", None)
     if report.failed and call.when in ("setup", "call") and laboratory:
         report.sections += [(f"log of {name}", text) for name, text in laboratory.logs()]
 

@@ -31,6 +31,7 @@ static const struct right {
 	false},
     {"postern_edge", "challenges", "id name type token key_authorization expires_at seen_at", NULL, "seen_at",
 	false},
+    {"postern_edge", "ticket_keys", ALL, NULL, NULL, false},
 
     {"postern_acme", "schema_migrations", ALL, NULL, NULL, false},
     {"postern_acme", "certificates", ALL, ALL, ALL, false},
@@ -184,6 +185,10 @@ static void functions_and_sequences_are_for_whom_they_are_for(void **state)
 		struct pg *pg = database_connect(state, roles[i]);
 		try_statement(pg, roles[i], "SELECT enqueue_issuance('a.example.com', 'first_hit')", true);
 		try_statement(pg, roles[i], "SELECT site_blocked('a.example.com')", true);
+		try_statement(pg, roles[i], "SELECT site_exceptions('*.example.com')",
+		    !strcmp(roles[i], "postern_edge"));
+		try_statement(
+		    pg, roles[i], "SELECT add_ticket_key(1, '')", !strcmp(roles[i], "postern_edge"));
 		try_statement(pg, roles[i], "SELECT nextval('fences')", !strcmp(roles[i], "postern_acme"));
 		try_statement(pg, roles[i], "SELECT setval('fences', 1)", false);
 		try_statement(

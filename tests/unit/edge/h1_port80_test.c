@@ -336,6 +336,22 @@ static void redirects_lead_to_the_port_that_visitors_know(void **state)
 	assert_non_null(strstr(rig.client.bytes, "Location: https://a.example:8443/x\r\n"));
 }
 
+static void who_pipelines_and_shuts_his_side_gets_all_answers(void **state)
+{
+	const char *at = NULL;
+	int count = 0;
+
+	(void)state;
+	visit_port_80();
+	say(&rig.client, GET("/1") GET("/2") GET("/3"));
+	shutdown(rig.client.fd, SHUT_WR);
+	expect_closed(&rig.client, "the client");
+	for (at = rig.client.bytes; (at = strstr(at, "HTTP/1.1 308 ")); at++)
+		count++;
+	assert_int_equal(count, 3);
+	assert_non_null(strstr(rig.client.bytes, "https://a.example/3\r\n"));
+}
+
 static void trace_is_not_implemented(void **state)
 {
 	(void)state;
@@ -354,6 +370,7 @@ int main(void)
 	    rig_test(without_a_reason_or_an_answer_in_time_it_is_a_redirect),
 	    rig_test(a_late_reply_for_another_name_is_not_shown),
 	    rig_test(redirects_lead_to_the_port_that_visitors_know),
+	    rig_test(who_pipelines_and_shuts_his_side_gets_all_answers),
 	    rig_test(trace_is_not_implemented),
 	    rig_test(head_of_a_token_gets_the_head),
 	    rig_test(requests_pipelined_behind_a_look_up_wait_for_it),
