@@ -12,6 +12,7 @@
 #include "acme/due.h"
 #include "acme/job.h"
 #include "acme/reissue.h"
+#include "acme/renewal_info.h"
 #include "common/clock.h"
 #include "common/condition.h"
 #include "common/log.h"
@@ -37,6 +38,7 @@ struct renew {
 	pthread_cond_t changed;
 	bool stopping;
 	struct pg *pg;
+	const struct ca_list *cas;
 	struct account *account; /* of the first CA */
 	struct ca_sessions sessions;
 	struct metric *due;
@@ -96,6 +98,14 @@ static void go_on_reissuing(struct renew *renew)
 		}
 }
 
+static void ask_about_renewals(struct renew *renew)
+{
+	struct error error = {0};
+	int asked = 0;
+	if (renewal_info_step(renew->pg, renew->cas, &renew->sessions, &asked, &error) != R_OK)
+		log_warn("cannot look which certificates to ask the CA about", log_str("error", error.text));
+}
+
 static bool seek_account(struct renew *renew, struct error *error)
 {
 	struct account_view view;
@@ -142,6 +152,7 @@ static void *run(void *arg)
 			continue;
 		seek_account(renew, &error);
 		go_on_reissuing(renew);
+		ask_about_renewals(renew);
 		if (clock_monotonic_ms() < tick_at_ms)
 			continue;
 		tick_at_ms = clock_monotonic_ms() + pause_ms();
@@ -158,6 +169,7 @@ struct renew *renew_start(const char *database, const struct ca_list *cas)
 	pthread_mutex_init(&renew->lock, NULL);
 	renew->pg = pg_new(database, "postern-acme-upkeep");
 	ca_sessions_init(&renew->sessions, cas);
+	renew->cas = cas;
 	renew->account = cas->accounts[0];
 	renew->due = metrics_gauge("postern_acme_renewals_due", NULL,
 	    "Stored certificates whose time to renew has come, up to 10,000.");

@@ -25,14 +25,18 @@ static enum result upsert(struct pg *pg, const struct seal_keys *keys, const str
 	result = pg_run(pg, JOB_QUERY_MS, NULL, error,
 	    "INSERT INTO certificates AS c (name, version, chain_pem, key_sealed, key_id, issuer, serial, "
 	    "directory,"
-	    " not_before, not_after, renew_at, account_url) VALUES ($1, $2, $3, $4, $5, $6, $7, $8,"
-	    " to_timestamp($9::bigint), to_timestamp($10::bigint), to_timestamp($11::bigint), $12)"
+	    " not_before, not_after, renew_at, account_url, ari_next_poll_at) VALUES ($1, $2, $3, $4, $5, "
+	    "$6, $7, $8,"
+	    " to_timestamp($9::bigint), to_timestamp($10::bigint), to_timestamp($11::bigint), $12,"
+	    " now() + interval '1 hour' * random())"
 	    " ON CONFLICT (name) DO UPDATE SET version = EXCLUDED.version, chain_pem = EXCLUDED.chain_pem,"
 	    " key_sealed = EXCLUDED.key_sealed, key_id = EXCLUDED.key_id, issuer = EXCLUDED.issuer,"
 	    " serial = EXCLUDED.serial, directory = EXCLUDED.directory, not_before = EXCLUDED.not_before,"
 	    " not_after = EXCLUDED.not_after, renew_at = EXCLUDED.renew_at, stored_at = now(),"
 	    " account_url = EXCLUDED.account_url, revoked_at = NULL, revoked_reason = NULL,"
-	    " renewal_claimed_until = NULL"
+	    " renewal_claimed_until = NULL, ari_window_start = NULL, ari_window_end = NULL, ari_explanation "
+	    "= NULL,"
+	    " ari_next_poll_at = EXCLUDED.ari_next_poll_at"
 	    " WHERE c.version < EXCLUDED.version AND c.source = 'acme'",
 	    pg_text(job->name), pg_int(job->fence), pg_text(buf_string(&pem)),
 	    pg_bytea(buf_bytes(sealed), buf_size(sealed)), pg_text(seal_keys_id(keys)),

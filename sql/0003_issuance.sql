@@ -89,6 +89,8 @@ CREATE TRIGGER certificates_notify AFTER UPDATE ON certificates
 	                   OR (OLD.key_sealed <> NEW.key_sealed AND OLD.key_id = NEW.key_id))
 	EXECUTE FUNCTION notify_name('postern_site');
 
+UPDATE certificates SET ari_next_poll_at = now() + random() * interval '12 hours';
+
 -- The ledger of what a CA lets us do: one token bucket per ceiling and key. Tokens are those of `counted_at`; what
 -- has come back since is reckoned when somebody asks. `promised`, by lane: the last turn that was given out, so that
 -- who waits is told a time of its own. A bucket that is full again says nothing and is swept.
