@@ -41,20 +41,16 @@ int command_migrate(const struct settings *settings, char **words)
 	return EXIT_DONE;
 }
 
-int command_seal_key(const struct settings *settings, char **words)
+int command_seal_key_new(const struct settings *settings, char **words)
 {
 	(void)settings;
 	struct error error;
-	if (strcmp(words[0], "new") != 0) {
-		fprintf(stderr, "postern: usage: postern seal-key new FILE\n");
-		return EXIT_USAGE;
-	}
-	if (seal_key_create(words[1], &error) != R_OK)
+	if (seal_key_create(words[0], &error) != R_OK)
 		return command_fail(error.text);
 	printf("wrote %s (secret: for postern-edge and postern-acme, keep a copy where the database's "
 	       "backups are not)\n"
 	       "wrote %s.pub (for postern-verifier)\n",
-	    words[1], words[1]);
+	    words[0], words[0]);
 	return EXIT_DONE;
 }
 

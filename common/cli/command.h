@@ -14,7 +14,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 typedef int command_run(const struct settings *settings, char **words);
 
 command_run command_migrate;
-command_run command_seal_key;
+command_run command_seal_key_new;
 command_run command_seal_key_rotate;
 command_run command_status;
 command_run command_explain;

@@ -101,8 +101,8 @@ static const struct command {
 } commands[] = {
     {"migrate", "", "bring the database's tables and roles up to date", TABLE(database_settings), 0,
 	command_migrate},
-    {"seal-key", "new FILE", "make a key that seals private keys: FILE and FILE.pub", TABLE(no_settings), 2,
-	command_seal_key},
+    {"seal-key new", "FILE", "make a key that seals private keys: FILE and FILE.pub", TABLE(no_settings), 1,
+	command_seal_key_new},
     {"seal-key rotate", "--seal-key-file=FILE", "seal everything anew for the file's first key",
 	TABLE(rotate_settings), 0, command_seal_key_rotate},
     {"reissue", "--all|--name=…|--issuer=…|--directory=… --reason=…",
@@ -154,6 +154,21 @@ static const struct command *find_command(int argc, char **argv, int *used)
 			return &commands[i];
 	}
 	return NULL;
+}
+
+/* The commands whose name begins with this word, which alone is none. False: there are none. */
+static bool print_family(const char *word)
+{
+	size_t size = strlen(word);
+	bool found = false;
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+		if (strncmp(commands[i].name, word, size) != 0 || commands[i].name[size] != ' ')
+			continue;
+		fprintf(stderr, "%s postern %s %s\n",
+		    found ? "        " : "postern: usage:", commands[i].name, commands[i].words);
+		found = true;
+	}
+	return found;
 }
 
 /* Splits what follows the command into words and settings; the settings keep argv's form, a program's name
@@ -239,6 +254,8 @@ int main(int argc, char **argv)
 	}
 	int used = 0;
 	const struct command *command = find_command(argc, argv, &used);
+	if (!command && print_family(first))
+		return EXIT_USAGE;
 	if (!command) {
 		fprintf(stderr, "postern: there is no command `%s`; `postern help` lists them\n", first);
 		return EXIT_USAGE;
