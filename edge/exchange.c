@@ -293,9 +293,21 @@ static bool try_elsewhere(struct exchange *exchange, enum upstream_failure failu
 	return true;
 }
 
+/* Elsewhere if that can be: an upstream that is going down takes connections it will not serve. */
+static bool connect_elsewhere_or_here(struct exchange *exchange)
+{
+	size_t here = exchange->tried_count;
+
+	give_up_address(exchange);
+	if (connect_somewhere(exchange))
+		return true;
+	exchange->tried[here] = exchange->tried[--exchange->tried_count];
+	return connect_somewhere(exchange);
+}
+
 /* A connection that ended without a byte of an answer: a request of which nothing had gone out may go again,
- * and so may an idempotent one that is whole. A kept connection's end may have met the request, so its
- * address is as good as any; a new one's is its upstream's doing. */
+ * and so may an idempotent one that is whole. The end of a kept connection may have met the request, so its
+ * address is as good as any; that of a new one is its upstream's doing. */
 static bool try_again(struct exchange *exchange, enum result recovered, bool was_used)
 {
 	bool is_safe = recovered == R_OK || exchange->is_idempotent;
@@ -303,13 +315,14 @@ static bool try_again(struct exchange *exchange, enum result recovered, bool was
 	if (!is_safe || exchange->resent == RESENT_MAX)
 		return false;
 	exchange->resent++;
-	if (was_used)
-		leave(exchange);
-	else
-		give_up_address(exchange);
+	if (was_used) {
+		count_retry(exchange, UPSTREAM_RETRY_DEAD);
+		return connect_elsewhere_or_here(exchange);
+	}
+	give_up_address(exchange);
 	if (!connect_somewhere(exchange))
 		return false;
-	count_retry(exchange, was_used ? UPSTREAM_RETRY_DEAD : UPSTREAM_RETRY_CLOSED);
+	count_retry(exchange, UPSTREAM_RETRY_CLOSED);
 	return true;
 }
 

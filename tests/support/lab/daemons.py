@@ -26,6 +26,7 @@ class Daemon:
         self.admin = free_port(address, wanted=wanted_admin)
         self.settings = {"admin_listen": f"{address}:{self.admin}", "log_level": "debug", **settings}
         self.environment = {}
+        self.prefix = []  # of its command line
         self.process = None
 
     def start(self, wait=True, **settings):
@@ -33,7 +34,7 @@ class Daemon:
         if self.process and self.process.alive:
             raise LabError(f"{self.name} is running")
         self.settings.update(settings)
-        argv = [program(self.program)] + command_line(self.settings)
+        argv = self.prefix + [program(self.program)] + command_line(self.settings)
         self.process = Process(self.name, argv, os.path.join(self.directory, f"{self.name}.log"),
                                env=self.environment)
         if wait:
