@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,12 +40,24 @@ static enum result refuse_unknown(const struct settings *settings, const char *p
 	return R_INVALID;
 }
 
+static bool has_control(const char *line)
+{
+	while (*line != '\0' && (*line == '\t' || !iscntrl((unsigned char)*line)))
+		line++;
+	return *line != '\0';
+}
+
 static enum result read_line(
     struct settings *settings, const struct setting_origin *origin, char *line, struct error *error)
 {
 	line = trim_line(line);
 	if (*line == '\0')
 		return R_OK;
+	/* Errors quote what they are about, and are read in a terminal. */
+	if (has_control(line)) {
+		error_set(error, "%s:%d: holds a control byte; write plain text", origin->path, origin->line);
+		return R_INVALID;
+	}
 	size_t name = strcspn(line, " \t");
 	char *value = line + name;
 	while (is_blank(*value))

@@ -33,7 +33,6 @@ static const char secret[] = "hunter2-is-no-number";
 static void check_error(const struct error *error)
 {
 	fuzz_check(strstr(error->text, "/proc/self/fd/"));
-	fuzz_check(!strstr(error->text, secret));
 	for (const char *at = error->text; *at; at++)
 		fuzz_check((unsigned char)*at >= 0x20);
 }
@@ -79,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_check(dprintf(fd, "\npin %s\n", secret) > 0);
 	fuzz_check(load(fd, &error) == R_INVALID);
 	check_error(&error);
+	fuzz_check(!strstr(error.text, secret) || memmem(data, size, secret, strlen(secret)));
 	close(fd);
 	return 0;
 }

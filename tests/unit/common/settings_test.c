@@ -230,6 +230,17 @@ static void errors_of_a_file_name_the_line(void **state)
 	}
 }
 
+static void an_error_never_shows_a_control_byte_of_the_file(void **state)
+{
+	(void)state;
+	static const char *const lines[] = {
+	    "jobs 1\n\x1b[31mjobs 3\n", "jobs 1\ncache \x1b]0;x\a\n", "jobs 1\ntoken a\rb\n"};
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+		assert_int_equal(load_file(lines[i]), R_INVALID);
+		assert_problem("postern.conf:2: holds a control byte; write plain text");
+	}
+}
+
 static void a_file_that_is_none_is_refused(void **state)
 {
 	(void)state;
@@ -508,6 +519,7 @@ int main(void)
 	    in_folder(an_empty_variable_counts_as_not_set),
 	    in_folder(file_lines_may_have_comments_blanks_and_crlf),
 	    in_folder(errors_of_a_file_name_the_line),
+	    in_folder(an_error_never_shows_a_control_byte_of_the_file),
 	    in_folder(a_file_that_is_none_is_refused),
 	    in_folder(errors_of_arguments_name_the_option),
 	    in_folder(errors_of_variables_name_the_variable),
