@@ -4,12 +4,17 @@
     ca.fail("new-order", problem="rateLimited", status=429, headers={"Retry-After": "2"})
     ca.lose("new-order")                                 the CA acts, its answer is lost (connection closed)
     gate = ca.hold("finalize"); gate.arrived.wait(); ...; gate.open()
+    ca.fail("order", status=500, name="shop.brand.test")  only of this name's requests: many names, each with its fault
+
+It learns from the CA's answers which URL belongs to which name. `ca.arrivals[name, kind]` counts what came, whoever
+answered it.
 """
 
 import base64
 import collections
 import http.client
 import json
+import re
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +30,11 @@ KINDS = {"/dir": "directory", "/nonce-plz": "new-nonce", "/sign-me-up": "new-acc
 
 def kind_of(path):
     return next((kind for prefix, kind in KINDS.items() if path.startswith(prefix)), "other")
+
+
+def _order_of(body):
+    payload = json.loads(body)["payload"]
+    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
 
 
 class Gate:
@@ -49,6 +59,8 @@ class CaProxy:
         self.order_names = collections.Counter()
         self.order_payloads = []
         self.seen = collections.Counter()
+        self.arrivals = collections.Counter()
+        self._name_at = {}
         self._faults, self._lock = [], threading.Lock()
         certificate, key = pebble.authority.issue("ca-proxy", f"IP:{address}")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -73,23 +85,24 @@ class CaProxy:
         """newOrder requests that reached the CA for this name (a rejected nonce counts again)."""
         return self.order_names[name]
 
-    def _add(self, kind, times, act):
+    def act(self, kind, act, times=1, name=None):
+        """`act(handler, forward)` answers; `forward()` asks the CA and returns status, headers, body. `kind` "*": any."""
         with self._lock:
-            self._faults.append([kind, times, act])
+            self._faults.append([kind, times, act, name])
 
-    def fail(self, kind, status=500, problem=None, detail="injected", headers=None, times=1, body=None):
+    def fail(self, kind, status=500, problem=None, detail="injected", headers=None, times=1, body=None, name=None):
         """The next `times` requests of that kind (None: for ever) get this answer."""
         fields = {"Content-Type": "application/problem+json" if problem else "text/html", **(headers or {})}
         if body is None:
             body = json.dumps({"type": f"urn:ietf:params:acme:error:{problem}", "detail": detail,
                                "status": status}) if problem else "<html>no</html>"
-        self._add(kind, times, lambda handler, forward: handler.reply(status, fields, body.encode()))
+        self.act(kind, lambda handler, forward: handler.reply(status, fields, body.encode()), times, name)
 
-    def lose(self, kind, times=1):
+    def lose(self, kind, times=1, name=None):
         def act(handler, forward):
             forward()
             handler.close_connection = True
-        self._add(kind, times, act)
+        self.act(kind, act, times, name)
 
     def hold(self, kind, times=1, after=False):
         """`after`: the CA has acted, its answer is what is held."""
@@ -103,21 +116,34 @@ class CaProxy:
                 gate.pass_through()
                 answer = forward()
             handler.reply(*answer)
-        self._add(kind, times, act)
+        self.act(kind, act, times)
         return gate
 
-    def change(self, kind, change, times=1):
+    def change(self, kind, change, times=1, name=None):
         """`change(status, headers, body)` returns what the client gets instead."""
-        self._add(kind, times, lambda handler, forward: handler.reply(*change(*forward())))
+        self.act(kind, lambda handler, forward: handler.reply(*change(*forward())), times, name)
 
-    def clear(self):
+    def clear(self, name=None):
+        """Takes all faults away, or those of one name."""
         with self._lock:
-            self._faults.clear()
+            self._faults = [fault for fault in self._faults if name and fault[3] != name]
 
-    def _fault_for(self, kind):
+    def name_of(self, kind, path, body):
+        """Whose request is it? None: nobody's in particular."""
+        if kind == "new-order":
+            return _order_of(body)["identifiers"][0]["value"]
+        return self._name_at.get(path)
+
+    def learn(self, name, headers, body):
+        text = headers.get("Location", "") + " " + headers.get("Link", "") + " " + body.decode(errors="replace")
+        for path in re.findall(rf"https://{re.escape(self.address)}:{self.port}(/[^\s\">]+)", text):
+            if name and kind_of(path) not in ("directory", "account", "other"):
+                self._name_at[path] = name
+
+    def fault_for(self, kind, name):
         with self._lock:
             for fault in self._faults:
-                if fault[0] == kind and fault[1] != 0:
+                if fault[0] in (kind, "*") and fault[1] != 0 and fault[3] in (name, None):
                     if fault[1] is not None:
                         fault[1] -= 1
                     return fault[2]
@@ -126,8 +152,7 @@ class CaProxy:
     def count(self, kind, body):
         self.seen[kind] += 1
         if kind == "new-order":
-            payload = json.loads(body)["payload"]
-            order = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            order = _order_of(body)
             self.order_payloads.append(order)
             for identifier in order.get("identifiers", ()):
                 self.order_names[identifier["value"]] += 1
@@ -149,11 +174,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         kind = kind_of(self.path)
+        name = self.owner.name_of(kind, self.path, body)
+        self.owner.arrivals[name, kind] += 1
 
         def forward():
             self.owner.count(kind, body)
-            return self._forward(body)
-        fault = self.owner._fault_for(kind)
+            status, fields, answer = self._forward(body)
+            self.owner.learn(name, fields, answer)
+            return status, fields, answer
+        fault = self.owner.fault_for(kind, name)
         if fault:
             fault(self, forward)
         else:
