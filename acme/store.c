@@ -32,12 +32,13 @@ static enum result upsert(struct pg *pg, const struct seal_keys *keys, const str
 	    " ON CONFLICT (name) DO UPDATE SET version = EXCLUDED.version, chain_pem = EXCLUDED.chain_pem,"
 	    " key_sealed = EXCLUDED.key_sealed, key_id = EXCLUDED.key_id, issuer = EXCLUDED.issuer,"
 	    " serial = EXCLUDED.serial, directory = EXCLUDED.directory, not_before = EXCLUDED.not_before,"
-	    " not_after = EXCLUDED.not_after, renew_at = EXCLUDED.renew_at, stored_at = now(),"
+	    " not_after = EXCLUDED.not_after, renew_at = EXCLUDED.renew_at, stored_at = now(), source = "
+	    "EXCLUDED.source,"
 	    " account_url = EXCLUDED.account_url, revoked_at = NULL, revoked_reason = NULL,"
 	    " renewal_claimed_until = NULL, ari_window_start = NULL, ari_window_end = NULL, ari_explanation "
 	    "= NULL,"
 	    " ari_next_poll_at = EXCLUDED.ari_next_poll_at"
-	    " WHERE c.version < EXCLUDED.version AND c.source = 'acme'",
+	    " WHERE c.version < EXCLUDED.version AND (c.source = 'acme' OR c.not_after <= now())",
 	    pg_text(job->name), pg_int(job->fence), pg_text(buf_string(&pem)),
 	    pg_bytea(buf_bytes(sealed), buf_size(sealed)), pg_text(seal_keys_id(keys)),
 	    pg_text(certificate->issuer), pg_text(certificate->serial), pg_text(directory),

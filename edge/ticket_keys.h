@@ -16,7 +16,7 @@ enum {
 	TICKET_KEY_NAME = 16,
 	TICKET_KEY_GENERATIONS = 3,
 	TICKET_KEY_LIFE_MS = 12 * 3600 * 1000,
-	TICKET_KEY_HEARD_MS = 90 * 1000, /* by then every node knows a new shared key */
+	TICKET_KEY_HEARD_MS = 15 * 60 * 1000, /* by then every node knows a new shared key */
 };
 
 /* AES-256-CBC with HMAC-SHA256 over it, as RFC 5077 section 4 recommends. */

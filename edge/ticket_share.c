@@ -15,7 +15,7 @@
 #include "edge/log_rate.h"
 
 enum {
-	POLL_MS = 30 * 1000, /* TICKET_KEY_HEARD_MS is three of them */
+	POLL_MS = 5 * 60 * 1000, /* TICKET_KEY_HEARD_MS is three of them */
 	RETRY_MS = 5 * 1000,
 	CONNECT_MS = 5 * 1000,
 	CONNECT_STEP_MS = 100,

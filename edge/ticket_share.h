@@ -10,7 +10,7 @@
 
 struct ticket_share;
 
-/* A thread of its own, with a connection for a moment every half minute. All are borrowed until the stop. */
+/* A thread of its own, with a connection for a moment every five minutes. All are borrowed until the stop. */
 struct ticket_share *ticket_share_start(
     const char *conninfo, const struct seal_keys *seal, struct ticket_keys *keys);
 /* NULL is let through. */

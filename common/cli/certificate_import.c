@@ -131,7 +131,8 @@ static const char store_sql[] =
     " key_sealed = EXCLUDED.key_sealed, key_id = EXCLUDED.key_id, issuer = EXCLUDED.issuer,"
     " serial = EXCLUDED.serial, directory = EXCLUDED.directory, not_before = EXCLUDED.not_before,"
     " not_after = EXCLUDED.not_after, renew_at = EXCLUDED.renew_at, source = EXCLUDED.source,"
-    " stored_at = now() WHERE c.version < EXCLUDED.version RETURNING version";
+    " stored_at = now(), account_url = NULL, revoked_at = NULL, revoked_reason = NULL,"
+    " ari_next_poll_at = NULL WHERE c.version < EXCLUDED.version RETURNING version";
 
 static enum result store(struct pg *pg, const struct import *import, int64_t version, struct error *error)
 {

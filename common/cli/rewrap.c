@@ -25,6 +25,7 @@ static const struct sealed_column {
     {"ca_accounts", "key_sealed", "directory", "account_key", "directory", "key_version", ""},
     {"ca_accounts", "key_next_sealed", "directory", "account_key", "directory", "key_version + 1", ""},
     {"ca_tasks", "key_sealed", "id::text", "certificate_key", "name", "version", ""},
+    {"ticket_keys", "key_sealed", "generation::text", "ticket_key", "'ticket_keys'", "generation", ""},
 };
 
 struct batch {

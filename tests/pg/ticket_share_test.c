@@ -105,7 +105,7 @@ static void next_key_comes_in_time_and_is_used_once_all_have_heard_of_it(void **
 	assert_string_equal(generations(), "1 2");
 	ticket_keys_newest(keys[0], &second);
 	assert_memory_equal(&first, &second, sizeof first);
-	age_all_by("2 minutes");
+	age_all_by("16 minutes");
 	start_node(state, 0);
 	wait_for_shared(2);
 	ticket_keys_newest(keys[0], &second);
