@@ -101,13 +101,19 @@ static void on_failed(void *arg, enum upstream_failure failure)
 	end(arg, false);
 }
 
+static void on_pause(void *arg)
+{
+	(void)arg;
+}
+
 static void on_deadline(struct loop_timer *timer)
 {
 	end(loop_owner(timer, struct check, deadline), false);
 }
 
 /* The connection ends with the head: no body, no end of a response is ever heard. */
-static const struct upstream_h1_user user = {.on_head = on_head, .on_failed = on_failed};
+static const struct upstream_h1_user user = {
+    .on_head = on_head, .on_pause = on_pause, .on_failed = on_failed};
 
 /* ---- starting one */
 

@@ -1,0 +1,30 @@
+"""PROXY protocol to the upstream: each request's connection says whose it is, and none is shared."""
+
+import os
+
+from lab.app_origin import AppOrigin
+
+NAME = "shop.brand.test"
+
+
+def test_each_connection_says_whose_it_is(lab):
+    folder = lab.folder("origins")
+    os.chmod(folder, 0o711)
+    app = lab.use(AppOrigin(folder, "app", "127.9.79.20", options=" proxy_protocol")).start()
+    platform = lab.prepare(edges=1, edge={"upstream": app.url, "upstream_proxy_protocol": "v2",
+                                          "upstream_health": "/healthz", "upstream_health_interval": "200ms"})
+    platform.start(without=[platform.app])
+    platform.activate(NAME)
+    for _ in range(3):
+        assert platform.visit(NAME, edge=platform.edge).body == b"app"
+    sock = platform.connect(NAME, edge=platform.edge)
+    for _ in range(3):
+        sock.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+        assert sock.recv(4096).endswith(b"app")
+    client = sock.getsockname()[0]
+    sock.close()
+    asked = app.wait_asked(6, "/")
+    assert {line[4] for line in asked} == {client}
+    assert len({line[5] for line in asked}) == 6, "a connection for each request"
+    assert {line[4] for line in app.wait_asked(2, "/healthz")} != {client}, "a check is nobody's"
+    assert platform.edge.metric("postern_edge_upstream_idle") == 0
