@@ -63,8 +63,7 @@ void challenges_mark_seen(struct challenges *challenges, int64_t id)
 	told.seen_id = id;
 }
 
-struct upstream_pool *upstream_pool_new(
-    struct loop *loop, struct upstreams *upstreams, OSSL_LIB_CTX *libctx)
+struct upstream_pool *upstream_pool_new(struct loop *loop, struct upstreams *upstreams, OSSL_LIB_CTX *libctx)
 {
 	(void)loop, (void)upstreams, (void)libctx;
 	return NULL;
