@@ -8,6 +8,8 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "edge/admission.h"
+#include "edge/client_counts.h"
 #include "edge/conn_internal.h"
 #include "edge/conn_table.h"
 #include "edge/edge_metrics.h"
@@ -76,32 +78,12 @@ void conn_enter(struct conn *conn, enum conn_state state, int64_t deadline_ms)
 		loop_timer_clear(conn->worker->loop, &conn->deadline);
 }
 
-static void refuse_descriptor(struct worker *worker, int fd, bool tls, const char *cause)
-{
-	unsigned char alert[TLS_ALERT_RECORD_SIZE];
-
-	cause_counter_add(&worker->metrics->refused, cause);
-	tls_alert_record(alert, TLS_ALERT_INTERNAL_ERROR);
-	if (tls && send(fd, alert, sizeof alert, MSG_NOSIGNAL) < 0)
-		cause_counter_add(&worker->metrics->refused, "unsent_alert");
-	close(fd);
-}
-
-static bool take_place(const struct worker *worker)
-{
-	struct edge *edge = worker->edge;
-
-	if (atomic_fetch_add_explicit(&edge->connections, 1, memory_order_relaxed) <
-	    worker->config->limits.max_connections)
-		return true;
-	atomic_fetch_sub_explicit(&edge->connections, 1, memory_order_relaxed);
-	return false;
-}
-
 void conn_accept(struct worker *worker, int fd, const struct net_address *client, bool tls)
 {
-	if (!take_place(worker)) {
-		refuse_descriptor(worker, fd, tls, "max_connections");
+	const char *refused = admission_take(worker);
+
+	if (refused) {
+		admission_turn_away(worker, fd, tls, refused);
 		return;
 	}
 	metric_add(tls ? worker->metrics->accepted_https : worker->metrics->accepted_http, 1);
@@ -124,10 +106,35 @@ void conn_accept(struct worker *worker, int fd, const struct net_address *client
 		conn_start_client(conn);
 }
 
+/* Only here is it known who the client is. */
+static bool count_client(struct conn *conn)
+{
+	struct edge *edge = conn->worker->edge;
+	int64_t max = conn->worker->config->limits.max_connections_per_client;
+
+	conn->is_counted = max > 0 && client_counts_take(edge->clients, &conn->client, max);
+	return max == 0 || conn->is_counted;
+}
+
+/* The connection's end, as the client of a full house sees it: the socket moves out, and is closed there. */
+static void turn_away(struct conn *conn, const char *cause)
+{
+	int fd = conn->stream.io.fd;
+
+	loop_unwatch(conn->worker->loop, &conn->stream.io);
+	conn->stream.io.fd = -1;
+	admission_turn_away(conn->worker, fd, conn->tls, cause);
+	conn_free(conn);
+}
+
 void conn_start_client(struct conn *conn)
 {
 	struct worker *worker = conn->worker;
 
+	if (!count_client(conn)) {
+		turn_away(conn, "max_connections_per_client");
+		return;
+	}
 	if (!conn->tls) {
 		conn_start_http(conn);
 		return;
@@ -149,7 +156,9 @@ void conn_free(struct conn *conn)
 	buf_fini(&conn->received);
 	conn_table_remove(worker->conns, conn->id);
 	metric_add(state_gauge(conn->state), -1);
-	atomic_fetch_sub_explicit(&worker->edge->connections, 1, memory_order_relaxed);
+	admission_give(worker);
+	if (conn->is_counted)
+		client_counts_give(worker->edge->clients, &conn->client);
 	free(conn);
 	worker_connection_ended(worker);
 }
@@ -254,6 +263,8 @@ static void drain_one(struct conn *conn)
 {
 	if (conn->state == CONN_HTTP)
 		h1_conn_drain(conn->h1);
+	else if (conn->state <= CONN_HELLO)
+		loop_timer_set(conn->worker->loop, &conn->deadline, CONN_DRAIN_MS);
 }
 
 void conn_drain_all(struct worker *worker)

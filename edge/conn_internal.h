@@ -32,6 +32,7 @@ enum conn_state {
 
 enum {
 	CONN_CHALLENGE_MS = 3000,       /* longest look-up of a challenge */
+	CONN_DRAIN_MS = 2000,           /* in a drain: for a ClientHello that has not come yet */
 	CONN_CLOSING_MS = 1000,         /* how long a refused client may take to go */
 	CONN_CLOSING_BYTES = 64 * 1024, /* and how much it may still send */
 	CONN_RESUMED_AT_ONCE = 8,       /* handshakes begun in a round: some 2 ms of CPU */
@@ -61,6 +62,7 @@ struct conn {
 	TAILQ_ENTRY(conn) resuming; /* CONN_RESUMING */
 	int64_t challenge_id;
 	size_t closing_left;
+	bool is_counted; /* in edge->clients */
 
 	int64_t phase_began_us; /* accept, then the beginning of the handshake */
 	struct conn_times times;

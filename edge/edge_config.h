@@ -8,18 +8,10 @@
 #include <stdatomic.h>
 
 #include "common/settings.h"
+#include "edge/edge_limits.h"
 #include "edge/trust.h"
 
 struct http_config;
-
-/* What strangers can make this process hold, and how long. */
-struct edge_limits {
-	int64_t max_connections;
-	int64_t max_waiting;
-	int64_t max_waiting_bytes;
-	int64_t hello_timeout_ms;
-	int64_t handshake_timeout_ms;
-};
 
 struct edge_config {
 	atomic_int references;

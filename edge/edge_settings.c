@@ -54,6 +54,13 @@ static const struct setting table[] = {
 	    "Client connections of this process; one above it is refused. 0: what the limit of open files "
 	    "allows.",
 	    NULL, 0, 10 * 1000 * 1000},
+	{"max-connections-per-client", SETTING_INTEGER, SETTING_RELOAD, "0",
+	    "Connections that one client address (IPv6: one /64) may have, as far as it is known: behind a load "
+	    "balancer use proxy-protocol. Many people may share an address. 0: no limit.", NULL, 0, 1000 * 1000},
+	{"max-memory", SETTING_BYTES, SETTING_RELOAD, "0",
+	    "Memory for connections and what they have in flight, about; above it new connections and new requests "
+	    "are refused. Certificates in memory are not in it. 0: half of what the machine or the cgroup has.",
+	    NULL, 0, INT64_C(1) << 50},
 	{"max-waiting", SETTING_INTEGER, SETTING_RELOAD, "20000",
 	    "Connections that may wait for a certificate or a challenge; the newest above it is refused.",
 	    NULL, 0, 10 * 1000 * 1000},

@@ -34,10 +34,18 @@ static bool may_hold_another(const struct h1_conn *conn)
 	return !conn->read_eof || buf_size(&conn->in) > 0;
 }
 
+/* A new connection now and then spreads clients over nodes, and ends what one may accumulate. */
+static bool has_served_enough(const struct h1_conn *conn)
+{
+	int64_t most = h1_config(conn)->max_requests;
+
+	return most > 0 && conn->request_count >= (uint64_t)most;
+}
+
 bool h1_answer_goes_on(struct h1_conn *conn)
 {
 	return conn->request.keep_alive && is_still_served(conn) && h1_body_is_done(&conn->request.body) &&
-	       may_hold_another(conn) && !conn->draining &&
+	       may_hold_another(conn) && !has_served_enough(conn) && !conn->draining &&
 	       !atomic_load_explicit(&conn->worker->edge->draining, memory_order_relaxed);
 }
 

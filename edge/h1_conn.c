@@ -76,71 +76,11 @@ static bool wants_write(const struct h1_conn *conn)
 	return blocked || buf_size(&conn->out.buf) > 0;
 }
 
-static enum h1_wait what_is_awaited(const struct h1_conn *conn)
-{
-	switch (conn->state) {
-	case H1_IDLE: return H1_WAIT_REQUEST;
-	case H1_HEAD: return H1_WAIT_HEAD;
-	case H1_CHALLENGE: return H1_WAIT_CHALLENGE;
-	case H1_NOTICE: return H1_WAIT_NOTICE;
-	case H1_LINGER: return H1_WAIT_END;
-	case H1_EXCHANGE: break;
-	case H1_FLUSH:
-	case H1_CLOSED: return H1_WAIT_NOTHING;
-	}
-	return h1_request_wants_body(conn) && !conn->request.awaits_100 ? H1_WAIT_BODY : H1_WAIT_NOTHING;
-}
-
-static int64_t longest_wait(const struct h1_conn *conn, enum h1_wait wait)
-{
-	switch (wait) {
-	case H1_WAIT_REQUEST: return h1_config(conn)->idle_timeout_ms;
-	case H1_WAIT_HEAD: return h1_config(conn)->header_timeout_ms;
-	case H1_WAIT_BODY: return h1_config(conn)->body_timeout_ms;
-	case H1_WAIT_CHALLENGE: return H1_CHALLENGE_MS;
-	case H1_WAIT_NOTICE: return H1_NOTICE_MS;
-	case H1_WAIT_END: return H1_LINGER_MS;
-	case H1_WAIT_NOTHING: break;
-	}
-	return 0;
-}
-
-/* Only a body moves its deadline with each byte: everything else is allowed so much time in all. */
-static void arm_read(struct h1_conn *conn)
-{
-	enum h1_wait wait = what_is_awaited(conn);
-	bool moves = wait == H1_WAIT_BODY && conn->stream.bytes_in != conn->wait_mark;
-
-	if (wait == conn->wait && !moves)
-		return;
-	conn->wait = wait;
-	conn->wait_mark = conn->stream.bytes_in;
-	if (wait == H1_WAIT_NOTHING)
-		deadline_clear(&conn->read_deadline);
-	else
-		deadline_set(&conn->read_deadline, longest_wait(conn, wait));
-}
-
-static void arm_write(struct h1_conn *conn, bool wants)
-{
-	bool moved = conn->stream.bytes_out != conn->write_mark;
-
-	if (!wants) {
-		deadline_clear(&conn->write_deadline);
-		return;
-	}
-	if (deadline_is_set(&conn->write_deadline) && !moved)
-		return;
-	conn->write_mark = conn->stream.bytes_out;
-	deadline_set(&conn->write_deadline, h1_config(conn)->write_timeout_ms);
-}
-
 static void settle(struct h1_conn *conn)
 {
 	bool write = wants_write(conn);
 
-	arm_read(conn);
-	arm_write(conn, write);
+	h1_deadlines_arm(conn, write);
 	stream_watch(&conn->stream, wants_read(conn), write);
 }
 
@@ -253,7 +193,7 @@ static bool step_head_incomplete(struct h1_conn *conn)
 		read_some(conn);
 		return true;
 	}
-	if (conn->read_eof || (conn->draining && buf_size(&conn->in) == 0)) {
+	if (conn->read_eof || (conn->draining && conn->request_count > 0 && buf_size(&conn->in) == 0)) {
 		h1_conn_close(conn);
 		return false;
 	}
@@ -371,27 +311,6 @@ static void on_ready(struct loop_io *io, uint32_t events)
 	h1_conn_drive(conn);
 }
 
-static void on_read_deadline(struct deadline *deadline)
-{
-	struct h1_conn *conn = loop_owner(deadline, struct h1_conn, read_deadline);
-
-	switch (conn->wait) {
-	case H1_WAIT_HEAD: h1_request_refuse(conn, 408); return;
-	case H1_WAIT_BODY:
-	case H1_WAIT_CHALLENGE:
-	case H1_WAIT_NOTICE: h1_request_time_out(conn); return;
-	case H1_WAIT_NOTHING:
-	case H1_WAIT_REQUEST:
-	case H1_WAIT_END: break;
-	}
-	h1_conn_close(conn);
-}
-
-static void on_write_deadline(struct deadline *deadline)
-{
-	h1_conn_cut(loop_owner(deadline, struct h1_conn, write_deadline));
-}
-
 /* ---- who speaks */
 
 /* The port of our socket is no port that a client knows: containers and balancers change it. */
@@ -419,12 +338,12 @@ struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const 
 	stream->io.fd = -1;
 	read_peer(conn, peer);
 	conn->on_closed = on_closed;
+	conn->draining = worker->draining;
 	conn->owner = owner;
 	conn->sites_change = site_cache_change(worker->edge->sites);
 	conn->closed_task.run = run_closed;
 	conn->go_on_task.run = run_go_on;
-	deadline_init(&conn->read_deadline, worker->loop, on_read_deadline);
-	deadline_init(&conn->write_deadline, worker->loop, on_write_deadline);
+	h1_deadlines_init(conn);
 	buf_init(&conn->in, H1_IN_MAX);
 	h1_out_init(&conn->out, &conn->stream);
 	/* The first request has often come with the end of the handshake. */
@@ -436,8 +355,10 @@ struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const 
 void h1_conn_drain(struct h1_conn *conn)
 {
 	conn->draining = true;
-	if (conn->state == H1_IDLE)
+	if (conn->state == H1_IDLE) {
+		conn->wait = H1_WAIT_NOTHING; /* its first request may take less time from now on */
 		read_some(conn);
+	}
 	h1_conn_drive(conn);
 }
 

@@ -33,7 +33,8 @@ struct conn_peer {
  * from the loop, after which the h1_conn is gone. */
 struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const struct conn_peer *peer,
     void (*on_closed)(void *owner), void *owner);
-/* Drain: finish what is in flight, answer it with `Connection: close`, then close. An idle one closes now. */
+/* Drain: finish what is in flight, answer it with `Connection: close`, then close. An idle one closes
+ * now, one whose first request is still to come within two seconds. */
 void h1_conn_drain(struct h1_conn *conn);
 /* The end of drain-timeout: close now. */
 void h1_conn_abort(struct h1_conn *conn);

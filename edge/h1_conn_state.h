@@ -25,6 +25,7 @@ enum {
 	H1_CHALLENGE_MS = 5 * 1000,
 	H1_NOTICE_MS = 1000, /* then the visitor is redirected */
 	H1_LINGER_MS = 2 * 1000,
+	H1_DRAIN_MS = 2 * 1000, /* in a drain: for the first request of a connection */
 };
 
 enum h1_state {
@@ -99,8 +100,11 @@ struct h1_conn {
 	bool draining;
 	bool driving;       /* h1_conn_drive is on the stack */
 	enum h1_wait wait;  /* what read_deadline is for */
-	uint64_t wait_mark; /* bytes_in and bytes_out when the deadlines were last moved */
-	uint64_t write_mark;
+	uint64_t wait_mark; /* bytes_in when the deadline was last moved */
+	int64_t
+	    body_since_ms; /* a window of body-timeout, and what the connection had brought at its start */
+	uint64_t body_mark;
+	int64_t taken; /* what the client had taken of its response when that was looked at last */
 	struct deadline read_deadline;
 	struct deadline write_deadline;
 	struct buf in;
@@ -135,6 +139,11 @@ void h1_conn_cut(struct h1_conn *conn);
  * within is harmless: the outer one goes on. Afterwards what is watched and which deadlines run fits the
  * state. What a tireless client has ready beyond a bound is done in the next round. */
 void h1_conn_drive(struct h1_conn *conn);
+
+/* h1_deadlines.c */
+void h1_deadlines_init(struct h1_conn *conn);
+/* For the state that the connection is in now; `wants_write`: something waits for its socket. */
+void h1_deadlines_arm(struct h1_conn *conn, bool wants_write);
 
 /* h1_request.c */
 /* A complete head of `used` bytes is at the front of `in`. */

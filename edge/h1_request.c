@@ -1,6 +1,7 @@
 #include "edge/h1_conn_state.h"
 
 #include "common/clock.h"
+#include "edge/admission.h"
 #include "edge/h1_parse.h"
 #include "edge/http_date.h"
 #include "edge/shared_host.h"
@@ -348,6 +349,11 @@ void h1_request_begin(struct h1_conn *conn, struct http_head *head, size_t used)
 	route_request(&route, head, conn->peer.tls ? conn->peer.sni.text : NULL);
 	if (route.action != ROUTE_ANSWER && identity_is_loop(head, h1_trust(conn)))
 		route = (struct route){.action = ROUTE_ANSWER, .status = 508};
+	if (route.action != ROUTE_ANSWER && admission_is_short_of_memory(conn->worker)) {
+		metric_add(h1_config(conn)->metrics.shed, 1);
+		conn->request.keep_alive = false;
+		route = (struct route){.action = ROUTE_ANSWER, .status = 503};
+	}
 	switch (route.action) {
 	case ROUTE_UPSTREAM: h1_request_pass_on(conn, head, used); return;
 	case ROUTE_SHARED: pass_on_shared(conn, head, used, route.host.text); return;

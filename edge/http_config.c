@@ -17,6 +17,8 @@ static void register_metrics(struct http_metrics *metrics)
 	    "From the first byte of a request to the last of its head.");
 	metrics->first_byte_seconds = metrics_histogram("postern_edge_first_byte_seconds", NULL,
 	    "From a request's complete head to the head of the upstream's response.");
+	metrics->shed = metrics_counter("postern_edge_requests_shed_total", NULL,
+	    "Requests answered with 503 because max-memory was reached.");
 	metrics->bytes_in = metrics_counter("postern_edge_request_bytes_total", "direction=\"in\"",
 	    "Bytes of requests and responses, heads included, TLS not.");
 	metrics->bytes_out = metrics_counter("postern_edge_request_bytes_total", "direction=\"out\"",
@@ -38,6 +40,8 @@ enum result http_config_load(struct http_config **out, const struct settings *se
 	config->idle_timeout_ms = settings_number(settings, "idle-timeout");
 	config->body_timeout_ms = settings_number(settings, "body-timeout");
 	config->write_timeout_ms = settings_number(settings, "write-timeout");
+	config->min_rate = settings_number(settings, "min-rate");
+	config->max_requests = settings_number(settings, "max-requests");
 	config->access_log = settings_switch(settings, "access-log");
 	register_metrics(&config->metrics);
 	*out = config;

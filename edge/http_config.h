@@ -14,6 +14,7 @@ enum { HTTP_CLASS_COUNT = 6 }; /* by the status' first digit; 0: the connection 
 struct http_metrics {
 	struct metric *requests[HTTP_CLASS_COUNT];
 	struct histogram *head_seconds, *first_byte_seconds, *request_seconds;
+	struct metric *shed;
 	struct metric *bytes_in, *bytes_out;
 };
 
@@ -23,6 +24,8 @@ struct http_config {
 	int64_t idle_timeout_ms;
 	int64_t body_timeout_ms;
 	int64_t write_timeout_ms;
+	int64_t min_rate;     /* bytes a second */
+	int64_t max_requests; /* of a connection; 0: any number */
 	bool access_log;
 	struct http_metrics metrics;
 };
@@ -42,6 +45,14 @@ void http_config_free(struct http_config *config); /* NULL is fine */
 		"How long a client may send nothing in the middle of a request body.", NULL, 10, 86400000}, \
 	    {"write-timeout", SETTING_DURATION, SETTING_RELOAD, "30s", \
 		"How long a client may take nothing of a response that waits for it.", NULL, 10, 86400000}, \
+	    {"min-rate", SETTING_BYTES, SETTING_RELOAD, "240", \
+		"Bytes a second that a client has to send of a request's body, averaged over any stretch " \
+		"of " \
+		"body-timeout, and to take of a response, over write-timeout. 0: any progress will do.", \
+		NULL, 0, 1 << 30}, \
+	    {"max-requests", SETTING_INTEGER, SETTING_RELOAD, "10000", \
+		"Requests on one client connection, which is closed after them. 0: any number.", NULL, 0, \
+		INT64_C(1) << 50}, \
 	{ \
 		"access-log", SETTING_SWITCH, SETTING_RELOAD, "off", \
 		    "A line on stdout for each request, in `log-format`. Never shows queries, cookies or " \

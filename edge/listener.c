@@ -1,6 +1,8 @@
 #include "edge/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -9,6 +11,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "edge/admission.h"
 #include "edge/conn.h"
 #include "edge/edge_metrics.h"
 
@@ -16,6 +19,7 @@ struct listener {
 	struct loop_io io;
 	struct worker *worker;
 	struct loop_timer pause;
+	int reserve; /* a descriptor to give up when there are no others; -1: it is lost for now */
 	bool tls;
 };
 
@@ -35,12 +39,44 @@ static enum accepted failure_of(int error)
 	}
 }
 
+static int accept_descriptor(const struct listener *listener, struct net_address *client)
+{
+	client->size = sizeof client->storage;
+	return accept4(listener->io.fd, (struct sockaddr *)&client->storage, &client->size,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static void open_reserve(struct listener *listener)
+{
+	if (listener->reserve < 0)
+		listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Out of descriptors: whoever stands first in the queue is told so, rather than left there until he gives up.
+ * Another thread may be quicker to take what we give up: then this is for later. */
+static enum accepted shed_one(struct listener *listener)
+{
+	struct net_address client;
+
+	if (listener->reserve < 0)
+		return NO_ROOM;
+	close(listener->reserve);
+	listener->reserve = -1;
+	int fd = accept_descriptor(listener, &client);
+	enum accepted failure = fd < 0 ? failure_of(errno) : ACCEPTED;
+	if (fd >= 0)
+		admission_turn_away(listener->worker, fd, listener->tls, "descriptors");
+	open_reserve(listener);
+	return failure;
+}
+
 static enum accepted accept_one(struct listener *listener)
 {
-	struct net_address client = {.size = sizeof client.storage};
-	int fd = accept4(
-	    listener->io.fd, (struct sockaddr *)&client.storage, &client.size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct net_address client;
+	int fd = accept_descriptor(listener, &client);
 
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		return shed_one(listener);
 	if (fd < 0)
 		return failure_of(errno);
 	conn_accept(listener->worker, fd, &client, listener->tls);
@@ -58,6 +94,7 @@ static void on_pause_over(struct loop_timer *timer)
 {
 	struct listener *listener = loop_owner(timer, struct listener, pause);
 
+	open_reserve(listener);
 	loop_watch(listener->worker->loop, &listener->io, EPOLLIN);
 }
 
@@ -81,12 +118,34 @@ struct listener *listener_new(struct worker *worker, int fd, bool tls)
 	listener->tls = tls;
 	listener->io = (struct loop_io){.fd = fd, .on_ready = on_ready};
 	listener->pause.on_expire = on_pause_over;
+	listener->reserve = -1;
+	open_reserve(listener);
 	return listener;
 }
 
 enum result listener_start(struct listener *listener)
 {
 	return loop_watch(listener->worker->loop, &listener->io, EPOLLIN);
+}
+
+/* Segments with SYN and without ACK go unheard from now on, so that no new connection begins, while those
+ * whose handshake is under way still reach the queue. Who is not heard asks again a second later, and finds
+ * another listener or none. Accepted connections inherit the filter, which lets all they get pass. */
+void listener_stop_new(struct listener *listener)
+{
+	enum { FLAGS = 13, SYN = 0x02, ACK = 0x10 };
+	struct sock_filter program[] = {
+	    BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS),
+	    BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SYN | ACK),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYN, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, 0),
+	    BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	const struct sock_fprog filter = {.len = sizeof program / sizeof *program, .filter = program};
+
+	if (listener->io.fd >= 0 &&
+	    setsockopt(listener->io.fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0)
+		log_debug("the kernel takes no filter: what arrives while listeners close may be reset");
 }
 
 /* Bounded, should clients come faster than they can be accepted. */
@@ -106,6 +165,9 @@ void listener_close(struct listener *listener)
 	loop_unwatch(listener->worker->loop, &listener->io);
 	close(listener->io.fd);
 	listener->io.fd = -1;
+	if (listener->reserve >= 0)
+		close(listener->reserve);
+	listener->reserve = -1;
 }
 
 void listener_free(struct listener *listener)

@@ -1,6 +1,7 @@
 /*
  * A worker's share of a listening address: one of several sockets on it (SO_REUSEPORT), from which the worker
- * accepts in bounded batches. Out of descriptors it pauses for a moment rather than spin.
+ * accepts in bounded batches. Out of descriptors it tells
+ * those who come so, by a descriptor kept for that.
  */
 #ifndef EDGE_LISTENER_H
 #define EDGE_LISTENER_H
@@ -16,6 +17,8 @@ enum { LISTENER_BATCH = 32, LISTENER_PAUSE_MS = 100 };
 struct listener *listener_new(struct worker *worker, int fd, bool tls);
 /* Begins to accept. R_LIMIT: the kernel has no more room. */
 enum result listener_start(struct listener *listener);
+/* The beginning of a drain: no new connection comes to the queue any more, but those that had begun. */
+void listener_stop_new(struct listener *listener);
 /* Accepts until nothing is queued: the step before listener_close, which would reset what is. */
 void listener_accept_queued(struct listener *listener);
 void listener_close(struct listener *listener);

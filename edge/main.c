@@ -16,6 +16,7 @@
 #include "common/process.h"
 #include "common/seal.h"
 #include "edge/access_log.h"
+#include "edge/client_counts.h"
 #include "edge/conn.h"
 #include "edge/cpu_count.h"
 #include "edge/edge_settings.h"
@@ -112,6 +113,7 @@ static enum result start_shared(struct node *node, struct error *error)
 	const struct settings *settings = node->edge.config->settings;
 	struct edge *edge = &node->edge;
 
+	edge->clients = client_counts_new();
 	edge->access_log = access_log_new(STDOUT_FILENO);
 	edge->ticket_keys = ticket_keys_new();
 	edge->ticket_share =
@@ -247,6 +249,7 @@ static void free_node(struct node *node)
 	free(node->workers);
 	close_bound(node);
 	access_log_free(node->edge.access_log);
+	client_counts_free(node->edge.clients);
 	if (node->edge.sites)
 		site_cache_free(node->edge.sites);
 	ticket_share_stop(node->edge.ticket_share);

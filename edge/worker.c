@@ -59,9 +59,16 @@ static enum result make_loop(struct worker *worker, struct error *error)
 	return R_LIMIT;
 }
 
+static void stop_accepting(struct worker *worker);
+static void on_settled(struct loop_timer *timer);
+
 static void on_drain_timeout(struct loop_timer *timer)
 {
-	conn_abort_all(loop_owner(timer, struct worker, drain_timer));
+	struct worker *worker = loop_owner(timer, struct worker, drain_timer);
+
+	stop_accepting(worker);
+	conn_abort_all(worker);
+	worker_connection_ended(worker);
 }
 
 enum result worker_new(struct worker **out, struct edge *edge, int index, struct error *error)
@@ -75,6 +82,7 @@ enum result worker_new(struct worker **out, struct edge *edge, int index, struct
 	worker->metrics = edge_metrics_new();
 	worker->resume_task.run = conn_resume_some;
 	worker->drain_timer.on_expire = on_drain_timeout;
+	worker->settle_timer.on_expire = on_settled;
 	TAILQ_INIT(&worker->resuming);
 	if (make_loop(worker, error) != R_OK || make_crypto(worker, error) != R_OK) {
 		worker_free(worker);
@@ -156,17 +164,38 @@ enum result worker_start(struct worker *worker, struct error *error)
 
 void worker_connection_ended(struct worker *worker)
 {
-	if (worker->draining && conn_table_count(worker->conns) == 0)
+	if (worker->closed && conn_table_count(worker->conns) == 0)
 		loop_stop(worker->loop);
 }
 
 /* All that is queued is accepted before anything is closed: closing resets what is queued. */
 static void stop_accepting(struct worker *worker)
 {
+	if (worker->closed)
+		return;
+	worker->closed = true;
 	for (size_t i = 0; i < worker->listener_count; i++)
 		listener_accept_queued(worker->listeners[i]);
 	for (size_t i = 0; i < worker->listener_count; i++)
 		listener_close(worker->listeners[i]);
+}
+
+static void on_settled(struct loop_timer *timer)
+{
+	struct worker *worker = loop_owner(timer, struct worker, settle_timer);
+
+	stop_accepting(worker);
+	worker_connection_ended(worker);
+}
+
+static void begin_drain(struct worker *worker, int64_t timeout_ms)
+{
+	worker->draining = true;
+	for (size_t i = 0; i < worker->listener_count; i++)
+		listener_stop_new(worker->listeners[i]);
+	loop_timer_set(worker->loop, &worker->settle_timer, WORKER_SETTLE_MS);
+	loop_timer_set(worker->loop, &worker->drain_timer, timeout_ms);
+	conn_drain_all(worker);
 }
 
 static void on_order(struct message *message, void *receiver)
@@ -174,16 +203,14 @@ static void on_order(struct message *message, void *receiver)
 	struct order *order = loop_owner(message, struct order, message);
 	struct worker *worker = receiver;
 
-	if (!worker->draining)
-		stop_accepting(worker);
-	worker->draining = true;
 	if (order->timeout_ms > 0) {
-		loop_timer_set(worker->loop, &worker->drain_timer, order->timeout_ms);
-		conn_drain_all(worker);
+		begin_drain(worker, order->timeout_ms);
 	} else {
+		worker->draining = true;
+		stop_accepting(worker);
 		conn_abort_all(worker);
+		worker_connection_ended(worker);
 	}
-	worker_connection_ended(worker);
 	free(order);
 }
 

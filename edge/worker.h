@@ -24,6 +24,7 @@
 #include "edge/site_cache.h"
 
 struct access_log;
+struct client_counts;
 struct ticket_keys;
 struct ticket_share;
 struct upstream_pool;
@@ -46,6 +47,7 @@ struct edge {
 	struct ticket_keys *ticket_keys;
 	struct ticket_share *ticket_share;
 	struct upstreams *upstreams;
+	struct client_counts *clients;   /* connections by client, where there is a limit */
 	struct access_log *access_log;   /* NULL: no lines */
 	atomic_bool draining;            /* /readyz says no; responses end their connections */
 	atomic_int_fast64_t connections; /* held now, all workers together, against the limits */
@@ -53,7 +55,11 @@ struct edge {
 	atomic_int_fast64_t waiting_bytes;
 };
 
-enum { WORKER_SCRATCH = 64 * 1024, WORKER_LISTENERS_MAX = 64 };
+enum {
+	WORKER_SCRATCH = 64 * 1024,
+	WORKER_LISTENERS_MAX = 64,
+	WORKER_SETTLE_MS = 300, /* a drain leaves TCP handshakes under way so long to reach the queue */
+};
 
 TAILQ_HEAD(conn_queue, conn);
 
@@ -78,8 +84,11 @@ struct worker {
 	size_t listener_count;
 	struct conn_queue resuming; /* their certificate came; a few handshakes are begun each round */
 	struct loop_task resume_task;
-	struct loop_timer drain_timer;
-	bool draining; /* accepts no more; ends with its last connection */
+	struct loop_timer drain_timer, settle_timer;
+	bool draining;        /* what it still accepts had begun before */
+	bool closed;          /* accepts no more; ends with its last connection */
+	int64_t memory_at_ms; /* when memory_in_use was looked at */
+	int64_t memory_in_use;
 	char *scratch; /* WORKER_SCRATCH bytes for one callback */
 };
 
@@ -94,8 +103,8 @@ enum result worker_start(struct worker *worker, struct error *error);
 
 /* From another thread: goes by `config` from its next round on, with a reference of its own. */
 void worker_configure(struct worker *worker, struct edge_config *config);
-/* From another thread. Drain: accepts what is queued, closes the listeners, ends with its last connection or
- * after `timeout_ms`. Stop: ends now. */
+/* From another thread. Drain: lets no new connection begin, accepts what is queued or about to be, closes the
+ * listeners together, ends with its last connection or after `timeout_ms`. Stop: ends now. */
 void worker_drain(struct worker *worker, int64_t timeout_ms);
 void worker_stop(struct worker *worker);
 /* R_AGAIN: still running. */

@@ -165,6 +165,7 @@ static int setup(void **state)
 		fail_msg("%s", error.text);
 	world->config.settings = world->settings;
 	world->config.limits = (struct edge_limits){.max_connections = 1000,
+	    .max_memory = INT64_MAX,
 	    .max_waiting = 1000,
 	    .max_waiting_bytes = 1 << 30,
 	    .hello_timeout_ms = 5000,

@@ -279,6 +279,7 @@ static inline struct http_config *plain_config(void)
 	config->metrics.request_seconds = metrics_histogram("postern_seconds", NULL, "x");
 	config->metrics.head_seconds = metrics_histogram("postern_head_seconds", NULL, "x");
 	config->metrics.first_byte_seconds = metrics_histogram("postern_first_seconds", NULL, "x");
+	config->metrics.shed = metrics_counter("postern_shed_total", NULL, "x");
 	config->metrics.bytes_in = metrics_counter("postern_in_total", NULL, "x");
 	config->metrics.bytes_out = metrics_counter("postern_out_total", NULL, "x");
 	return config;
@@ -336,6 +337,7 @@ static inline int harness_setup(void **state)
 	add_upstream(rig.config->upstream, &rig.origin_address);
 	rig.edge.upstreams = upstreams_new(rig.config->upstream);
 	rig.edge_config.http = rig.config;
+	rig.edge_config.limits.max_memory = INT64_MAX;
 	rig.worker.config = &rig.edge_config;
 	rig.edge_config.trust.https_port = 443;
 	rig.notice_result = R_LIMIT;

@@ -17,6 +17,7 @@
 #include "edge/conn.h"
 #include "edge/edge_metrics.h"
 #include "edge/listener.h"
+#include "edge/tls_alert.h"
 #include "tests/support/edge_loop.h"
 
 /* What is accepted is counted and closed. */
@@ -45,6 +46,7 @@ static int setup(void **state)
 	memset(&accepted, 0, sizeof accepted);
 	worker->loop = loop_new();
 	worker->metrics = edge_metrics_new();
+	worker->scratch = mem_alloc(WORKER_SCRATCH);
 	*state = worker;
 	return 0;
 }
@@ -55,6 +57,7 @@ static int teardown(void **state)
 
 	edge_metrics_free(worker->metrics);
 	loop_free(worker->loop);
+	free(worker->scratch);
 	free(worker);
 	clock_replace(NULL, NULL);
 	return 0;
@@ -160,31 +163,97 @@ static void all_that_is_queued_is_accepted_before_the_end(void **state)
 	listener_free(listener);
 }
 
-/* No more descriptors: a pause, no spinning, and then it goes on. */
-static void out_of_descriptors_it_pauses(void **state)
+static void limit_descriptors(rlim_t count)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = count;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void assert_turned_away(int client)
+{
+	unsigned char bytes[16];
+
+	assert_int_equal(recv(client, bytes, sizeof bytes, 0), TLS_ALERT_RECORD_SIZE);
+	assert_int_equal(bytes[0], 0x15);
+	assert_int_equal(recv(client, bytes, sizeof bytes, 0), 0);
+}
+
+/* Not left in the queue until they give up. */
+static void out_of_descriptors_who_comes_is_told(void **state)
 {
 	struct worker *worker = *state;
 	struct net_address local;
 	struct listener *listener = listen_alone(worker, &local);
-	struct rlimit limit, none;
+	int clients[] = {dial(&local), dial(&local), dial(&local)};
+	struct rlimit before;
+
+	getrlimit(RLIMIT_NOFILE, &before);
+	limit_descriptors((rlim_t)clients[2] + 1);
+	loop_round(worker->loop);
+	for (int i = 0; i < 3; i++)
+		assert_turned_away(clients[i]);
+	assert_int_equal(accepted.count, 0);
+	limit_descriptors(before.rlim_cur);
+	int later = dial(&local);
+	loop_round(worker->loop);
+	assert_int_equal(accepted.count, 1);
+	for (int i = 0; i < 3; i++)
+		close(clients[i]);
+	close(later);
+	listener_free(listener);
+}
+
+/* Not even the reserve can be had: a pause, no spinning, and then it goes on. */
+static void without_its_reserve_it_pauses(void **state)
+{
+	struct worker *worker = *state;
+	struct net_address local;
+	struct listener *listener = listen_alone(worker, &local);
 	int64_t pauses = metric_get(worker->metrics->accept_pauses);
 	int client = dial(&local);
+	struct rlimit before;
 
-	getrlimit(RLIMIT_NOFILE, &limit);
-	none = limit;
-	none.rlim_cur = (rlim_t)client + 1;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	getrlimit(RLIMIT_NOFILE, &before);
+	limit_descriptors(3);
 	for (int i = 0; i < 5; i++)
 		loop_round(worker->loop);
 	assert_int_equal(metric_get(worker->metrics->accept_pauses), pauses + 1);
 	loop_pass(worker->loop, LISTENER_PAUSE_MS);
 	loop_round(worker->loop);
 	assert_int_equal(metric_get(worker->metrics->accept_pauses), pauses + 2);
-	setrlimit(RLIMIT_NOFILE, &limit);
+	limit_descriptors(before.rlim_cur);
 	loop_pass(worker->loop, LISTENER_PAUSE_MS);
 	loop_round(worker->loop);
 	assert_int_equal(accepted.count, 1);
 	close(client);
+	listener_free(listener);
+}
+
+/* What is queued stays; who asks only now is not heard, which is no reset either. */
+static void a_drain_lets_no_new_connection_begin(void **state)
+{
+	struct worker *worker = *state;
+	struct net_address local;
+	struct listener *listener = listen_alone(worker, &local);
+	int queued = dial(&local);
+	int late = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	listener_stop_new(listener);
+	assert_int_equal(connect(late, (const struct sockaddr *)&local.storage, local.size), -1);
+	assert_int_equal(errno, EINPROGRESS);
+	loop_round(worker->loop);
+	listener_accept_queued(listener);
+	assert_int_equal(accepted.count, 1);
+	listener_close(listener);
+	int failure = 0;
+	socklen_t size = sizeof failure;
+	assert_int_equal(getsockopt(late, SOL_SOCKET, SO_ERROR, &failure, &size), 0);
+	assert_int_equal(failure, 0);
+	close(queued);
+	close(late);
 	listener_free(listener);
 }
 
@@ -197,7 +266,9 @@ int main(void)
 	    TEST(connection_is_handed_over_with_its_options),
 	    TEST(a_round_accepts_a_bounded_batch),
 	    TEST(all_that_is_queued_is_accepted_before_the_end),
-	    TEST(out_of_descriptors_it_pauses),
+	    TEST(out_of_descriptors_who_comes_is_told),
+	    TEST(without_its_reserve_it_pauses),
+	    TEST(a_drain_lets_no_new_connection_begin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
