@@ -14,6 +14,8 @@
 #include "edge/hot_site.h"
 #include "edge/tls_bio.h"
 
+enum { READS_AT_ONCE = 4 };
+
 static bool make_ssl(struct conn *conn)
 {
 	conn->stream.ssl = tls_context_accept(conn->worker->tls, &conn->session, conn->stream.io.fd,
@@ -29,11 +31,14 @@ static void give_up(struct conn *conn)
 	conn_refuse(conn, TLS_ALERT_INTERNAL_ERROR, "unusable_certificate");
 }
 
+static void proceed(struct conn *conn, int reads);
+
+/* What the client sends next answers what we have not sent yet: the socket need not be asked. */
 static void begin(struct conn *conn)
 {
 	conn->phase_began_us = clock_monotonic_us();
 	conn_enter(conn, CONN_HANDSHAKE, conn->worker->config->limits.handshake_timeout_ms);
-	conn_handshake_on_ready(conn, EPOLLIN);
+	proceed(conn, 0);
 }
 
 static int minimum_version(const struct conn *conn, const struct hot_site *site)
@@ -77,6 +82,7 @@ static void finish(struct conn *conn)
 	conn->times.handshake = clock_monotonic_us() - conn->phase_began_us;
 	histogram_observe_us(worker->metrics->handshake_seconds, conn->times.handshake);
 	tls_bio_drop_prefix(SSL_get_rbio(ssl));
+	stream_expect_more(&conn->stream, false);
 	if (!conn->session.challenge) {
 		conn_start_http(conn);
 		return;
@@ -95,11 +101,21 @@ static void fail(struct conn *conn, int ssl_error)
 	conn_close_gently(conn);
 }
 
-void conn_handshake_on_ready(struct conn *conn, uint32_t events)
+/* TLS 1.3: our Finished is sent, the client's is awaited, and the ticket that we then send can go with the
+ * first response. */
+static bool only_ticket_is_left(const SSL *ssl)
+{
+	return SSL_get_state(ssl) == TLS_ST_EARLY_DATA;
+}
+
+/* The socket is read `reads` times at most; what is left in it wakes us again. */
+static void proceed(struct conn *conn, int reads)
 {
 	SSL *ssl = conn->stream.ssl;
 
-	(void)events;
+	if (only_ticket_is_left(ssl))
+		stream_expect_more(&conn->stream, true);
+	tls_bio_limit_reads(SSL_get_rbio(ssl), reads);
 	ERR_clear_error();
 	int done = SSL_do_handshake(ssl);
 	if (done == 1) {
@@ -112,6 +128,12 @@ void conn_handshake_on_ready(struct conn *conn, uint32_t events)
 	else if (loop_watch(conn->worker->loop, &conn->stream.io,
 		     error == SSL_ERROR_WANT_READ ? EPOLLIN : EPOLLOUT) != R_OK)
 		conn_free(conn);
+}
+
+void conn_handshake_on_ready(struct conn *conn, uint32_t events)
+{
+	(void)events;
+	proceed(conn, READS_AT_ONCE);
 }
 
 void conn_handshake_on_deadline(struct conn *conn)

@@ -176,6 +176,8 @@ static void after_response(struct h1_conn *conn)
 /* A step returns true where another one may be possible. */
 static bool step_flush(struct h1_conn *conn)
 {
+	if (!conn->request.keep_alive)
+		stream_expect_more(&conn->stream, true);
 	enum result result = h1_out_flush(&conn->out);
 
 	if (result == R_AGAIN)
@@ -346,9 +348,13 @@ struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const 
 	h1_deadlines_init(conn);
 	buf_init(&conn->in, H1_IN_MAX);
 	h1_out_init(&conn->out, &conn->stream);
-	/* The first request has often come with the end of the handshake. */
-	read_some(conn);
+	/* The first request has often come with the end of the handshake, and its response takes the ticket
+	 * along. */
+	if (!conn->stream.ssl || stream_has_buffered(&conn->stream))
+		read_some(conn);
 	h1_conn_drive(conn);
+	if (conn->state != H1_EXCHANGE)
+		stream_release(&conn->stream);
 	return conn;
 }
 

@@ -86,6 +86,16 @@ void loop_unwatch(struct loop *loop, struct loop_io *io)
 	io->events = 0;
 }
 
+void loop_close(struct loop *loop, struct loop_io *io)
+{
+	if (io->known_as)
+		batch_strike(loop, io->known_as);
+	io->known_as = NULL;
+	io->events = 0;
+	close(io->fd);
+	io->fd = -1;
+}
+
 static void heap_put(struct loop *loop, size_t slot, struct loop_timer *timer)
 {
 	loop->heap[slot] = timer;

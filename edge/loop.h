@@ -52,6 +52,9 @@ int64_t loop_now(const struct loop *loop);
 enum result loop_watch(struct loop *loop, struct loop_io *io, uint32_t events);
 /* Before close(fd). No callback of this io comes after it. */
 void loop_unwatch(struct loop *loop, struct loop_io *io);
+/* Closes the descriptor, watched or not. With its last descriptor (nobody here duplicates one) the kernel
+ * drops the socket from epoll by itself: a call less than loop_unwatch and close. */
+void loop_close(struct loop *loop, struct loop_io *io);
 
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t delay_ms);
 void loop_timer_clear(struct loop *loop, struct loop_timer *timer);

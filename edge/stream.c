@@ -2,13 +2,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/clock.h"
 #include "edge/tls_bio.h"
 
 /* A record of 16 KiB, and what came with it. */
@@ -30,11 +31,31 @@ static bool may_send_close_notify(const struct stream *stream)
 	       !(SSL_get_shutdown(stream->ssl) & SSL_SENT_SHUTDOWN);
 }
 
-/* Best effort: where the socket takes no bytes the peer sees a truncation, which is the truth. */
+void stream_expect_more(struct stream *stream, bool more)
+{
+	stream->more = more;
+	stream->held = stream->held || more;
+	if (stream->ssl)
+		tls_bio_expect_more(SSL_get_wbio(stream->ssl), more);
+}
+
+void stream_release(struct stream *stream)
+{
+	int one = 1;
+
+	/* Setting it sends what waits, whatever it was before. */
+	if (stream->held && !stream->failed)
+		setsockopt(stream->io.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	stream->held = false;
+}
+
+/* Best effort: where the socket takes no bytes the peer sees a truncation, which is the truth. The FIN, which
+ * is next, takes it along. */
 static void send_close_notify(struct stream *stream)
 {
 	if (!may_send_close_notify(stream))
 		return;
+	stream_expect_more(stream, true);
 	ERR_clear_error();
 	SSL_shutdown(stream->ssl);
 	ERR_clear_error();
@@ -45,9 +66,10 @@ void stream_fini(struct stream *stream)
 	if (stream->io.fd < 0)
 		return;
 	send_close_notify(stream);
-	loop_unwatch(stream->loop, &stream->io);
-	close(stream->io.fd);
-	stream->io.fd = -1;
+	/* A close that finds unread bytes throws away what has not been sent; this does not. */
+	if (stream->held && !stream->failed)
+		shutdown(stream->io.fd, SHUT_WR);
+	loop_close(stream->loop, &stream->io);
 	SSL_free(stream->ssl);
 	stream->ssl = NULL;
 }
@@ -72,7 +94,7 @@ static enum result plain_read(struct stream *stream, char *bytes, size_t size, s
 
 static enum result plain_write(struct stream *stream, const char *bytes, size_t size, size_t *put)
 {
-	ssize_t count = send(stream->io.fd, bytes, size, MSG_NOSIGNAL);
+	ssize_t count = send(stream->io.fd, bytes, size, MSG_NOSIGNAL | (stream->more ? MSG_MORE : 0));
 
 	if (count < 0)
 		return plain_result(stream);
@@ -110,7 +132,7 @@ static enum result tls_read(struct stream *stream, char *bytes, size_t size, siz
  * large as they can be. What was blocked is offered again, and OpenSSL wants no less of it. */
 static size_t record_size(struct stream *stream, size_t size)
 {
-	int64_t now = clock_monotonic_ms();
+	int64_t now = loop_now(stream->loop);
 
 	if (now - stream->wrote_ms > RECORD_IDLE_MS && !stream->write_blocked)
 		stream->burst_start = stream->bytes_out;
@@ -153,8 +175,10 @@ enum result stream_write(struct stream *stream, const char *bytes, size_t size, 
 		return R_ERROR;
 	enum result result =
 	    stream->ssl ? tls_write(stream, bytes, size, put) : plain_write(stream, bytes, size, put);
-	if (result == R_OK)
+	if (result == R_OK) {
 		stream->bytes_out += *put;
+		stream->held = stream->more;
+	}
 	return result;
 }
 

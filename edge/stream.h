@@ -23,6 +23,8 @@ struct stream {
 	bool read_blocked;    /* the last read gave nothing: what TLS still holds is half a record, or
 			  comes after the end */
 	bool failed;          /* a fatal error: no close_notify any more */
+	bool more;            /* stream_expect_more */
+	bool held;            /* the kernel may hold back what was written last */
 	bool write_blocked;   /* the last write took nothing: the same is offered again */
 	uint64_t burst_start; /* bytes_out when the peer was last idle */
 	int64_t wrote_ms;
@@ -40,6 +42,10 @@ enum result stream_read(struct stream *stream, char *bytes, size_t size, size_t 
 /* R_OK: *put bytes were taken (at least 1, maybe fewer than size). After R_AGAIN the same bytes may be
  * offered from another address and with more behind them. */
 enum result stream_write(struct stream *stream, const char *bytes, size_t size, size_t *put);
+/* While set, what is written may wait (200 ms at most) for what follows, so that it leaves in one segment
+ * with it: more bytes, or the end. stream_release lets it go without. */
+void stream_expect_more(struct stream *stream, bool more);
+void stream_release(struct stream *stream);
 /* Bytes that TLS has decrypted and not yet handed out: they raise no EPOLLIN. */
 bool stream_has_buffered(const struct stream *stream);
 /* Half-closes the sending side: FIN, for TLS close_notify first. */

@@ -10,13 +10,14 @@
 
 #include "common/mem.h"
 
-enum { CTRL_LIMIT_READS = 10000 }; /* above OpenSSL's own numbers */
+enum { CTRL_LIMIT_READS = 10000, CTRL_EXPECT_MORE }; /* above OpenSSL's own numbers */
 
 struct tls_bio {
 	int fd;
 	const char *prefix;
 	size_t left;
 	int at_end;
+	int send_flags;
 	bool limited;
 	long reads_left; /* where limited */
 };
@@ -64,7 +65,7 @@ static int bio_write(BIO *bio, const char *bytes, size_t size, size_t *put)
 	struct tls_bio *self = BIO_get_data(bio);
 
 	BIO_clear_retry_flags(bio);
-	ssize_t count = send(self->fd, bytes, size, MSG_NOSIGNAL);
+	ssize_t count = send(self->fd, bytes, size, self->send_flags);
 	if (count >= 0) {
 		*put = (size_t)count;
 		return 1;
@@ -84,6 +85,7 @@ static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
 		self->limited = true;
 		self->reads_left = number;
 		return 1;
+	case CTRL_EXPECT_MORE: self->send_flags = MSG_NOSIGNAL | (number ? MSG_MORE : 0); return 1;
 	case BIO_CTRL_FLUSH: return 1;
 	case BIO_CTRL_EOF: return self->at_end;
 	default: return 0;
@@ -116,7 +118,7 @@ BIO *tls_bio_new(int fd, const void *prefix, size_t size)
 	if (!method || !(bio = BIO_new(method)))
 		return NULL;
 	struct tls_bio *self = mem_alloc(sizeof *self);
-	*self = (struct tls_bio){.fd = fd, .prefix = prefix, .left = size};
+	*self = (struct tls_bio){.fd = fd, .prefix = prefix, .left = size, .send_flags = MSG_NOSIGNAL};
 	BIO_set_data(bio, self);
 	BIO_set_init(bio, 1);
 	return bio;
@@ -140,4 +142,9 @@ void tls_bio_drop_prefix(BIO *bio)
 void tls_bio_limit_reads(BIO *bio, int reads)
 {
 	BIO_ctrl(bio, CTRL_LIMIT_READS, reads, NULL);
+}
+
+void tls_bio_expect_more(BIO *bio, bool more)
+{
+	BIO_ctrl(bio, CTRL_EXPECT_MORE, more, NULL);
 }

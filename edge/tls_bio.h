@@ -6,6 +6,7 @@
 #define EDGE_TLS_BIO_H
 
 #include <openssl/types.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Closes nothing; `prefix` is borrowed until it has been read or tls_bio_drop_prefix. NULL: out of memory. */
@@ -17,5 +18,8 @@ void tls_bio_drop_prefix(BIO *bio);
  * come, without ever returning: a peer could keep the thread. The caller's watch is level-triggered, so
  * nothing that was left in the socket is forgotten. Any other kind of BIO ignores it. */
 void tls_bio_limit_reads(BIO *bio, int reads);
+/* While set, what is written may wait in the kernel for what comes behind it, so that both leave in one
+ * segment: 200 ms at most, or until the socket is shut. */
+void tls_bio_expect_more(BIO *bio, bool more);
 
 #endif
