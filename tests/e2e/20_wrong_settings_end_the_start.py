@@ -97,12 +97,25 @@ def test_verifier_settings(tmp_path, argument):
 
 
 @pytest.mark.parametrize("argument", ["--acme-directory=ca.test", "--jobs=0", "--challenge-types=dns-02",
-                                      "--acme-ca=/nonexistent"])
+                                      "--acme-ca=/nonexistent", "--acme-eab-kid=alone", "--acme-profile=a b",
+                                      "--acme-profile-required=on", "--certificate-key=p521",
+                                      "--acme-fallback-directory=http://ca.test/dir",
+                                      "--acme-fallback-directory=https://acme-v02.api.letsencrypt.org/directory"])
 def test_acme_settings(lab, argument):
     code, text = start("postern-acme", "--database=host=127.0.0.1 port=1",
                        f"--seal-key-file={lab.session.seal_key}", argument)
     assert code == 2
     assert argument[2:].split("=")[0] in text
+
+
+@pytest.mark.parametrize("content", ["", "not base64url!", "Zm9v YmFy", "A" * 5000, "Zm9v+/=="])
+def test_an_external_accounts_key_that_is_none(lab, tmp_path, content):
+    key = tmp_path / "eab"
+    key.write_text(content)
+    code, text = start("postern-acme", "--database=host=127.0.0.1 port=1", f"--seal-key-file={lab.session.seal_key}",
+                       "--acme-eab-kid=k", f"--acme-eab-key-file={key}")
+    assert code == 2 and str(key) in text, text
+    assert "foo" not in text
 
 
 def test_seal_key_that_others_may_read_is_refused(tmp_path):
