@@ -6,8 +6,10 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from lab import tls
 from lab.app_origin import AppOrigin
-from lab.process import wait_until
+from lab.place import program
+from lab.process import run, wait_until
 
 
 def set_upstream(platform, name, url):
@@ -62,13 +64,19 @@ def test_one_check_for_each_address_whatever_the_number_of_domains_and_workers(l
     app = origins(lab, "127.9.78.", "app")[0]
     platform = lab.prepare(edges=1, edge={"upstream": app.url, "workers": 2, "upstream_health": "/healthz",
                                           "upstream_health_interval": "500ms"})
-    platform.start(without=[platform.app])
-    names = [f"shop{index}.brand.test" for index in range(50)]
-    for index, name in enumerate(names):
-        platform.activate(name)
-        set_upstream(platform, name, app.url + ("/" if index % 2 else ""))
+    platform.start(without=[platform.app, platform.pebble, platform.acme])
+    authority = platform.ground.authority
+    chain, key = authority.issue("stores", "DNS:*.sandbox.saas.test")
+    run([program("postern"), "certificate", "import", "*.sandbox.saas.test", f"--chain={chain}", f"--key={key}",
+         f"--database={platform.db.conninfo()}", f"--seal-key-file={platform.ground.seal_key}"])
+    names = [f"shop{index}.sandbox.saas.test" for index in range(50)]
+    urls = [app.url, app.url + "/"]
+    platform.db.query("INSERT INTO domains (tenant, name, status, token, options) VALUES " + ", ".join(
+        f"('default', '{name}', 'active', '{'t' * 32}', '{json.dumps({'upstream': urls[index % 2]})}')"
+        for index, name in enumerate(names)))
+    context = tls.trust(authority.ca)
     with ThreadPoolExecutor(10) as visitors:
-        bodies = list(visitors.map(lambda name: platform.visit(name, timeout=30).body, names))
+        bodies = list(visitors.map(lambda name: platform.visit(name, context=context).body, names))
     assert set(bodies) == {b"app"}
     assert platform.edge.metric("postern_edge_upstream_groups") == 3, "the setting's, and two spellings"
     before, started = len(app.asked("/healthz")), time.monotonic()
