@@ -66,21 +66,34 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 	return SSL_TLSEXT_ERR_OK;
 }
 
-/* RFC 7301 section 3.2: a client that offers nothing we speak gets no_application_protocol. */
-static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_size, const unsigned char *offered,
-    unsigned int offered_size, void *arg)
+static bool choose_protocol(const unsigned char **out, unsigned char *out_size, const unsigned char *offered,
+    unsigned int offered_size, const char *wanted)
 {
-	const struct tls_session *session = SSL_get_app_data(ssl);
-	const char *wanted = session->challenge ? acme_protocol : http_protocol;
-
-	(void)arg;
 	for (unsigned at = 0; at < offered_size; at += 1u + offered[at]) {
 		if (offered[at] != strlen(wanted) || memcmp(offered + at + 1, wanted, offered[at]) != 0)
 			continue;
 		*out = offered + at + 1;
 		*out_size = offered[at];
-		return SSL_TLSEXT_ERR_OK;
+		return true;
 	}
+	return false;
+}
+
+/* RFC 7301 section 3.2: a client that offers nothing we speak gets no_application_protocol. One that can do
+ * no better than HTTP/1.0 may say so. */
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_size, const unsigned char *offered,
+    unsigned int offered_size, void *arg)
+{
+	static const char *const visitors[] = {http_protocol, "http/1.0"};
+	static const char *const validations[] = {acme_protocol};
+	const struct tls_session *session = SSL_get_app_data(ssl);
+	const char *const *wanted = session->challenge ? validations : visitors;
+	size_t count = session->challenge ? 1 : 2;
+
+	(void)arg;
+	for (size_t i = 0; i < count; i++)
+		if (choose_protocol(out, out_size, offered, offered_size, wanted[i]))
+			return SSL_TLSEXT_ERR_OK;
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 

@@ -1,7 +1,7 @@
 """HTTP/1.1 between raw sockets (RFC 9110, 9112): what each side sends, byte for byte, and when."""
 
 import re
-import socket
+import subprocess
 import threading
 import time
 
@@ -144,6 +144,36 @@ def test_head_204_and_304_have_no_body_and_leave_the_next_answer_alone(stage):
     assert "Content-Length: 500" in heads[0] and "Content-Length: 77" in heads[2]
     assert "content-length" not in heads[1].lower() and "chunked" not in heads[1]
     assert wire.exactly(4) == b"last"
+
+
+def curl(stage, *arguments, stdin=None):
+    """What curl prints, and its exit code."""
+    edge = stage.platform.edge
+    done = subprocess.run(["curl", "-sS", "--max-time", "20", "--cacert", stage.platform.pebble.root, "--connect-to",
+                           f"::{edge.address}:{edge.https}", *arguments], input=stdin, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    return done.stdout, done.returncode
+
+
+def test_curl_in_its_ways(stage):
+    def script(request):
+        if request.all("expect"):
+            request.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.answer(f"{request.method} {request.target} {len(request.body())}\n".encode())
+    stage.wire(script).sock.close()
+    url, body = f"https://{NAME}", b"x" * 3000000
+    for options, wanted in (([f"{url}/1", f"{url}/2"], b"GET /1 0\nGET /2 0\n"),
+                            (["--http1.0", f"{url}/"], b"GET / 0\n"),
+                            (["--http1.0", "-H", "Connection: keep-alive", f"{url}/1", f"{url}/2"],
+                             b"GET /1 0\nGET /2 0\n"),
+                            (["-T", "-", f"{url}/put"], b"PUT /put 3000000\n"),
+                            (["-H", "Expect: 100-continue", "-T", "-", f"{url}/put"], b"PUT /put 3000000\n"),
+                            (["-H", "Expect: 100-continue", "--data-binary", "@-", f"{url}/post"],
+                             b"POST /post 3000000\n"),
+                            (["-H", "Expect:", "--data-binary", "@-", f"{url}/post"], b"POST /post 3000000\n")):
+        assert curl(stage, *options, stdin=body) == (wanted, 0), options
+    head, code = curl(stage, "-I", f"{url}/head")
+    assert code == 0 and b"\r\nContent-Length: 13\r\n" in head
 
 
 # Expectations and interim responses

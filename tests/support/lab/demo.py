@@ -254,6 +254,8 @@ def tell_story(once):
         pids.write([cluster.process])
         platform = Platform(ground, edge={"log_level": "info"}, acme={"log_level": "info"},
                             verifier={"log_level": "info"})
+        for edge in platform.edges:
+            edge.settings["https_port"] = platform.https
         tell.say("knot (DNS), Pebble (CA), nginx (app), HAProxy (TCP load balancer)")
         tell.say("postern-verifier, postern-acme, two postern-edge nodes")
         try:

@@ -13,6 +13,37 @@ static void a_request_and_its_response_pass(void **state)
 	client_gets("HTTP/1.1 200 OK\r\nServer: o\r\nContent-Length: 5\r\n\r\nhello");
 }
 
+static void a_response_is_given_the_date_and_the_requests_id(void **state)
+{
+	(void)state;
+	visit();
+	rig.shows_own = true;
+	say(&rig.client, GET("/1") "GET /2 HTTP/1.1\r\n" H "X-Request-Id: mine\r\n\r\n");
+	origin_accepts();
+	say(&rig.origin, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	client_gets("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n" OWN_DATE OWN_ID
+		    "Content-Length: 0\r\n\r\n");
+	origin_gets(FORWARDED("/1") "GET /2 HTTP/1.1\r\n" H XF_FROM("192.0.2.7", "mine") "\r\n");
+	say(&rig.origin, "HTTP/1.1 200 OK\r\ndate: x\r\nx-request-id: y\r\nContent-Length: 0\r\n\r\n");
+	client_gets("HTTP/1.1 200 OK\r\ndate: x\r\nx-request-id: y\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void the_clients_of_a_cdn_are_told_apart_on_one_connection(void **state)
+{
+	static struct ip_range cdn = {.family = AF_INET, .bytes = {192, 0, 2}, .bits = 24};
+
+	(void)state;
+	rig.edge_config.trust.cdns = (struct ip_ranges){&cdn, 1};
+	visit();
+	say(&rig.client, "GET /1 HTTP/1.1\r\n" H "X-Forwarded-For: 203.0.113.1\r\n\r\n");
+	origin_accepts();
+	origin_gets("GET /1 HTTP/1.1\r\n" H XF_FROM("203.0.113.1", ID) "\r\n");
+	say(&rig.origin, "HTTP/1.1 204 No Content\r\n\r\n");
+	client_gets("HTTP/1.1 204 No Content\r\n\r\n");
+	say(&rig.client, GET("/2"));
+	origin_gets(FORWARDED("/2"));
+}
+
 static void the_next_request_reuses_both_connections(void **state)
 {
 	(void)state;
@@ -574,6 +605,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    rig_test(a_request_and_its_response_pass),
+	    rig_test(a_response_is_given_the_date_and_the_requests_id),
+	    rig_test(the_clients_of_a_cdn_are_told_apart_on_one_connection),
 	    rig_test(the_next_request_reuses_both_connections),
 	    rig_test(pipelined_requests_are_answered_in_order),
 	    rig_test(thousands_of_pipelined_requests_need_no_stack),
