@@ -78,7 +78,7 @@ $(PGTESTS): %: %.o $(BUILD)/tests/pg/database.o $(foreach area,$(AREAS),$(call l
 FUZZERS     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_DRIVER ?= $(BUILD)/tests/fuzz/replay.o
 $(FUZZERS): %: %.o $(FUZZ_DRIVER) $(foreach area,$(AREAS),$(call library,$(area)))
-	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS)
+	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS) -lcmocka
 
 # What the benchmark measures with.
 BENCH     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))

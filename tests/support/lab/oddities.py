@@ -258,8 +258,10 @@ def versions():
 
 
 def methods():
-    for method in ("FOO", "get", "GeT", "M-SEARCH", "!#$%&'*+-.^_`|~", "G", "X" * 31, "VERSION-CONTROL", "TRACE"):
+    for method in ("FOO", "get", "GeT", "M-SEARCH", "!#$%&'*+-.^_`|~", "G", "X" * 31, "VERSION-CONTROL"):
         case(f"method {method}", get(line=f"{method} {{q}} HTTP/1.1"), [(method, "{q}", b"")])
+    # RFC 9110 section 9.3.8: it would show the app's side of the request to whoever can make a browser send it.
+    case("method TRACE", get(line="TRACE {q} HTTP/1.1"), posted("", "TRACE"), NOT_A_METHOD, free=True)
     for method in ("CONNECT", "X" * 5000):
         case(f"method {method[:30]}", get(line=f"{method} {{q}} HTTP/1.1"), end=NOT_A_METHOD)
     case("method CONNECT with an authority", get(line="CONNECT {h}:443 HTTP/1.1"), end=NOT_A_METHOD)

@@ -1,0 +1,275 @@
+/*
+ * A client and an app that say whatever they like to an edge between them, in any order. The app never gets a
+ * request that the client did not send, nor another body; the client gets answers that can be read, and no
+ * more of them than it has asked for.
+ *
+ * An input is a list of steps: who does what (client says, app says, client ends, app ends), two bytes of
+ * size, and what is said.
+ */
+#include "edge/h1_body.h"
+#include "edge/h1_parse.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/unit/edge/h1_harness.h"
+
+enum { STEPS_MAX = 24, ORIGINS_MAX = 12, REQUESTS_MAX = 64, ROUNDS = 6 };
+enum step { CLIENT_SAYS, ORIGIN_SAYS, CLIENT_ENDS, ORIGIN_ENDS, STEPS };
+
+static struct seen origins[ORIGINS_MAX];
+static size_t origin_count;
+static struct buf said; /* by the client */
+
+/* ---- the loop, as far as it gets without waiting */
+
+static void run_stop(struct loop_task *task)
+{
+	(void)task;
+	loop_stop(rig.loop);
+}
+
+static void accept_origins(void)
+{
+	int fd = -1;
+
+	while (origin_count < ORIGINS_MAX &&
+	       (fd = accept4(rig.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		origins[origin_count] = (struct seen){.fd = -1};
+		seen_reset(&origins[origin_count++], fd);
+	}
+}
+
+static void rounds(int count)
+{
+	static struct loop_task task = {.run = run_stop};
+
+	for (int i = 0; i < count; i++) {
+		loop_defer(rig.loop, &task);
+		loop_run(rig.loop);
+		accept_origins();
+		look(&rig.client);
+		for (size_t j = 0; j < origin_count; j++)
+			look(&origins[j]);
+	}
+}
+
+static void say_some(struct seen *side, const uint8_t *bytes, size_t size)
+{
+	if (side->fd < 0 || side->reset)
+		return;
+	ssize_t put = send(side->fd, bytes, size, MSG_NOSIGNAL);
+
+	if (put > 0 && side == &rig.client)
+		fuzz_check(buf_append(&said, bytes, (size_t)put) == R_OK);
+}
+
+/* The one that was connected to last. */
+static struct seen *latest_origin(void)
+{
+	return origin_count > 0 ? &origins[origin_count - 1] : NULL;
+}
+
+static void play(enum step step, const uint8_t *bytes, size_t size)
+{
+	struct seen *origin = latest_origin();
+
+	switch (step) {
+	case CLIENT_SAYS: say_some(&rig.client, bytes, size); break;
+	case ORIGIN_SAYS:
+		if (origin)
+			say_some(origin, bytes, size);
+		break;
+	case CLIENT_ENDS: shutdown(rig.client.fd, SHUT_WR); break;
+	case ORIGIN_ENDS:
+		if (origin && origin->fd >= 0)
+			shutdown(origin->fd, SHUT_RDWR);
+		break;
+	case STEPS: break;
+	}
+	rounds(ROUNDS);
+}
+
+/* ---- what was said, read again */
+
+struct request {
+	char method[40];
+	char target[128];
+	struct buf body;
+	bool is_whole;
+};
+
+static void take_body(struct request *message, const struct http_head *head, const char **at, const char *end)
+{
+	struct h1_body body;
+	enum result result = R_OK;
+
+	h1_body_init(&body, head);
+	while (result == R_OK) {
+		size_t framing = 0;
+		size_t data = 0;
+
+		result = h1_body_next(&body, *at, (size_t)(end - *at), &framing, &data);
+		*at += framing;
+		buf_append(&message->body, *at, data);
+		*at += data;
+		if (data > 0)
+			h1_body_take(&body, data);
+	}
+	message->is_whole = result == R_EOF;
+}
+
+/* Up to the first that cannot be read on. `*is_valid`: what stops it is only that bytes are missing. */
+static size_t read_requests(struct request *out, const char *at, size_t size, bool *is_valid)
+{
+	static struct http_head head;
+	const char *end = at + size;
+	size_t count = 0;
+
+	*is_valid = true;
+	while (at < end && count < REQUESTS_MAX) {
+		struct h1_scan scan = {0};
+		size_t used = 0;
+		int status = 0;
+		enum result result = h1_parse_request(&head, &scan, at, (size_t)(end - at), &used, &status);
+		struct request *message = &out[count];
+
+		*is_valid = result != R_INVALID;
+		if (result != R_OK)
+			break;
+		at += used;
+		*message = (struct request){.is_whole = false};
+		buf_init(&message->body, size + 1);
+		snprintf(message->method, sizeof message->method, "%.*s", (int)head.method.size,
+		    head.method.bytes);
+		snprintf(message->target, sizeof message->target, "%s%.*s",
+		    head.target.bytes[0] == '?' ? "/" : "", (int)head.target.size, head.target.bytes);
+		take_body(message, &head, &at, end);
+		count++;
+		if (!message->is_whole)
+			break;
+	}
+	return count;
+}
+
+static void forget_requests(struct request *messages, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		buf_fini(&messages[i].body);
+}
+
+static bool is_sent_as(const struct request *sent, const struct request *got)
+{
+	const char *body = buf_bytes(&got->body);
+	size_t size = buf_size(&got->body);
+
+	if (strcmp(sent->method, got->method) != 0 || strcmp(sent->target, got->target) != 0)
+		return false;
+	return size <= buf_size(&sent->body) && memcmp(buf_bytes(&sent->body), body, size) == 0 &&
+	       (!got->is_whole || (sent->is_whole && size == buf_size(&sent->body)));
+}
+
+static void check_origin(const struct seen *origin, const struct request *sent, size_t sent_count)
+{
+	static struct request got[REQUESTS_MAX];
+	bool is_valid = false;
+	size_t count = read_requests(got, origin->bytes, origin->size, &is_valid);
+
+	fuzz_check(is_valid);
+	for (size_t i = 0; i < count; i++) {
+		bool is_known = false;
+
+		for (size_t j = 0; j < sent_count && !is_known; j++)
+			is_known = is_sent_as(&sent[j], &got[i]);
+		fuzz_check(is_known);
+	}
+	forget_requests(got, count);
+}
+
+/* Returns false at the end of what came. */
+static bool take_answer(const char **at, const char *end, bool to_head, bool *is_final)
+{
+	static struct http_head head;
+	struct h1_scan scan = {0};
+	size_t used = 0;
+	struct request message = {.is_whole = false};
+	enum result result = h1_parse_response(&head, &scan, *at, (size_t)(end - *at), to_head, &used);
+
+	fuzz_check(result != R_INVALID);
+	if (result != R_OK)
+		return false;
+	*at += used;
+	*is_final = head.status >= 200;
+	buf_init(&message.body, SEEN_MAX);
+	take_body(&message, &head, at, end);
+	buf_fini(&message.body);
+	return message.is_whole;
+}
+
+static void check_client(const struct request *sent, size_t sent_count)
+{
+	const char *at = rig.client.bytes;
+	const char *end = at + rig.client.size;
+	size_t finals = 0;
+	bool goes_on = true;
+
+	while (at < end && goes_on) {
+		bool is_final = false;
+		bool to_head = finals < sent_count && strcmp(sent[finals].method, "HEAD") == 0;
+
+		goes_on = take_answer(&at, end, to_head, &is_final);
+		finals += is_final;
+	}
+	fuzz_check(finals <= sent_count + 1);
+}
+
+/* ---- one conversation */
+
+static void begin(void)
+{
+	static bool is_set_up;
+
+	if (!is_set_up)
+		harness_setup(NULL);
+	is_set_up = true;
+	rig.shows_own = true;
+	origin_count = 0;
+	buf_init(&said, SEEN_MAX);
+	visit();
+}
+
+static void end(void)
+{
+	if (rig.conn)
+		h1_conn_abort(rig.conn);
+	rounds(2);
+	fuzz_check(!rig.conn);
+	for (size_t i = 0; i < origin_count; i++) {
+		seen_reset(&origins[i], -1);
+		free(origins[i].bytes);
+	}
+	rounds(2);
+	fuzz_check(upstream_pool_idle_count(rig.worker.upstreams) == 0);
+	buf_fini(&said);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct request sent[REQUESTS_MAX];
+	bool is_valid = false;
+
+	begin();
+	for (size_t at = 0, steps = 0; at + 3 <= size && steps < STEPS_MAX && rig.conn; steps++) {
+		size_t length = (size_t)data[at + 1] << 8 | data[at + 2];
+		enum step step = (enum step)(data[at] % STEPS);
+
+		at += 3;
+		length = length < size - at ? length : size - at;
+		play(step, data + at, length);
+		at += length;
+	}
+	size_t count = read_requests(sent, buf_bytes(&said), buf_size(&said), &is_valid);
+	for (size_t i = 0; i < origin_count; i++)
+		check_origin(&origins[i], sent, count);
+	check_client(sent, count);
+	forget_requests(sent, count);
+	end();
+	return 0;
+}
