@@ -99,7 +99,7 @@ def test_the_ca_says_when_and_one_node_asks(lab):
     def renewal_info(handler, forward):
         asked.append(handler.path)
         handler.reply(200, {"Content-Type": "application/json", "Retry-After": "21600"}, document(*windows[-1]))
-    issuance.ca._add("renewal-info", None, renewal_info)
+    issuance.ca.act("renewal-info", renewal_info, times=None)
     for _ in range(3):
         issuance.issuer().start()
     issuance.ask_for(NAME)

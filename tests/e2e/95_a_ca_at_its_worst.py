@@ -396,6 +396,46 @@ def test_an_account_that_cannot_be_made_is_explained_and_made_later(lab):
         assert sum(issuance.ca.arrivals.values()) <= 40
 
 
+def window(start, end):
+    return json.dumps({"suggestedWindow": {"start": start, "end": end}}).encode()
+
+
+RENEWAL_INFO = {
+    "inverted": (200, JSON, window("2027-01-02T00:00:00Z", "2027-01-01T00:00:00Z")),
+    "empty window": (200, JSON, window("2027-01-01T00:00:00Z", "2027-01-01T00:00:00Z")),
+    "no times": (200, JSON, window("soon", "later")),
+    "no JSON": (200, JSON, b"<html>"),
+    "unknown": (404, {}, b""),
+    "conflict": (409, {"Retry-After": "1"}, b""),
+    "moved": (301, {"Location": "http://169.254.169.254/"}, b""),
+    "busy for ten years": (503, {"Retry-After": "315360000"}, b"<html>"),
+    "too long": (200, JSON, b" " * 100_000),
+}
+
+
+def test_renewal_information_of_no_use_changes_nothing(lab):
+    issuance = Issuance(lab)
+    url = issuance.ca.directory_url.replace("/dir", "/draft-ietf-acme-ari")
+    issuance.ca.change("directory", edit(lambda directory: {**directory, "renewalInfo": url}), None)
+    answers = []
+    issuance.ca.act("renewal-info", lambda handler, forward: handler.reply(*answers[-1]), None)
+    answers.append(RENEWAL_INFO["unknown"])
+    issuance.issuer().start()
+    issuance.ask_for(NAME)
+    issuance.wait_issued(NAME)
+    renew_at = issuance.db.value("SELECT renew_at FROM certificates")
+    for words, answer in RENEWAL_INFO.items():
+        answers.append(answer)
+        before = issuance.ca.arrivals[None, "renewal-info"]
+        issuance.db.query("UPDATE certificates SET ari_next_poll_at = now()")
+        wait_until(lambda: issuance.ca.arrivals[None, "renewal-info"] > before, 10, f"the question: {words}")
+        issuance.db.wait("SELECT ari_next_poll_at BETWEEN now() + interval '50 s' AND now() + interval '27 h' AND "
+                         "ari_next_poll_at NOT BETWEEN now() + interval '59 min' AND now() + interval '60 min' "
+                         "FROM certificates")
+        assert issuance.db.value("SELECT renew_at FROM certificates") == renew_at, words
+        assert issuance.ca.arrivals[None, "renewal-info"] == before + 1, words
+
+
 @pytest.fixture
 def clock(lab):
     """`clock.set("+91d")`: what the issuer that is started with `clock.environment` takes the time for, at once."""
