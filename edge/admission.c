@@ -11,16 +11,20 @@
 
 enum { UNREAD_MAX = 16 * 1024 };
 
+int64_t admission_memory(const struct edge *edge)
+{
+	int64_t connections = atomic_load_explicit(&edge->connections, memory_order_relaxed);
+
+	return tally_sum(TALLY_BUFFER_BYTES) + connections * ADMISSION_CONNECTION_BYTES;
+}
+
 bool admission_is_short_of_memory(struct worker *worker)
 {
 	int64_t now = loop_now(worker->loop);
 
 	if (now - worker->memory_at_ms >= ADMISSION_LOOK_MS) {
-		int64_t connections = atomic_load_explicit(&worker->edge->connections, memory_order_relaxed);
-
 		worker->memory_at_ms = now;
-		worker->memory_in_use =
-		    tally_sum(TALLY_BUFFER_BYTES) + connections * ADMISSION_CONNECTION_BYTES;
+		worker->memory_in_use = admission_memory(worker->edge);
 	}
 	return worker->memory_in_use > worker->config->limits.max_memory;
 }

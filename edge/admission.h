@@ -22,6 +22,9 @@ void admission_give(struct worker *worker);
 /* Is more memory in use than connections may have? */
 bool admission_is_short_of_memory(struct worker *worker);
 
+/* What connections have in use, about: their own share and all buffers. */
+int64_t admission_memory(const struct edge *edge);
+
 /* Says no on a fresh socket, and closes it. */
 void admission_turn_away(struct worker *worker, int fd, bool tls, const char *cause);
 

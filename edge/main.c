@@ -16,6 +16,7 @@
 #include "common/process.h"
 #include "common/seal.h"
 #include "edge/access_log.h"
+#include "edge/admission.h"
 #include "edge/client_counts.h"
 #include "edge/conn.h"
 #include "edge/cpu_count.h"
@@ -192,6 +193,20 @@ static void wait_for_workers(struct node *node, int64_t ms)
 			return;
 }
 
+static void show_memory(void *arg)
+{
+	const struct edge *edge = arg;
+
+	metric_set(metrics_gauge("postern_edge_memory_bytes", NULL,
+		       "Memory of connections and what they have in flight, as max-memory counts it."),
+	    admission_memory(edge));
+}
+
+static struct metric *draining_gauge(void)
+{
+	return metrics_gauge("postern_edge_draining", NULL, "1 from SIGTERM on: no new visitors, please.");
+}
+
 static void drain(struct node *node)
 {
 	const struct settings *settings = node->edge.config->settings;
@@ -199,6 +214,7 @@ static void drain(struct node *node)
 	int64_t timeout = settings_number(settings, "drain-timeout");
 
 	atomic_store(&node->edge.draining, true);
+	metric_set(draining_gauge(), 1);
 	log_info("draining", log_int("delay_ms", delay), log_int("timeout_ms", timeout),
 	    log_int("connections", atomic_load(&node->edge.connections)));
 	if (wait_for_stop(delay))
@@ -313,6 +329,8 @@ int main(int argc, char **argv)
 	}
 	log_info("started", log_int("workers", node.worker_count),
 	    log_int("max_connections", node.edge.config->limits.max_connections));
+	metric_set(draining_gauge(), 0);
+	metrics_before_render(show_memory, &node.edge);
 	wait_for_end(&(struct reload){.argc = argc,
 	    .argv = argv,
 	    .edge = &node.edge,

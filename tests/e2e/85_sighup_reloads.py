@@ -136,13 +136,13 @@ def test_the_ask_endpoint_and_its_token_change(lab):
     with open(token, "w") as file:
         file.write("first\n")
     node.reload("done", ask_url=asked.url(), ask_token_file=token)
-    node.platform.refusal("one.brand.test")
+    node.platform.refusal("one.brand.test", edge=node.edge)
     assert asked.asked["one.brand.test"] == 1
     assert asked.headers[-1]["Authorization"] == "Bearer first"
     with open(token, "w") as file:
         file.write("second\n")
     node.reload("done", ask_url=asked.url(), ask_token_file=token)
-    node.platform.refusal("two.brand.test")
+    node.platform.refusal("two.brand.test", edge=node.edge)
     assert asked.headers[-1]["Authorization"] == "Bearer second", "the file was read again"
 
 

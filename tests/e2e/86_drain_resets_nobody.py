@@ -1,0 +1,152 @@
+"""The end of a node under load: nobody whose connection it had taken is reset, those who say nothing hold it up no
+longer than a moment, and a second signal cuts at once."""
+
+import signal
+import socket
+import threading
+import time
+
+from lab import client_hello, tls
+from lab.daemons import Edge
+from lab.origin import Origin
+from lab.process import wait_until
+
+NAME = "shop.brand.test"
+
+
+def node(lab, script=None, **edge):
+    platform = lab.prepare(edges=1, edge=edge)
+    origin = lab.use(Origin(platform.ground.address(4), script))
+    platform.edge.settings["upstream"] = origin.url
+    platform.start()
+    platform.activate(NAME)
+    platform.visit(NAME, edge=platform.edge)
+    return platform
+
+
+class Visitors:
+    """Threads that connect, ask and go, again and again; what fails is kept."""
+
+    def __init__(self, platform, edge, count):
+        self.platform, self.edge = platform, edge
+        self.served, self.failures, self.going = 0, [], True
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self.run) for _ in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self):
+        while self.going:
+            try:
+                assert self.platform.visit(NAME, edge=self.edge, timeout=20).status == 200
+                with self.lock:
+                    self.served += 1
+            except Exception as error:  # pylint: disable=broad-except
+                with self.lock:
+                    self.failures.append(repr(error))
+
+    def stop(self):
+        self.going = False
+        for thread in self.threads:
+            thread.join(30)
+
+
+def test_rolling_restart_on_one_port_loses_no_visit(lab):
+    platform = node(lab, drain_delay="200ms")
+    old = platform.edge
+    visitors = Visitors(platform, old, 8)
+    try:
+        for number in range(2):
+            new = lab.use(Edge(old.directory, f"next{number}", old.address, old.https, old.http, {
+                name: value for name, value in old.settings.items() if name not in ("admin_listen",)}))
+            new.start()
+            old.process.send(signal.SIGTERM)
+            old.process.wait(20)
+            assert old.process.exit_code == 0
+            old = new
+        before = visitors.served
+        wait_until(lambda: visitors.served > before + 20, 20, "visits at the last node")
+    finally:
+        visitors.stop()
+    print(f"{visitors.served} visits over two restarts on one port, {len(visitors.failures)} failed")
+    assert not visitors.failures, visitors.failures[:3]
+
+
+def test_silent_connections_do_not_hold_the_end_up(lab):
+    platform = node(lab, drain_timeout="60s", hello_timeout="60s")
+    edge = platform.edge
+    silent = [socket.create_connection((edge.address, port)) for port in (edge.https, edge.http) for _ in range(5)]
+    half = socket.create_connection((edge.address, edge.https))
+    half.sendall(client_hello.client_hello(NAME.encode())[:50])
+    wait_until(lambda: edge.metric("postern_edge_accepted_total") >= 11, 5, "all of them to be accepted")
+    start = time.monotonic()
+    edge.process.send(signal.SIGTERM)
+    assert edge.process.wait(20) == 0
+    assert time.monotonic() - start < 10
+    for sock in silent + [half]:
+        sock.close()
+
+
+def test_connection_whose_first_request_is_on_its_way_is_served(lab):
+    platform = node(lab)
+    edge = platform.edge
+    sock = platform.connect(NAME, edge=edge)
+    connection = tls.HttpOver(sock, NAME)
+    edge.process.send(signal.SIGTERM)
+    edge.process.wait_log("draining")
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    assert answer.read() == b"ok\n"
+    assert answer.headers["Connection"] == "close"
+    assert edge.process.wait(10) == 0
+    sock.close()
+
+
+def test_visitor_who_waits_for_a_certificate_gets_it_during_the_drain(lab):
+    platform = lab.platform(edges=1, faulty_ca=True, edge={"issue_wait": "30s", "drain_timeout": "30s"})
+    platform.activate(NAME)
+    gate = platform.ca.hold("finalize", after=True)
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(
+        platform.visit(NAME, edge=platform.edge, timeout=40)))
+    thread.start()
+    assert gate.arrived.wait(10)
+    platform.edge.process.send(signal.SIGTERM)
+    platform.edge.process.wait_log("draining")
+    gate.open()
+    thread.join(40)
+    assert answers and answers[0].status == 200
+    assert platform.edge.process.wait(15) == 0
+
+
+def test_second_signal_cuts_at_once(lab):
+    stop = threading.Event()
+
+    def script(request):
+        if request.target != "/endless":
+            request.answer()
+            return
+        request.sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+        stop.wait(60)
+    platform = node(lab, script, drain_timeout="60s")
+    edge = platform.edge
+    sock = platform.connect(NAME, edge=edge)
+    sock.sendall(f"GET /endless HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+    assert sock.recv(1)
+    edge.process.send(signal.SIGTERM)
+    edge.process.wait_log("draining")
+    assert edge.process.alive, "it waits for the one in flight"
+    edge.process.send(signal.SIGTERM)
+    assert edge.process.wait(10) == 0
+    stop.set()
+    sock.close()
+
+
+def test_second_signal_ends_the_delay_too(lab):
+    platform = node(lab, drain_delay="60s")
+    platform.edge.process.send(signal.SIGTERM)
+    platform.edge.process.wait_log("draining")
+    assert platform.visit(NAME, edge=platform.edge).status == 200
+    assert platform.edge.metric("postern_edge_draining") == 1
+    platform.edge.process.send(signal.SIGTERM)
+    assert platform.edge.process.wait(10) == 0
