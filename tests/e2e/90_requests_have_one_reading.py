@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from lab import oddities
-from lab.oddities import CANARY, CLOSED, CUT, MISDIRECTED
+from lab.oddities import CANARY, CLOSED, CUT, TURNED_AWAY
 from lab.origins import ApacheOrigin, NginxOrigin, NodeOrigin, Recorder, Seen
 from lab.wire import Ended, Malformed, Wire
 
@@ -95,8 +95,8 @@ class Visitor:
         accepted = oddity.free and answers
         if oddity.end == CLOSED:
             return self.expect_end(wire)
-        if oddity.end == MISDIRECTED:
-            return self.judge_misdirected(wire)
+        if oddity.end == TURNED_AWAY:
+            return self.judge_turned_away(wire)
         try:
             answer = wire.answer()
         except Ended as error:
@@ -110,10 +110,10 @@ class Visitor:
             self.complain(f"{answer.status} {answer.get('X-Saw')} where {sorted(oddity.end)} is due")
         self.expect_end(wire)
 
-    def judge_misdirected(self, wire):
+    def judge_turned_away(self, wire):
         answer = wire.answer()
-        if answer.status not in (400, 421):
-            self.complain(f"{answer.status} {answer.get('X-Saw')} where 421 or 400 is due")
+        if answer.status not in (400, 405, 421, 501) or answer.get("X-Saw"):
+            self.complain(f"{answer.status} {answer.get('X-Saw')} where a refusal is due")
         try:
             self.expect_own(wire.answer(), "GET", f"/canary{self.path}")
         except Ended as error:
@@ -192,7 +192,7 @@ def expected(table):
         seen = [Seen(method, filled(target), oddities.fill(body, path, NAME)) for method, target, body in oddity.seen]
         (may if oddity.free else must).update(seen)
         must[Seen("GET", f"/other{path}", b"")] += 1
-        if oddity.end in (CANARY, MISDIRECTED) or oddity.free:
+        if oddity.end in (CANARY, TURNED_AWAY) or oddity.free:
             (must if oddity.end == CANARY and not oddity.free else may)[Seen("GET", f"/canary{path}", b"")] += 1
     return must, may
 

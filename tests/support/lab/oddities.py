@@ -11,11 +11,11 @@ HIDDEN = "GET {s} HTTP/1.1\r\nHost: {h}\r\n\r\n"
 
 # seen: (method, target, body) that the app must see, in that order. end: what follows their answers. A set of statuses:
 # one of them, then the end of the connection; CANARY: the canary's answer; CLOSED: the end, without the canary;
-# CUT: there is no canary, the client ends its side, and gets no answer but perhaps a 4xx; MISDIRECTED: not for this
-# host, whose framing is in order: 421 (or 400), and then the canary or the end. begun: a request that the app may see
-# begin. free: the RFC leaves it to the recipient: refused as `end` says, or accepted as `seen` says.
+# CUT: there is no canary, the client ends its side, and gets no answer but perhaps a 4xx; TURNED_AWAY: the framing is in
+# order but not the host or the method: 400, 405, 421 or 501, and then the canary or the end. begun: a request that the
+# app may see begin. free: the RFC leaves it to the recipient: refused as `end` says, or accepted as `seen` says.
 Oddity = collections.namedtuple("Oddity", "name data seen end begun free")
-CANARY, CLOSED, CUT, MISDIRECTED = "canary", "closed", "cut", "misdirected"
+CANARY, CLOSED, CUT, TURNED_AWAY = "canary", "closed", "cut", "turned away"
 BAD = frozenset({400})
 NOT_A_VERSION = frozenset({400, 505})
 NOT_A_METHOD = frozenset({400, 405, 501})
@@ -261,7 +261,7 @@ def methods():
     for method in ("FOO", "get", "GeT", "M-SEARCH", "!#$%&'*+-.^_`|~", "G", "X" * 31, "VERSION-CONTROL"):
         case(f"method {method}", get(line=f"{method} {{q}} HTTP/1.1"), [(method, "{q}", b"")])
     # RFC 9110 section 9.3.8: it would show the app's side of the request to whoever can make a browser send it.
-    case("method TRACE", get(line="TRACE {q} HTTP/1.1"), posted("", "TRACE"), NOT_A_METHOD, free=True)
+    case("method TRACE", get(line="TRACE {q} HTTP/1.1"), end=TURNED_AWAY)
     for method in ("CONNECT", "X" * 5000):
         case(f"method {method[:30]}", get(line=f"{method} {{q}} HTTP/1.1"), end=NOT_A_METHOD)
     case("method CONNECT with an authority", get(line="CONNECT {h}:443 HTTP/1.1"), end=NOT_A_METHOD)
@@ -311,7 +311,7 @@ def hosts():
                  "{h}\tx", "{h}&x", "{h}|x", "{h}'", ":443", "a" * 300 + ".test"):
         case(f"host {host[:30]!r}", get(host=f"Host: {host}\r\n"), end=frozenset({400}))
     for host in ("other.brand.test", "127.0.0.1", "[::1]", "localhost", "x{h}", "{h}.x", "_", "-", ".", "..", "{h}.."):
-        case(f"host {host!r} of somebody else", get(host=f"Host: {host}\r\n"), end=MISDIRECTED)
+        case(f"host {host!r} of somebody else", get(host=f"Host: {host}\r\n"), end=TURNED_AWAY)
     case("host missing", get(host=""), end=BAD)
     for name, lines in {"twice": "Host: {h}\r\nHost: {h}\r\n", "twice, the second another": "Host: {h}\r\nHost: other.brand.test\r\n",
                         "twice, the first another": "Host: other.brand.test\r\nHost: {h}\r\n", "twice in two cases":
