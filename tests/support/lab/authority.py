@@ -14,12 +14,12 @@ class Authority:
             run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
                  "3650", "-subj", "/CN=Postern laboratory", "-keyout", self.key, "-out", self.ca])
 
-    def issue(self, name, *subjects, rsa=False):
+    def issue(self, name, *subjects, rsa=False, extra=()):
         """Certificate and key files for subjects like `IP:127.0.0.1`, `DNS:localhost`."""
         base = os.path.join(self.directory, name)
         kind = ["rsa:2048"] if rsa else ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
         run(["openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-days", "365",
              "-subj", f"/CN={name}", "-CA", self.ca, "-CAkey", self.key, "-addext",
              "subjectAltName=" + ",".join(subjects), "-addext", "basicConstraints=critical,CA:FALSE",
-             "-keyout", base + ".key", "-out", base + ".pem"])
+             *[word for one in extra for word in ("-addext", one)], "-keyout", base + ".key", "-out", base + ".pem"])
         return base + ".pem", base + ".key"

@@ -16,18 +16,18 @@ class Uploads:
     def postern(self, *words):
         return [program("postern"), "certificate", *words, f"--database={self.platform.db.conninfo()}"]
 
-    def make(self, *names, rsa=False):
+    def make(self, *names, **options):
         """Chain and key files of a new certificate."""
         self._count += 1
-        return self.authority.issue(f"upload{self._count}", *[f"DNS:{name}" for name in names], rsa=rsa)
+        return self.authority.issue(f"upload{self._count}", *[f"DNS:{name}" for name in names], **options)
 
     def store(self, name, chain, key):
         run(self.postern("import", name, f"--chain={chain}", f"--key={key}",
                          f"--seal-public-file={self.platform.ground.seal_key}.pub"))
 
-    def add(self, name, *more, rsa=False):
+    def add(self, name, *more, **options):
         """Makes a certificate for the names and stores it for the first. Returns its serial as a visit shows it."""
-        chain, key = self.make(name, *more, rsa=rsa)
+        chain, key = self.make(name, *more, **options)
         self.store(name, chain, key)
         return run(["openssl", "x509", "-in", chain, "-noout", "-serial"]).strip().split("=")[1].lower()
 
