@@ -30,6 +30,8 @@ struct exchange {
 	size_t tried_count;
 	int connect_timeouts;
 	int resent;
+	int retries; /* of either kind, for the log */
+	int64_t connect_us;
 	enum upstream_failure failure; /* the last one */
 	bool is_waiting;               /* for the first look-up of its upstream's name */
 	struct upstream_wait wait;
@@ -39,6 +41,7 @@ static void on_head(void *arg, struct http_head *head, bool interim)
 {
 	struct exchange *exchange = arg;
 
+	exchange->connect_us = upstream_h1_connect_us(exchange->upstream);
 	forward_response(head);
 	exchange->front->on_head(exchange->arg, head, interim);
 }
@@ -120,8 +123,9 @@ static void count_failure(struct exchange *exchange, enum upstream_failure failu
 	metric_add(upstream_pool_metrics(exchange->pool)->failures[failure], 1);
 }
 
-static void count_retry(const struct exchange *exchange, enum upstream_retry reason)
+static void count_retry(struct exchange *exchange, enum upstream_retry reason)
 {
+	exchange->retries++;
 	metric_add(upstream_pool_metrics(exchange->pool)->retries[reason], 1);
 }
 
@@ -248,6 +252,7 @@ struct exchange *exchange_start(struct upstream_pool *pool, struct http_head *he
 	exchange->pool = pool;
 	exchange->front = front;
 	exchange->arg = arg;
+	exchange->connect_us = -1;
 	exchange->target = upstream_target_ref(route->target);
 	exchange->client = route->client;
 	exchange->is_idempotent = is_idempotent(head->method);
@@ -399,4 +404,14 @@ void exchange_resume(struct exchange *exchange)
 const char *exchange_upstream(const struct exchange *exchange)
 {
 	return upstream_shelf_address(exchange->shelf)->text;
+}
+
+int exchange_retries(const struct exchange *exchange)
+{
+	return exchange->retries;
+}
+
+int64_t exchange_connect_us(const struct exchange *exchange)
+{
+	return exchange->connect_us;
 }

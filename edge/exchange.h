@@ -52,5 +52,9 @@ void exchange_flush(struct exchange *exchange);
 void exchange_resume(struct exchange *exchange);
 /* The address that answers, for the log; valid as long as the exchange. */
 const char *exchange_upstream(const struct exchange *exchange);
+/* For the log: further tries so far, and what connecting took where a response has begun on a new connection;
+ * else -1. */
+int exchange_retries(const struct exchange *exchange);
+int64_t exchange_connect_us(const struct exchange *exchange);
 
 #endif

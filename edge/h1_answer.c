@@ -99,6 +99,7 @@ void h1_request_refuse(struct h1_conn *conn, int status)
 	    .minor_version = 1,
 	    .started_us = clock_monotonic_us(),
 	    .first_byte_us = -1,
+	    .connect_us = -1,
 	    .bytes_in = buf_size(&conn->in),
 	    .bytes_before = conn->stream.bytes_out,
 	    .entry = h1_config(conn)->access_log ? access_entry_new(NULL) : NULL,

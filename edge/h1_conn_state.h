@@ -68,6 +68,8 @@ struct h1_request {
 	int status;
 	int64_t started_us;
 	int64_t head_us;       /* what its head took to arrive */
+	int retries;           /* of its exchange */
+	int64_t connect_us;    /* of its exchange; -1: a kept connection, or none */
 	int64_t first_byte_us; /* -1: no response of an upstream yet */
 	uint64_t bytes_in;     /* head and body, as far as they were read out of `in` */
 	uint64_t bytes_before; /* stream's bytes_out when it began */

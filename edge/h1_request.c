@@ -25,6 +25,7 @@ static void start_request(struct h1_conn *conn, const struct http_head *head, si
 	    .started_us = now,
 	    .head_us = conn->head_began_us ? now - conn->head_began_us : 0,
 	    .first_byte_us = -1,
+	    .connect_us = -1,
 	    .bytes_in = used,
 	    .bytes_before = conn->stream.bytes_out,
 	    .entry = h1_config(conn)->access_log ? access_entry_new(head) : NULL,
@@ -56,13 +57,14 @@ static void write_access_line(struct h1_conn *conn, int64_t took_us)
 		.bytes_in = request->bytes_in,
 		.bytes_out = conn->stream.bytes_out - request->bytes_before,
 		.served_before = conn->request_count - 1,
+		.retries = request->retries,
 		.ssl = conn->stream.ssl,
 		.sni = conn->peer.sni.text,
 		.hello_us = is_first ? times->hello : -1,
 		.certificate_us = is_first ? times->certificate : -1,
 		.handshake_us = is_first ? times->handshake : -1,
 		.head_us = request->head_us,
-		.connect_us = -1,
+		.connect_us = request->connect_us,
 		.first_byte_us = request->first_byte_us,
 		.total_us = took_us,
 	    });
@@ -167,6 +169,10 @@ static void on_trailers(void *front, struct http_head *trailers)
 
 static void drop_exchange(struct h1_conn *conn)
 {
+	if (!conn->exchange)
+		return;
+	conn->request.retries = exchange_retries(conn->exchange);
+	conn->request.connect_us = exchange_connect_us(conn->exchange);
 	exchange_free(conn->exchange);
 	conn->exchange = NULL;
 }

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "edge/log_rate.h"
@@ -78,6 +79,8 @@ struct upstream_h1 *upstream_h1_connect(const struct upstream_place *place, SSL 
 	struct upstream_h1 *upstream = mem_alloc(sizeof *upstream);
 	upstream->place = place;
 	upstream->preface = *preface;
+	upstream->began_us = clock_monotonic_us();
+	upstream->connect_us = -1;
 	upstream->free_task.run = free_later;
 	upstream->state = LINK_CONNECTING;
 	upstream->response = RESPONSE_DONE;
@@ -173,6 +176,7 @@ static void on_deadline(struct deadline *deadline)
 static void open_link(struct upstream_h1 *upstream)
 {
 	upstream->state = LINK_OPEN;
+	upstream->connect_us = clock_monotonic_us() - upstream->began_us;
 	upstream_h1_flush(upstream);
 }
 
@@ -296,6 +300,11 @@ bool upstream_h1_was_used(const struct upstream_h1 *upstream)
 	return upstream->was_used;
 }
 
+int64_t upstream_h1_connect_us(const struct upstream_h1 *upstream)
+{
+	return upstream->connect_us;
+}
+
 const struct upstream_place *upstream_h1_place(const struct upstream_h1 *upstream)
 {
 	return upstream->place;
@@ -316,6 +325,7 @@ void upstream_h1_rest(struct upstream_h1 *upstream)
 {
 	assert(upstream_h1_is_reusable(upstream));
 	upstream->state = LINK_IDLE;
+	upstream->connect_us = -1;
 	buf_fini(&upstream->out);
 	if (upstream->in.capacity > READ_SMALL + 1)
 		buf_fini(&upstream->in);

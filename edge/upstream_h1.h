@@ -100,6 +100,8 @@ enum result upstream_h1_recover(struct upstream_h1 *upstream, struct buf *out);
 bool upstream_h1_is_reusable(const struct upstream_h1 *upstream);
 /* Did a response come on this connection before? Then its death may be that of an idle one. */
 bool upstream_h1_was_used(const struct upstream_h1 *upstream);
+/* How long it took to connect for this request; -1: the connection was kept, or is not there yet. */
+int64_t upstream_h1_connect_us(const struct upstream_h1 *upstream);
 const struct upstream_place *upstream_h1_place(const struct upstream_h1 *upstream);
 /* Idle, and an end or a stray byte is there already (a system call). Tickets of TLS are no stray bytes. */
 bool upstream_h1_is_stale(struct upstream_h1 *upstream);

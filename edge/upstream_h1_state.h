@@ -50,7 +50,9 @@ struct upstream_h1 {
 	enum response_state response;
 	int interim_count;
 	bool keep_alive;
-	bool held_back; /* on_body took less than it was offered */
+	int64_t began_us;   /* to connect */
+	int64_t connect_us; /* what that took, handshake included; -1: not for this request */
+	bool held_back;     /* on_body took less than it was offered */
 	bool was_used;
 };
 
