@@ -9,25 +9,25 @@
 
 /* ---- the client's address */
 
-/* The last members of all fields of that name, in order; returns how many. */
-static size_t last_members(
-    const struct http_head *head, const char *name, struct http_slice members[IDENTITY_HOPS_MAX])
-{
-	size_t count = 0;
+/* A ring: the last members of all fields of that name. */
+struct hops {
+	struct http_slice members[IDENTITY_HOPS_MAX];
+	size_t count; /* of all that there were */
+};
 
+static void collect_hops(struct hops *hops, const struct http_head *head)
+{
+	hops->count = 0;
 	for (size_t i = 0; i < head->field_count; i++) {
 		struct http_slice list = head->fields[i].value;
 		struct http_slice member;
 
-		if (head->fields[i].id != HTTP_IDENTITY || !http_slice_is(head->fields[i].name, name))
+		if (head->fields[i].id != HTTP_IDENTITY ||
+		    !http_slice_is(head->fields[i].name, "x-forwarded-for"))
 			continue;
-		while (http_list_next(&list, &member)) {
-			if (count == IDENTITY_HOPS_MAX)
-				memmove(members, members + 1, --count * sizeof *members);
-			members[count++] = member;
-		}
+		while (http_list_next(&list, &member))
+			hops->members[hops->count++ % IDENTITY_HOPS_MAX] = member;
 	}
-	return count;
 }
 
 static bool is_port(const char *text)
@@ -84,12 +84,15 @@ static bool read_member(struct http_slice member, struct net_address *out)
 void identity_client(char out[NET_ADDRESS_TEXT], const struct http_head *head, const struct net_address *peer,
     const struct ip_ranges *cdns)
 {
-	struct http_slice members[IDENTITY_HOPS_MAX];
+	struct hops hops;
 	struct net_address client = *peer;
 	struct net_address before;
-	size_t left = last_members(head, "x-forwarded-for", members);
 
-	while (left > 0 && read_member(members[--left], &before)) {
+	collect_hops(&hops, head);
+	size_t left = hops.count < IDENTITY_HOPS_MAX ? hops.count : IDENTITY_HOPS_MAX;
+	for (size_t at = hops.count; left > 0; left--) {
+		if (!read_member(hops.members[--at % IDENTITY_HOPS_MAX], &before))
+			break;
 		client = before;
 		if (!ip_ranges_contain(cdns, &client))
 			break;
