@@ -99,7 +99,7 @@ help:
 ## make run               builds and plays the whole story on this machine, under ./var, until Ctrl-C
 ## make test              every test: unit, PostgreSQL, end to end (TESTS=... for some: see tests/README.md)
 ## make lint              formatting, and a build with clang
-## make asan, make tsan   unit and PostgreSQL tests under the sanitizers
+## make asan, make tsan   unit tests, fuzz corpora and PostgreSQL tests under the sanitizers
 ## make fuzz              each fuzz harness for FUZZ_SECONDS (60), from its corpus; FUZZ=... for some
 ## make bench             the benchmark, beside nginx, HAProxy, Caddy, hitch and h2o
 ## make test-containers   builds the images and plays the story through docker compose
@@ -129,7 +129,7 @@ tsan: SANITIZER := thread
 asan tsan:
 	@tests/support/install_packages build run test
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/$@ SANITIZE="-fsanitize=$(SANITIZER)" all unit-tests pg-tests
-	@BUILD=$(BUILD)/$@ tests/run $(or $(TESTS),unit pg)
+	@BUILD=$(BUILD)/$@ tests/run $(or $(TESTS),unit fuzz pg)
 
 # In a build of its own: everything is compiled for libFuzzer's coverage and both sanitizers.
 FUZZ_SECONDS ?= 60
