@@ -118,7 +118,11 @@ static enum result exchange(struct ca_session *session, enum ca_kind kind, enum 
     const char *url, const struct buf *body, struct acme_response *response, struct error *error)
 {
 	size_t body_max = kind == CA_CERTIFICATE ? ACME_CERTIFICATE_MAX : ACME_BODY_MAX;
+	int64_t start_us = clock_monotonic_us();
 	enum result result = acme_http_exchange(session->http, method, url, body, body_max, response, error);
+	histogram_observe_us(metrics_histogram("postern_acme_request_seconds", NULL,
+				 "From a request to the CA to the end of its answer."),
+	    clock_monotonic_us() - start_us);
 	count_request(kind, result, response->status);
 	log_debug("request to the CA", log_str("kind", kind_names[kind]), log_str("url", url),
 	    log_int("status", response->status), log_str("result", result_name(result)));

@@ -18,14 +18,17 @@ CREATE INDEX issuance_jobs_lane ON issuance_jobs (lane, next_try_at) WHERE state
 CREATE FUNCTION lane_rank(p_lane text) RETURNS integer
 LANGUAGE sql IMMUTABLE AS $$ SELECT array_position(ARRAY['urgent', 'new', 'routine', 'reissue'], p_lane) $$;
 
--- Urgent is what breaks a site that was served: a certificate that is damaged or in the last sixth of its life (a
--- renewal that began at two thirds has by then failed for half of its time).
+-- The last sixth of a certificate's life: a renewal that began at two thirds has failed for half of its time.
+CREATE FUNCTION is_pressing(p_not_before timestamptz, p_not_after timestamptz) RETURNS boolean
+LANGUAGE sql STABLE AS $$ SELECT now() > p_not_after - (p_not_after - p_not_before) / 6 $$;
+
+-- Urgent is what breaks a site that was served: its certificate is damaged, or ends soon.
 CREATE FUNCTION issuance_lane(p_name text, p_reason text) RETURNS text
 LANGUAGE sql STABLE AS $$
 	SELECT CASE
 	       WHEN p_reason = 'reissue' THEN 'reissue'
 	       WHEN p_reason = 'repair' OR EXISTS (SELECT 1 FROM certificates
-	            WHERE name = p_name AND now() > not_after - (not_after - not_before) / 6) THEN 'urgent'
+	            WHERE name = p_name AND is_pressing(not_before, not_after)) THEN 'urgent'
 	       WHEN p_reason = 'renewal' THEN 'routine'
 	       ELSE 'new' END
 $$;
@@ -279,11 +282,11 @@ CREATE TABLE reissues (
 -- The same campaign is not doubled, also once it is done.
 CREATE UNIQUE INDEX reissues_once ON reissues (selector, value, reason) WHERE state <> 'cancelled';
 
-REVOKE ALL ON FUNCTION lane_rank(text), issuance_lane(text, text), breaker_enter(text, bigint),
+REVOKE ALL ON FUNCTION lane_rank(text), is_pressing(timestamptz, timestamptz), issuance_lane(text, text), breaker_enter(text, bigint),
 	breaker_failed(text, text, text, bigint, integer), breaker_worked(text), budget_give_back(text, text[], text[]),
 	budget_block(text, text, text, bigint), budget_take(text, text, boolean, text[], text[], double precision[],
 	double precision[], double precision[], boolean[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION lane_rank(text), issuance_lane(text, text), breaker_enter(text, bigint),
+GRANT EXECUTE ON FUNCTION lane_rank(text), is_pressing(timestamptz, timestamptz), issuance_lane(text, text), breaker_enter(text, bigint),
 	breaker_failed(text, text, text, bigint, integer), breaker_worked(text), budget_give_back(text, text[], text[]),
 	budget_block(text, text, text, bigint), budget_take(text, text, boolean, text[], text[], double precision[],
 	double precision[], double precision[], boolean[]) TO postern_acme;
