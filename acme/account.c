@@ -22,6 +22,7 @@ enum { LOOK_AGAIN_MS = 200, AWAY_MIN_MS = 1000, AWAY_MAX_MS = 60 * 1000 };
 struct account {
 	const struct ca *ca;
 	const struct seal_keys *keys;
+	struct budget budget;
 	int64_t lease_ms;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -41,13 +42,15 @@ struct search {
 	struct account_view found;
 };
 
-struct account *account_new(const struct ca *ca, const struct seal_keys *keys, int64_t lease_ms)
+struct account *account_new(
+    const struct ca *ca, const struct seal_keys *keys, const struct budget_settings *budget, int64_t lease_ms)
 {
 	struct account *account = mem_alloc(sizeof *account);
 	condition_init(&account->changed);
 	pthread_mutex_init(&account->lock, NULL);
 	account->ca = ca;
 	account->keys = keys;
+	budget_of_directory(&account->budget, budget, ca_directory_url(ca));
 	account->lease_ms = lease_ms;
 	return account;
 }
@@ -105,12 +108,29 @@ static enum result refuse_deactivated(struct search *search)
 	return R_ERROR;
 }
 
+/* A new key is a new account, and CAs count these; the same key sent again gives the same account again. */
+static enum result make_key(struct search *search, struct account_row *row)
+{
+	struct job_wait wait;
+	const struct account_db *db = &search->db;
+	enum result result =
+	    budget_take_account(db->pg, &search->account->budget, db->directory, &wait, db->error);
+	if (result == R_LIMIT) {
+		acme_failure_set(db->failure, CAUSE_RATE_LIMITED, "%s", wait.text);
+		db->failure->retry_after = wait.ms / 1000;
+		return R_ERROR;
+	}
+	if (result == R_ERROR)
+		acme_failure_set(db->failure, CAUSE_DATABASE, "%s", db->error->text);
+	return result == R_OK ? account_row_make_key(&search->db, row) : result;
+}
+
 /* With the row's lease. */
 static enum result register_account(struct search *search, struct account_row *row)
 {
 	const struct ca *ca = search->account->ca;
 	const struct ca_guard guard = {.may_post = account_row_may_post, .arg = &search->db};
-	enum result result = row->key ? R_OK : account_row_make_key(&search->db, row);
+	enum result result = row->key ? R_OK : make_key(search, row);
 	if (result == R_OK) {
 		crash_point("account-key");
 		result = account_request_new(

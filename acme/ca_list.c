@@ -27,6 +27,14 @@ size_t ca_list_find(const struct ca_list *list, const char *directory)
 	return index;
 }
 
+bool ca_list_has_account(const struct ca_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (account_is_known(list->accounts[i]))
+			return true;
+	return false;
+}
+
 void ca_sessions_init(struct ca_sessions *sessions, const struct ca_list *list)
 {
 	sessions->count = list->count;

@@ -19,6 +19,8 @@ struct ca_list {
 /* Takes both over. */
 void ca_list_add(struct ca_list *list, struct ca *ca, struct account *account);
 void ca_list_fini(struct ca_list *list);
+/* Is there one by which certificates can be had? */
+bool ca_list_has_account(const struct ca_list *list);
 /* `count` where no CA has this directory. */
 size_t ca_list_find(const struct ca_list *list, const char *directory);
 

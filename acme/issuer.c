@@ -275,6 +275,7 @@ static enum result order(struct worker *worker, struct job *job, struct acme_fai
 	    .keys = config->keys,
 	    .key_type = config->key_type,
 	    .types = &config->types,
+	    .challenge_context = config->challenge_context,
 	    .budget = &budget,
 	    .wait = wait_in_order,
 	    .arg = worker->issuer};

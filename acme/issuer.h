@@ -26,6 +26,8 @@ struct issuer_config {
 	const struct ca_list *cas;
 	enum certificate_key_type key_type;
 	struct challenge_types types;
+	struct challenge_context
+	    challenge_context; /* called by any thread; its `arg` must outlive the issuer */
 	struct budget_settings budget;
 	const struct ask_endpoint *ask; /* NULL: nobody is asked before a renewal */
 	int jobs;

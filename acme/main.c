@@ -45,7 +45,7 @@ static bool is_ready(void *arg, char *reason, size_t size)
 		missing = "starting";
 	else if (!issuer_is_connected(daemon->issuer, reason, size))
 		return false;
-	else if (!account_is_known(daemon->cas.accounts[0]))
+	else if (!ca_list_has_account(&daemon->cas))
 		missing = "there is no account at the CA yet";
 	if (missing)
 		snprintf(reason, size, "%s", missing);
@@ -99,10 +99,11 @@ static enum result read_settings(struct daemon *daemon, struct issuer_config *co
 	return result;
 }
 
-static void add_ca(struct daemon *daemon, const struct ca_config *config, int64_t lease_ms)
+static void add_ca(struct daemon *daemon, const struct ca_config *config,
+    const struct budget_settings *budget, int64_t lease_ms)
 {
 	struct ca *ca = ca_new(config, &daemon->abandon);
-	ca_list_add(&daemon->cas, ca, account_new(ca, daemon->keys, lease_ms));
+	ca_list_add(&daemon->cas, ca, account_new(ca, daemon->keys, budget, lease_ms));
 }
 
 static enum result start(struct daemon *daemon, struct issuer_config *config, struct error *error)
@@ -117,9 +118,9 @@ static enum result start(struct daemon *daemon, struct issuer_config *config, st
 		result = acme_http_global_init(error);
 	if (result != R_OK)
 		return result;
-	add_ca(daemon, &daemon->first, config->lease_ms);
+	add_ca(daemon, &daemon->first, &config->budget, config->lease_ms);
 	if (daemon->fallback.directory_url)
-		add_ca(daemon, &daemon->fallback, config->lease_ms);
+		add_ca(daemon, &daemon->fallback, &config->budget, config->lease_ms);
 	config->keys = daemon->keys;
 	config->cas = &daemon->cas;
 	config->ask = daemon->ask.url ? &daemon->ask : NULL;

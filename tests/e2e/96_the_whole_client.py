@@ -249,3 +249,13 @@ def test_a_profile_is_asked_for_where_it_is_offered_and_replaces_heals_itself(ne
     newer.wait_failed("required.brand.test")
     assert newer.ca.orders_for("required.brand.test") == 0
     assert "unheard-of" in newer.db.value("SELECT last_error FROM issuance_jobs WHERE name = 'required.brand.test'")
+
+
+def test_no_more_accounts_are_made_than_the_ledger_allows(lab):
+    issuance = Issuance(lab)
+    issuance.issuer(budget_accounts="1/1h").start()
+    issuance.db.query("UPDATE ca_accounts SET status = 'deactivated'")
+    assert issuance.operator("acme", "register").returncode == 0
+    issuance.ask_for(NAME)
+    assert issuance.wait_failed(NAME) == "rate_limited"
+    assert issuance.ca.seen["new-account"] == 1
