@@ -1,6 +1,7 @@
 /*
  * A file of settings: it is read, or refused with one line that names the file and shows no secret.
  */
+#include <strings.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -47,7 +48,7 @@ static void check_values(const struct settings *settings)
 	fuzz_check(cache >= 1024 && cache <= INT64_C(1) << 40);
 	fuzz_check(wait >= 100 && wait <= 300000);
 	for (size_t i = 0; i < settings_count(settings, "upstream"); i++)
-		fuzz_check(strncmp(settings_string_at(settings, "upstream", i), "http", 4) == 0);
+		fuzz_check(strncasecmp(settings_string_at(settings, "upstream", i), "http", 4) == 0);
 }
 
 static enum result load(int fd, struct error *error)
