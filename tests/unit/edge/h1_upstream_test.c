@@ -124,21 +124,28 @@ static void statuses_of_an_upstream_eject_nothing(void **state)
 	upstream_address_unref(address);
 }
 
-/* The first upstream takes the request and closes; what happens at the origin is the test's matter. */
-static void send_to_one_that_hangs_up(const char *request)
+static int accept_at(int listener)
 {
-	struct net_address other = {.size = 0};
-	int listener = listen_anywhere(&other);
 	int fd = -1;
 
-	another_upstream_comes_first(&other);
-	visit();
-	say(&rig.client, request);
 	for (int i = 0; i < PATIENCE_ROUNDS && fd < 0; i++) {
 		turn();
 		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	}
 	assert_true(fd >= 0);
+	return fd;
+}
+
+/* The first upstream takes the request and closes; what happens at the origin is the test's matter. */
+static void send_to_one_that_hangs_up(const char *request)
+{
+	struct net_address other = {.size = 0};
+	int listener = listen_anywhere(&other);
+
+	another_upstream_comes_first(&other);
+	visit();
+	say(&rig.client, request);
+	int fd = accept_at(listener);
 	turns(3);
 	/* What came is read, so that the end is an end and no reset. */
 	char bytes[4096];
@@ -147,23 +154,50 @@ static void send_to_one_that_hangs_up(const char *request)
 	close(listener);
 }
 
+/* Three upstreams that take a request and close: the third never hears of it. */
 static void an_idempotent_request_goes_to_another_upstream_once(void **state)
 {
 	int64_t before = retries(UPSTREAM_RETRY_CLOSED);
+	struct upstream_config *config = plain_upstream_config();
+	struct net_address address = {.size = 0};
+	int listeners[3];
+	int heard = 0;
+	char bytes[4096];
 
 	(void)state;
-	send_to_one_that_hangs_up(GET("/"));
-	origin_accepts();
-	origin_gets(FORWARDED("/"));
-	assert_int_equal(retries(UPSTREAM_RETRY_CLOSED) - before, 1);
-	hang_up(&rig.origin);
+	for (int i = 0; i < 3; i++) {
+		listeners[i] = listen_anywhere(&address);
+		add_upstream(config, &address);
+	}
+	upstreams_configure(rig.edge.upstreams, config);
+	upstream_config_unref(config);
+	visit();
+	say(&rig.client, GET("/"));
+	for (int i = 0; i < PATIENCE_ROUNDS && rig.client.size == 0; i++) {
+		turn();
+		look(&rig.client);
+		int fd = accept4(listeners[i % 3], NULL, NULL, SOCK_CLOEXEC);
+		if (fd < 0)
+			continue;
+		turns(3);
+		assert_true(recv(fd, bytes, sizeof bytes, 0) > 0);
+		close(fd);
+		heard++;
+	}
 	client_gets_page(502);
+	assert_int_equal(heard, 2);
+	assert_int_equal(retries(UPSTREAM_RETRY_CLOSED) - before, 1);
+	for (int i = 0; i < 3; i++)
+		close(listeners[i]);
 }
 
 static void a_post_that_was_sent_goes_nowhere_else(void **state)
 {
 	(void)state;
 	send_to_one_that_hangs_up("POST / HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n");
+	client_gets_page(502);
+	assert_true(nobody_connects());
+	send_to_one_that_hangs_up("POST / HTTP/1.1\r\n" H "\r\n");
 	client_gets_page(502);
 	assert_true(nobody_connects());
 	send_to_one_that_hangs_up("PUT / HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nhi");
@@ -211,6 +245,7 @@ static void a_request_in_flight_to_an_address_that_goes_is_served(void **state)
 	turns(3);
 	say(&rig.origin, OK);
 	client_gets(OK);
+	assert_int_equal(upstream_pool_idle_count(rig.worker.upstreams), 0);
 	expect_closed(&rig.origin, "the origin that is gone");
 	close(listener);
 }
