@@ -84,6 +84,8 @@ void h1_request_end(struct h1_conn *conn)
 	metric_add(metrics->bytes_out, (int64_t)(conn->stream.bytes_out - request->bytes_before));
 	histogram_observe_us(metrics->head_seconds, request->head_us);
 	histogram_observe_us(metrics->request_seconds, took_us);
+	if (request->connect_us >= 0)
+		histogram_observe_us(metrics->connect_seconds, request->connect_us);
 	if (request->first_byte_us >= 0)
 		histogram_observe_us(metrics->first_byte_seconds, request->first_byte_us);
 	if (request->entry)

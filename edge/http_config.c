@@ -15,6 +15,8 @@ static void register_metrics(struct http_metrics *metrics)
 		    "Requests by class of their final status; none: the connection ended before it.");
 	metrics->head_seconds = metrics_histogram("postern_edge_request_head_seconds", NULL,
 	    "From the first byte of a request to the last of its head.");
+	metrics->connect_seconds = metrics_histogram("postern_edge_upstream_connect_seconds", NULL,
+	    "What requests waited for a new connection to their upstream, its TLS handshake included.");
 	metrics->first_byte_seconds = metrics_histogram("postern_edge_first_byte_seconds", NULL,
 	    "From a request's complete head to the head of the upstream's response.");
 	metrics->shed = metrics_counter("postern_edge_requests_shed_total", NULL,

@@ -13,7 +13,7 @@ enum { HTTP_CLASS_COUNT = 6 }; /* by the status' first digit; 0: the connection 
 
 struct http_metrics {
 	struct metric *requests[HTTP_CLASS_COUNT];
-	struct histogram *head_seconds, *first_byte_seconds, *request_seconds;
+	struct histogram *head_seconds, *connect_seconds, *first_byte_seconds, *request_seconds;
 	struct metric *shed;
 	struct metric *bytes_in, *bytes_out;
 };

@@ -278,6 +278,7 @@ static inline struct http_config *plain_config(void)
 		    "x");
 	config->metrics.request_seconds = metrics_histogram("postern_seconds", NULL, "x");
 	config->metrics.head_seconds = metrics_histogram("postern_head_seconds", NULL, "x");
+	config->metrics.connect_seconds = metrics_histogram("postern_connect_seconds", NULL, "x");
 	config->metrics.first_byte_seconds = metrics_histogram("postern_first_seconds", NULL, "x");
 	config->metrics.shed = metrics_counter("postern_shed_total", NULL, "x");
 	config->metrics.bytes_in = metrics_counter("postern_in_total", NULL, "x");
