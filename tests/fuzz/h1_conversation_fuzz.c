@@ -235,8 +235,13 @@ static void begin(void)
 	visit();
 }
 
+/* By resets: thousands of conversations a minute would use up the ports otherwise. */
 static void end(void)
 {
+	reset_connection(&rig.client);
+	for (size_t i = 0; i < origin_count; i++)
+		reset_connection(&origins[i]);
+	rounds(2);
 	if (rig.conn)
 		h1_conn_abort(rig.conn);
 	rounds(2);
