@@ -197,6 +197,8 @@ static const struct sealed_value {
 	"INSERT INTO ca_tasks (kind, directory, name, version, key_sealed) VALUES ('revoke', '', 'c.test', "
 	"9, $1)",
 	"SELECT key_sealed FROM ca_tasks"},
+    {{"ticket_key", "ticket_keys", 4}, "INSERT INTO ticket_keys (generation, key_sealed) VALUES (4, $1)",
+	"SELECT key_sealed FROM ticket_keys"},
 };
 
 static void every_sealed_column_is_sealed_anew_for_the_first_key(void **state)
