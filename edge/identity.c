@@ -164,12 +164,21 @@ bool identity_is_loop(const struct http_head *head, const struct trust *trust)
 
 /* ---- RFC 7239 */
 
+static bool is_token(struct http_slice text)
+{
+	for (size_t i = 0; i < text.size; i++)
+		if (!http_char_is(text.bytes[i], HTTP_CHAR_TOKEN))
+			return false;
+	return text.size > 0;
+}
+
 const char *identity_forwarded(
     char out[IDENTITY_FORWARDED_SIZE], const char *client, struct http_slice host, bool tls)
 {
 	bool is_v6 = strchr(client, ':');
+	const char *quote = is_token(host) ? "" : "\"";
 
-	snprintf(out, IDENTITY_FORWARDED_SIZE, "for=%s%s%s;host=\"%.*s\";proto=%s", is_v6 ? "\"[" : "",
-	    client, is_v6 ? "]\"" : "", (int)host.size, host.bytes, tls ? "https" : "http");
+	snprintf(out, IDENTITY_FORWARDED_SIZE, "for=%s%s%s;host=%s%.*s%s;proto=%s", is_v6 ? "\"[" : "",
+	    client, is_v6 ? "]\"" : "", quote, (int)host.size, host.bytes, quote, tls ? "https" : "http");
 	return out;
 }

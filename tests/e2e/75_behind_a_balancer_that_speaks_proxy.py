@@ -96,7 +96,7 @@ def test_ipv6_clients_are_told_as_such(door):
     body = proxy.addresses("2001:db8::7", "2001:db8::1", (4242, 443))
     request = door.get(door.secure(door.dial(proxy.v2(body, family=0x21))))
     assert request.all("x-forwarded-for") == ["2001:db8::7"]
-    assert request.all("forwarded") == [f'for="[2001:db8::7]";host="{NAME}";proto=https']
+    assert request.all("forwarded") == [f'for="[2001:db8::7]";host={NAME};proto=https']
 
 
 class Trickle:

@@ -61,7 +61,7 @@ def test_the_client_is_the_last_address_that_is_no_cdns(place, source, fields, c
     quoted = f'"[{client}]"' if ":" in client else client
     assert request.all("x-forwarded-for") == [client]
     assert request.all("x-real-ip") == [client]
-    assert request.all("forwarded") == [f'for={quoted};host="{NAME}";proto=https']
+    assert request.all("forwarded") == [f'for={quoted};host={NAME};proto=https']
     assert request.all("x-forwarded-proto") == ["https"]
     assert request.all("x-forwarded-port") == ["443"]
     assert b"6.6.6.6" not in request.head

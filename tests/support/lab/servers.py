@@ -35,7 +35,7 @@ http {{
             add_header X-App nginx;
             return 200 '{{"app":"nginx","host":"$http_host","method":"$request_method","uri":"$request_uri",\
 "x_forwarded_for":"$http_x_forwarded_for","x_forwarded_proto":"$http_x_forwarded_proto",\
-"x_forwarded_host":"$http_x_forwarded_host","forwarded":"$http_forwarded","connection":"$connection"}}\\n';
+"x_forwarded_host":"$http_x_forwarded_host","connection":"$connection"}}\\n';
         }}
         location = /large {{ }}
         location = /slow {{ limit_rate 65536; try_files /large =404; }}

@@ -89,8 +89,9 @@ static void the_handshakes_name_is_found_in_any_spelling(void **state)
 		snprintf(text, sizeof text,
 		    "GET / HTTP/1.1\r\nHost: %s\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n"
 		    "X-Forwarded-Host: %s\r\nX-Forwarded-Port: 443\r\nX-Real-IP: 192.0.2.7\r\n"
-		    "Forwarded: for=192.0.2.7;host=\"%s\";proto=https\r\nX-Request-Id: " ID "\r\n\r\n",
-		    hosts[i], hosts[i], hosts[i]);
+		    "Forwarded: for=192.0.2.7;host=%s%s%s;proto=https\r\nX-Request-Id: " ID "\r\n\r\n",
+		    hosts[i], hosts[i], strchr(hosts[i], ':') ? "\"" : "", hosts[i],
+		    strchr(hosts[i], ':') ? "\"" : "");
 		origin_gets(text);
 		leave();
 	}

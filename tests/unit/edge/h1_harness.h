@@ -520,7 +520,7 @@ static inline void hang_up(struct seen *side)
 #define XF_FROM(client, id) \
 	"X-Forwarded-For: " client "\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.example\r\n" \
 	"X-Forwarded-Port: 443\r\nX-Real-IP: " client "\r\n" \
-	"Forwarded: for=" client ";host=\"a.example\";proto=https\r\nX-Request-Id: " id "\r\n"
+	"Forwarded: for=" client ";host=a.example;proto=https\r\nX-Request-Id: " id "\r\n"
 #define XF XF_FROM("192.0.2.7", ID)
 #define GET(path) "GET " path " HTTP/1.1\r\n" H "\r\n"
 #define FORWARDED(path) "GET " path " HTTP/1.1\r\n" H XF "\r\n"
