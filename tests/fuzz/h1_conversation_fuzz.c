@@ -6,6 +6,8 @@
  * An input is a list of steps: who does what (client says, app says, client ends, app ends), two bytes of
  * size, and what is said.
  */
+#include <signal.h>
+
 #include "edge/h1_body.h"
 #include "edge/h1_parse.h"
 #include "tests/fuzz/fuzz.h"
@@ -225,6 +227,7 @@ static void check_client(const struct request *sent, size_t sent_count)
 static void begin(void)
 {
 	static bool is_set_up;
+	sigset_t alarm;
 
 	if (!is_set_up)
 		harness_setup(NULL);
@@ -232,7 +235,12 @@ static void begin(void)
 	rig.shows_own = true;
 	origin_count = 0;
 	buf_init(&said, SEEN_MAX);
+	/* libFuzzer's clock would interrupt a connect. */
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	sigprocmask(SIG_BLOCK, &alarm, NULL);
 	visit();
+	sigprocmask(SIG_UNBLOCK, &alarm, NULL);
 }
 
 /* By resets: thousands of conversations a minute would use up the ports otherwise. */
