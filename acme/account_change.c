@@ -53,11 +53,11 @@ static enum result settle(struct account_change *change, const struct account_ro
 				: result;
 }
 
-/* A definite no: the CA has read the request and changed nothing. */
+/* The CA has read the request and changed nothing. 409: an account has the next key already, maybe this one.
+ */
 static bool is_refused(const struct acme_failure *failure)
 {
-	return failure->status >= 400 && failure->status < 500 && failure->status != 429 &&
-	       failure->status != 409;
+	return failure->status >= 400 && failure->status < 500 && failure->status != 429;
 }
 
 static enum result change_key(struct account_change *change, const struct account_row *row)
@@ -71,13 +71,14 @@ static enum result change_key(struct account_change *change, const struct accoun
 	if (result != R_ERROR)
 		return result;
 	struct acme_failure refusal = *change->db.failure;
-	if (!is_refused(&refusal)) {
+	if (!is_refused(&refusal) || refusal.status == 409) {
 		result = settle(change, row);
 		if (result != R_NONE)
 			return result;
 	}
-	/* The old key is the account's. The new one goes: who tries again makes another. */
-	result = account_row_drop_next(&change->db);
+	/* A request whose answer was lost may still arrive: its key stays beside the other, and is tried
+	 * again. One that was refused is of no use any more. */
+	result = is_refused(&refusal) ? account_row_drop_next(&change->db) : R_OK;
 	*change->db.failure = refusal;
 	return result == R_OK ? R_ERROR : result;
 }
