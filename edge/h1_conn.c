@@ -100,14 +100,20 @@ static bool read_some(struct h1_conn *conn)
 	char *space = NULL;
 	size_t got = 0;
 	size_t room = buf_reserve(&conn->in, read_size(conn), &space);
+	size_t filled = 0;
+	enum result result = R_OK;
 
 	if (room == 0)
 		return false;
-	enum result result = stream_read(&conn->stream, space, room, &got);
-	if (result == R_OK) {
-		buf_commit(&conn->in, got);
-		return got == room || stream_has_buffered(&conn->stream);
-	}
+	/* TLS gives a record at a time; the upstream gets together what has come together. */
+	do {
+		result = stream_read(&conn->stream, space + filled, room - filled, &got);
+		if (result == R_OK)
+			filled += got;
+	} while (result == R_OK && filled < room && stream_has_buffered(&conn->stream));
+	buf_commit(&conn->in, filled);
+	if (result == R_OK)
+		return filled == room;
 	if (result == R_EOF)
 		conn->read_eof = true;
 	if (result == R_ERROR)
@@ -163,6 +169,7 @@ static void after_response(struct h1_conn *conn)
 	conn->wait = H1_WAIT_NOTHING;
 	deadline_clear(&conn->read_deadline);
 	if (conn->request.keep_alive) {
+		stream_release(&conn->stream);
 		conn->state = H1_IDLE;
 		conn->scan = (struct h1_scan){0};
 		return;
@@ -176,8 +183,7 @@ static void after_response(struct h1_conn *conn)
 /* A step returns true where another one may be possible. */
 static bool step_flush(struct h1_conn *conn)
 {
-	if (!conn->request.keep_alive)
-		stream_expect_more(&conn->stream, true);
+	stream_expect_more(&conn->stream, !conn->request.keep_alive);
 	enum result result = h1_out_flush(&conn->out);
 
 	if (result == R_AGAIN)
@@ -240,8 +246,11 @@ static bool step_exchange(struct h1_conn *conn)
 		h1_conn_close(conn);
 		return false;
 	}
+	stream_expect_more(&conn->stream, false);
 	if (h1_out_flush(&conn->out) == R_ERROR)
 		h1_conn_close(conn);
+	else if (conn->request.response != H1_RESPONSE_NONE)
+		stream_release(&conn->stream);
 	return false;
 }
 

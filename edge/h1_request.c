@@ -35,6 +35,8 @@ static void start_request(struct h1_conn *conn, const struct http_head *head, si
 	if (conn->behind_cdn)
 		identity_client(conn->request.client, head, &conn->peer.client, &h1_trust(conn)->cdns);
 	h1_body_init(&conn->request.body, head);
+	if (head->body == HTTP_BODY_CHUNKED || head->content_length > H1_READ_BODY)
+		stream_expect_long_input(&conn->stream);
 }
 
 const char *h1_request_client(const struct h1_conn *conn)
@@ -153,6 +155,8 @@ static void on_head(void *front, struct http_head *head, bool interim)
 static size_t on_body(void *front, const char *bytes, size_t size)
 {
 	struct h1_conn *conn = front;
+	/* Until on_pause or on_end: what arrived together leaves together. */
+	stream_expect_more(&conn->stream, true);
 	size_t taken = h1_out_body(&conn->out, bytes, size, conn->request.framing);
 
 	conn->request.response_blocked = taken < size;

@@ -16,6 +16,8 @@
 enum {
 	READS_AT_ONCE = 2,
 	RECORD_SMALL = 3 * 1448 - 22, /* with header, type and tag three segments */
+	RECORD = SSL3_RT_MAX_PLAIN_LENGTH,
+	LONG_INPUT = 64 * 1024,
 	RECORD_SMALL_UNTIL = 32 * 1024,
 	RECORD_IDLE_MS = 1000,
 };
@@ -47,6 +49,12 @@ void stream_release(struct stream *stream)
 	if (stream->held && !stream->failed)
 		setsockopt(stream->io.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	stream->held = false;
+}
+
+void stream_expect_long_input(struct stream *stream)
+{
+	if (stream->ssl)
+		SSL_set_default_read_buffer_len(stream->ssl, LONG_INPUT);
 }
 
 /* Best effort: where the socket takes no bytes the peer sees a truncation, which is the truth. The FIN, which
@@ -146,7 +154,11 @@ static enum result tls_write(struct stream *stream, const char *bytes, size_t si
 {
 	ERR_clear_error();
 	stream->write_wants_read = false;
-	bool done = SSL_write_ex(stream->ssl, bytes, record_size(stream, size), put);
+	size_t some = record_size(stream, size);
+	/* A record goes out on its own, but not each in segments of its own. */
+	tls_bio_expect_more(
+	    SSL_get_wbio(stream->ssl), stream->more || size > (some < RECORD ? some : RECORD));
+	bool done = SSL_write_ex(stream->ssl, bytes, some, put);
 	stream->write_blocked = !done;
 	if (done)
 		return R_OK;

@@ -46,6 +46,8 @@ enum result stream_write(struct stream *stream, const char *bytes, size_t size, 
  * with it: more bytes, or the end. stream_release lets it go without. */
 void stream_expect_more(struct stream *stream, bool more);
 void stream_release(struct stream *stream);
+/* A long body comes: from now on TLS reads up to 64 KiB at a time. */
+void stream_expect_long_input(struct stream *stream);
 /* Bytes that TLS has decrypted and not yet handed out: they raise no EPOLLIN. */
 bool stream_has_buffered(const struct stream *stream);
 /* Half-closes the sending side: FIN, for TLS close_notify first. */
