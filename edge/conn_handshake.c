@@ -23,6 +23,16 @@ static bool make_ssl(struct conn *conn)
 	return conn->stream.ssl;
 }
 
+/* OpenSSL asks when it has to show one: resumption does without, and 24,000 instructions less. */
+static int on_certificate_needed(SSL *ssl, void *arg)
+{
+	struct conn *conn = arg;
+	enum result result = conn->site ? hot_site_install(conn->site, ssl) : R_ERROR;
+
+	conn->site = NULL;
+	return result == R_OK;
+}
+
 /* No handshake has begun: the SSL goes, and the alert is ours to send. */
 static void give_up(struct conn *conn)
 {
@@ -53,9 +63,11 @@ void conn_handshake_with_site(struct conn *conn, struct hot_site *site)
 {
 	if (minimum_version(conn, site) > TLS1_2_VERSION && !conn->hello.offers_tls13)
 		conn_refuse(conn, TLS_ALERT_PROTOCOL_VERSION, "protocol_version");
-	else if (make_ssl(conn) && hot_site_install(site, conn->stream.ssl) == R_OK)
+	else if (make_ssl(conn)) {
+		conn->site = site;
+		SSL_set_cert_cb(conn->stream.ssl, on_certificate_needed, conn);
 		begin(conn);
-	else
+	} else
 		give_up(conn);
 }
 
@@ -108,6 +120,19 @@ static bool only_ticket_is_left(const SSL *ssl)
 	return SSL_get_state(ssl) == TLS_ST_EARLY_DATA;
 }
 
+/* The client has to speak again, and by then the site may be gone. Its next message may be a second hello
+ * (after HelloRetryRequest) that wants a certificate, unless we have resumed. */
+static enum result let_go_of_site(struct conn *conn)
+{
+	SSL *ssl = conn->stream.ssl;
+	bool resumed = SSL_version(ssl) < TLS1_3_VERSION ? SSL_session_reused(ssl) : only_ticket_is_left(ssl);
+	enum result result = conn->site && !resumed ? hot_site_install(conn->site, ssl) : R_OK;
+
+	conn->site = NULL;
+	SSL_set_cert_cb(ssl, NULL, NULL);
+	return result;
+}
+
 /* The socket is read `reads` times at most; what is left in it wakes us again. */
 static void proceed(struct conn *conn, int reads)
 {
@@ -125,7 +150,8 @@ static void proceed(struct conn *conn, int reads)
 	int error = SSL_get_error(ssl, done);
 	if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
 		fail(conn, error);
-	else if (loop_watch(conn->worker->loop, &conn->stream.io,
+	else if (let_go_of_site(conn) != R_OK ||
+		 loop_watch(conn->worker->loop, &conn->stream.io,
 		     error == SSL_ERROR_WANT_READ ? EPOLLIN : EPOLLOUT) != R_OK)
 		conn_free(conn);
 }

@@ -55,6 +55,7 @@ struct conn {
 	struct client_hello hello;
 	struct hostname name;
 	struct tls_session session;
+	struct hot_site *site; /* to be installed; only while the hello is being handled, else NULL */
 
 	struct cert_waiter waiter; /* CONN_WAIT_CERT */
 	int64_t waiting_since_us;  /* 0: counts against no limit */
