@@ -210,8 +210,12 @@ static void first_key_seals_and_all_open(void **state)
 	assert_int_equal(open_at(keys, &place, &new_blob, &error), R_OK);
 	assert_int_equal(open_at(old, &place, &new_blob, &error), R_INVALID);
 	assert_non_null(strstr(error.text, "not in the key file"));
+	seal_keys_replace(old, &new);
+	assert_null(new);
+	assert_int_equal(open_at(old, &place, &new_blob, &error), R_OK);
+	assert_int_equal(open_at(old, &place, &old_blob, &error), R_INVALID);
+	assert_string_equal(seal_keys_id(old), seal_keys_id(keys));
 	seal_keys_free(old);
-	seal_keys_free(new);
 	seal_keys_free(keys);
 	buf_fini(&old_blob);
 	buf_fini(&new_blob);
