@@ -19,9 +19,9 @@ enum { QUERY_MS = 2000 };
 	" to_char(d.verified_at" UTC ", to_char(d.next_check_at" UTC "," \
 	" CASE WHEN d.status NOT IN ('active', 'drifted', 'suspended') THEN 'none'" \
 	"      WHEN c.not_after > now() THEN 'issued'" \
-	"      WHEN j.state IN ('queued', 'running') THEN 'issuing'" \
+	"      WHEN j.state IN ('queued', 'running') OR j.waits_on IS NOT NULL THEN 'issuing'" \
 	"      WHEN j.state = 'failed' THEN 'failed' ELSE 'none' END AS certificate," \
-	" j.last_error, c.issuer, to_char(c.not_after" UTC ", to_char(j.next_try_at" UTC "," \
+	" COALESCE(j.waits_for, j.last_error), c.issuer, to_char(c.not_after" UTC ", to_char(j.next_try_at" UTC "," \
 	" k.outcome, k.detail, k.found, to_char(k.checked_at" UTC ", k.checked_by" \
 	" FROM domains d" \
 	" LEFT JOIN certificates c ON c.name = d.name" \
