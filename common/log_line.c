@@ -1,6 +1,5 @@
 #include "common/log_line.h"
 
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,11 +70,26 @@ static bool put_hex(struct writer *writer, enum log_format format, const unsigne
 	return put(writer, text, used);
 }
 
+/* Bytes of ASCII at the front that need no escape: most values have no others. */
+static size_t count_plain(const unsigned char *bytes, size_t size)
+{
+	size_t i = 0;
+	while (i < size && bytes[i] >= 0x20 && bytes[i] < 0x7f && bytes[i] != '"' && bytes[i] != '\\')
+		i++;
+	return i;
+}
+
 static bool put_escaped(struct writer *writer, enum log_format format, const char *string)
 {
 	const unsigned char *bytes = (const unsigned char *)string;
 	size_t size = strnlen(string, LOG_VALUE_MAX);
 	for (size_t i = 0; i < size;) {
+		size_t plain = count_plain(bytes + i, size - i);
+		size_t room = writer->limit - writer->used;
+		put(writer, string + i, plain < room ? plain : room);
+		i += plain;
+		if (plain > room || i == size)
+			return plain <= room;
 		uint32_t point = 0;
 		size_t length = utf8_sequence(bytes + i, strnlen(string + i, 4), &point);
 		bool fits = false;
@@ -113,12 +127,23 @@ static bool is_bare(const char *value)
 	return size > 0 && value[size] == '\0' && size < LOG_VALUE_MAX;
 }
 
+static void put_number(struct writer *writer, int64_t number)
+{
+	char text[24];
+	char *at = text + sizeof text;
+	uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+	do
+		*--at = (char)('0' + rest % 10);
+	while ((rest /= 10) > 0);
+	if (number < 0)
+		*--at = '-';
+	put(writer, at, (size_t)(text + sizeof text - at));
+}
+
 static void put_value(struct writer *writer, enum log_format format, const struct log_field *field)
 {
 	if (field->string == NULL) {
-		char number[24];
-		snprintf(number, sizeof number, "%" PRId64, field->number);
-		put_string(writer, number);
+		put_number(writer, field->number);
 	} else if (format == LOG_FORMAT_TEXT && is_bare(field->string) &&
 		   strlen(field->string) < writer->limit - writer->used) {
 		put_string(writer, field->string);
@@ -144,14 +169,24 @@ static void put_field(struct writer *writer, enum log_format format, const struc
 	put_value(writer, format, field);
 }
 
+/* Many lines fall into one second: its text is kept. */
 static void format_time(char text[32], int64_t wall_ms)
 {
+	static _Thread_local char last_text[24];
+	static _Thread_local time_t last = -1;
+	static _Thread_local size_t used;
 	int64_t milliseconds = ((wall_ms % 1000) + 1000) % 1000;
 	time_t seconds = (time_t)((wall_ms - milliseconds) / 1000);
-	struct tm utc = {0};
-	gmtime_r(&seconds, &utc);
-	size_t used = strftime(text, 32, "%Y-%m-%dT%H:%M:%S", &utc);
-	snprintf(text + used, 32 - used, ".%03dZ", (int)milliseconds);
+	if (used == 0 || seconds != last) {
+		struct tm utc = {0};
+		gmtime_r(&seconds, &utc);
+		used = strftime(last_text, sizeof last_text, "%Y-%m-%dT%H:%M:%S", &utc);
+		last = seconds;
+	}
+	memcpy(text, last_text, used);
+	const char fraction[] = {'.', (char)('0' + milliseconds / 100), (char)('0' + milliseconds / 10 % 10),
+	    (char)('0' + milliseconds % 10), 'Z', '\0'};
+	memcpy(text + used, fraction, sizeof fraction);
 }
 
 static void put_head(struct writer *writer, enum log_format format, const struct log_event *event)
