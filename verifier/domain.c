@@ -21,7 +21,8 @@ enum { QUERY_MS = 2000 };
 	"      WHEN c.not_after > now() THEN 'issued'" \
 	"      WHEN j.state IN ('queued', 'running') OR j.waits_on IS NOT NULL THEN 'issuing'" \
 	"      WHEN j.state = 'failed' THEN 'failed' ELSE 'none' END AS certificate," \
-	" COALESCE(j.waits_for, j.last_error), c.issuer, to_char(c.not_after" UTC ", to_char(j.next_try_at" UTC "," \
+	" COALESCE(j.waits_for, j.last_error), c.issuer, to_char(c.not_after" UTC \
+	", to_char(j.next_try_at" UTC "," \
 	" k.outcome, k.detail, k.found, to_char(k.checked_at" UTC ", k.checked_by" \
 	" FROM domains d" \
 	" LEFT JOIN certificates c ON c.name = d.name" \
