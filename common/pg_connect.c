@@ -1,6 +1,6 @@
+#include "common/pg_connect.h"
 #include "common/clock.h"
 #include "common/condition.h"
-#include "common/pg_connect.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -253,7 +253,8 @@ PGconn *pg_connector_take(struct pg_connector *connector, int wait_ms)
 	int64_t until = clock_monotonic_ms() + wait_ms;
 	pthread_mutex_lock(&connector->lock);
 	ensure_started_locked(connector);
-	while (!connector->conn && wait_ms > 0 && condition_wait_until(&connector->changed, &connector->lock, until))
+	while (!connector->conn && wait_ms > 0 &&
+	       condition_wait_until(&connector->changed, &connector->lock, until))
 		;
 	PGconn *conn = connector->conn;
 	connector->conn = NULL;

@@ -266,8 +266,7 @@ static void wait_locked(struct challenges *challenges, bool retry_marks)
 	while (!challenges->stopping && challenges->pending_count == 0) {
 		if (challenges->seen_count == 0)
 			pthread_cond_wait(&challenges->work, &challenges->lock);
-		else if (!retry_marks ||
-			 !condition_wait_until(&challenges->work, &challenges->lock, until))
+		else if (!retry_marks || !condition_wait_until(&challenges->work, &challenges->lock, until))
 			break;
 	}
 }
