@@ -4,14 +4,24 @@
 #ifndef COMMON_NET_H
 #define COMMON_NET_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
 #include "common/result.h"
 
+/* IPv4 or IPv6, and no larger than they need: each connection holds several. */
+struct net_storage {
+	union {
+		sa_family_t ss_family;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	};
+};
+
 struct net_address {
-	struct sockaddr_storage storage;
+	struct net_storage storage;
 	socklen_t size;
 };
 

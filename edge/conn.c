@@ -247,7 +247,7 @@ void conn_start_http(struct conn *conn)
 	    .client = conn->client,
 	    .local = conn->local,
 	    .tls = conn->tls,
-	    .sni = conn->name,
+	    .sni = conn->name.text,
 	    .times = conn->times};
 	struct stream stream = conn->stream;
 

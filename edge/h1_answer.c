@@ -21,7 +21,7 @@ static bool is_still_served(struct h1_conn *conn)
 
 	if (!conn->peer.tls || change == conn->sites_change)
 		return true;
-	struct site *site = site_cache_find(sites, conn->peer.sni.text);
+	struct site *site = site_cache_find(sites, conn->peer.sni);
 	site_unref(site);
 	if (site)
 		conn->sites_change = change;

@@ -25,7 +25,7 @@ struct conn_peer {
 	struct net_address client; /* the socket's peer, or what a trusted PROXY header said */
 	struct net_address local;  /* where it came to, if a PROXY header said so; else size 0 */
 	bool tls;
-	struct hostname sni; /* empty without TLS */
+	const char *sni; /* empty without TLS; outlives the connection */
 	struct conn_times times;
 };
 

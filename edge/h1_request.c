@@ -61,7 +61,7 @@ static void write_access_line(struct h1_conn *conn, int64_t took_us)
 		.served_before = conn->request_count - 1,
 		.retries = request->retries,
 		.ssl = conn->stream.ssl,
-		.sni = conn->peer.sni.text,
+		.sni = conn->peer.sni,
 		.hello_us = is_first ? times->hello : -1,
 		.certificate_us = is_first ? times->certificate : -1,
 		.handshake_us = is_first ? times->handshake : -1,
@@ -236,7 +236,7 @@ void h1_request_pass_on(struct h1_conn *conn, struct http_head *head, size_t use
 {
 	int status = 503;
 	const struct trust *trust = h1_trust(conn);
-	const char *sni = conn->peer.sni.text;
+	const char *sni = conn->peer.sni;
 	const char *client = h1_request_client(conn);
 	char forwarded[IDENTITY_FORWARDED_SIZE];
 	struct http_slice host = head->host.size > 0 ? head->host : http_slice_of(sni);
@@ -344,7 +344,7 @@ void h1_request_pump(struct h1_conn *conn)
 static void pass_on_shared(struct h1_conn *conn, struct http_head *head, size_t used, const char *host)
 {
 	conn->request.shared =
-	    shared_host_find(conn->worker->edge->sites, conn->peer.sni.text, host, conn->stream.ssl);
+	    shared_host_find(conn->worker->edge->sites, conn->peer.sni, host, conn->stream.ssl);
 	if (conn->request.shared) {
 		h1_request_pass_on(conn, head, used);
 		return;
@@ -358,7 +358,7 @@ void h1_request_begin(struct h1_conn *conn, struct http_head *head, size_t used)
 	struct route route;
 
 	start_request(conn, head, used);
-	route_request(&route, head, conn->peer.tls ? conn->peer.sni.text : NULL);
+	route_request(&route, head, conn->peer.tls ? conn->peer.sni : NULL);
 	if (route.action != ROUTE_ANSWER && identity_is_loop(head, h1_trust(conn)))
 		route = (struct route){.action = ROUTE_ANSWER, .status = 508};
 	if (route.action != ROUTE_ANSWER && admission_is_short_of_memory(conn->worker)) {

@@ -13,7 +13,7 @@ static const struct site *own_site(struct h1_conn *conn)
 
 	if (conn->site_change == change)
 		return conn->site;
-	struct site *site = site_cache_find(sites, conn->peer.sni.text);
+	struct site *site = site_cache_find(sites, conn->peer.sni);
 	if (site) {
 		site_unref(conn->site);
 		conn->site = site;

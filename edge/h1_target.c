@@ -18,7 +18,7 @@ static void refresh(struct h1_conn *conn)
 
 	if (conn->has_target && conn->target_change == change)
 		return;
-	struct site *site = site_cache_find(sites, conn->peer.sni.text);
+	struct site *site = site_cache_find(sites, conn->peer.sni);
 	if (site || !conn->has_target) {
 		struct upstream_target *before = conn->target;
 

@@ -316,7 +316,7 @@ static void stored_site_is_served(void **state)
 	struct client client = call(*state, "shop.example", "\x08http/1.1");
 	assert_true(is_served(*state, &client));
 	assert_int_equal(told.found, 0);
-	assert_string_equal(told.peer.sni.text, "shop.example");
+	assert_string_equal(told.peer.sni, "shop.example");
 	assert_true(told.peer.tls);
 	hang_up(&client);
 	rounds(*state, 1);
@@ -328,7 +328,7 @@ static void name_is_normalised(void **state)
 	put_site(*state, "shop.example");
 	struct client client = call(*state, "SHOP.Example", "\x08http/1.1");
 	assert_true(is_served(*state, &client));
-	assert_string_equal(told.peer.sni.text, "shop.example");
+	assert_string_equal(told.peer.sni, "shop.example");
 	hang_up(&client);
 }
 
@@ -339,7 +339,7 @@ static void plain_connection_goes_to_http(void **state)
 
 	assert_int_equal(read(fd, bytes, sizeof bytes), 6);
 	assert_false(told.peer.tls);
-	assert_string_equal(told.peer.sni.text, "");
+	assert_string_equal(told.peer.sni, "");
 	close(fd);
 }
 

@@ -376,7 +376,7 @@ static inline void visit_with(bool tls, int send_buffer)
 	struct net_address address = {.size = 0};
 	leave();
 	int door = listen_anywhere(&address);
-	struct conn_peer peer = {.id = 77, .tls = tls};
+	struct conn_peer peer = {.id = 77, .tls = tls, .sni = ""};
 	struct stream stream;
 
 	seen_reset(&rig.client, connect_to(&address));
@@ -391,7 +391,7 @@ static inline void visit_with(bool tls, int send_buffer)
 	}
 	net_parse_address(&peer.client, "192.0.2.7:1234", NULL);
 	if (tls)
-		strcpy(peer.sni.text, "a.example");
+		peer.sni = "a.example";
 	stream_init(&stream, rig.loop, fd, NULL);
 	rig.is_closed = false;
 	rig.conn = h1_conn_new(&rig.worker, &stream, &peer, on_conn_closed, NULL);

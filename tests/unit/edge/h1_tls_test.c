@@ -72,7 +72,7 @@ static void shake_hands(SSL *server)
 static void visit_by_tls(int buffer)
 {
 	struct net_address address = {.size = 0};
-	struct conn_peer peer = {.id = 77, .tls = true, .sni.text = "a.example"};
+	struct conn_peer peer = {.id = 77, .tls = true, .sni = "a.example"};
 	struct stream stream;
 	int door = listen_anywhere(&address);
 
