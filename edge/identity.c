@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "edge/http_chars.h"
@@ -172,13 +171,28 @@ static bool is_token(struct http_slice text)
 	return text.size > 0;
 }
 
+/* Cuts where there is no more room. */
+static void put(char **at, const char *end, struct http_slice piece)
+{
+	size_t size = piece.size < (size_t)(end - *at) ? piece.size : (size_t)(end - *at);
+
+	memcpy(*at, piece.bytes, size);
+	*at += size;
+}
+
+/* By hand, since snprintf was a twentieth of what a request costs outside the kernel. */
 const char *identity_forwarded(
     char out[IDENTITY_FORWARDED_SIZE], const char *client, struct http_slice host, bool tls)
 {
 	bool is_v6 = strchr(client, ':');
 	const char *quote = is_token(host) ? "" : "\"";
+	const struct http_slice pieces[] = {http_slice_of(is_v6 ? "for=\"[" : "for="), http_slice_of(client),
+	    http_slice_of(is_v6 ? "]\";host=" : ";host="), http_slice_of(quote), host, http_slice_of(quote),
+	    http_slice_of(tls ? ";proto=https" : ";proto=http")};
+	char *at = out;
 
-	snprintf(out, IDENTITY_FORWARDED_SIZE, "for=%s%s%s;host=%s%.*s%s;proto=%s", is_v6 ? "\"[" : "",
-	    client, is_v6 ? "]\"" : "", quote, (int)host.size, host.bytes, quote, tls ? "https" : "http");
+	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
+		put(&at, out + IDENTITY_FORWARDED_SIZE - 1, pieces[i]);
+	*at = '\0';
 	return out;
 }
