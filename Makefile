@@ -43,13 +43,13 @@ PROGRAMS  := $(BUILD)/postern-edge $(BUILD)/postern-acme $(BUILD)/postern-verifi
 objects    = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 modules    = $(filter-out $(BUILD)/$(1)/main.o,$(call objects,$(1)))
 library    = $(BUILD)/$(1)/lib.a
-AREAS     := edge acme verifier common/cli common
+AREAS     := edge acme verifier common/cli common/dns common
 
 all: $(PROGRAMS)
 
 $(BUILD)/postern-edge: $(BUILD)/edge/main.o $(call library,edge) $(call library,common)
-$(BUILD)/postern-acme: $(BUILD)/acme/main.o $(call library,acme) $(call library,common)
-$(BUILD)/postern-verifier: $(BUILD)/verifier/main.o $(call library,verifier) $(call library,common)
+$(BUILD)/postern-acme: $(BUILD)/acme/main.o $(call library,acme) $(call library,common/dns) $(call library,common)
+$(BUILD)/postern-verifier: $(BUILD)/verifier/main.o $(call library,verifier) $(call library,common/dns) $(call library,common)
 $(BUILD)/postern: $(BUILD)/common/cli/main.o $(call library,common/cli) $(call library,common)
 $(PROGRAMS):
 	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS)
@@ -65,11 +65,11 @@ $(BUILD)/%.o: %.c
 $(BUILD)/common/cli/migrations.o: $(wildcard sql/*.sql)
 $(BUILD)/verifier/web.o: $(wildcard verifier/web/*)
 
-# A unit test sees its own folder and common; a test against PostgreSQL sees everything.
+# A unit test sees its own folder, common and common/dns (tests/unit/dns); a test against PostgreSQL sees everything.
 UNIT      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*/*_test.c))
 PGTESTS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/pg/*_test.c))
 area       = $(notdir $(patsubst %/,%,$(dir $(1))))
-$(UNIT): %: %.o $$(foreach area,$$(filter-out common,$$(call area,%)) common,$$(call library,$$(area)))
+$(UNIT): %: %.o $$(foreach area,$$(filter-out common dns,$$(call area,%)) common/dns common,$$(call library,$$(area)))
 	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS) -lcmocka
 $(PGTESTS): %: %.o $(BUILD)/tests/pg/database.o $(foreach area,$(AREAS),$(call library,$(area)))
 	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS) -lcmocka
@@ -117,7 +117,7 @@ test:
 	@$(MAKE) --no-print-directory all unit-tests pg-tests
 	@BUILD=$(BUILD) tests/run $(TESTS)
 
-FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] edge/*.[ch] acme/*.[ch] verifier/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c tests/support/*.h)
+FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] common/dns/*.[ch] edge/*.[ch] acme/*.[ch] verifier/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c tests/support/*.h)
 lint:
 	@tests/support/install_packages build lint
 	clang-format --dry-run -Werror $(FORMATTED)

@@ -4,9 +4,9 @@
 #ifndef VERIFIER_API_H
 #define VERIFIER_API_H
 
+#include "common/dns/resolver.h"
 #include "verifier/config.h"
 #include "verifier/pg_pool.h"
-#include "verifier/resolver.h"
 
 struct api;
 

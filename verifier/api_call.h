@@ -6,10 +6,10 @@
 
 #include <jansson.h>
 
+#include "common/dns/resolver.h"
 #include "verifier/config.h"
 #include "verifier/mhd.h"
 #include "verifier/pg_pool.h"
-#include "verifier/resolver.h"
 
 struct api_call {
 	const struct config *config;

@@ -63,10 +63,10 @@ static bool read_name(struct api_call *call, const char *text, struct hostname *
 
 static bool may_be_added(struct api_call *call, const char *name)
 {
-	if (is_under_saas_root(name, call->config->saas_root.text)) {
+	if (is_under_saas_root(name, call->config->place.saas_root.text)) {
 		problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "platform_name", "name",
 		    "name: %s belongs to the platform itself (%s): add a domain of your own.", name,
-		    call->config->saas_root.text);
+		    call->config->place.saas_root.text);
 		return false;
 	}
 	if (!records_fit(call->config, name)) {

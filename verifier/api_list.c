@@ -10,11 +10,7 @@
 #include "verifier/domain_json.h"
 #include "verifier/problem.h"
 
-enum {
-	LIMIT_DEFAULT = 100,
-	ID_DIGITS = 18,
-	CURSOR_MAX = HOSTNAME_MAX + 1 + CONFIG_TENANT_MAX + 1 + ID_DIGITS
-};
+enum { LIMIT_DEFAULT = 100, ID_DIGITS = 18, CURSOR_MAX = HOSTNAME_MAX + 1 + TENANT_MAX + 1 + ID_DIGITS };
 
 struct page {
 	const char *tenant, *status;

@@ -1,6 +1,5 @@
 #include "verifier/config.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -9,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/dns/dns_settings.h"
 #include "common/mem.h"
-#include "common/net.h"
 #include "common/seal.h"
 
 enum { TOKEN_LEAST = 16, FILE_MAX = 64 * 1024, TXT_LABEL_MAX = 63 };
@@ -32,30 +31,10 @@ static const struct setting table[] = {
 	"admin-token-file.",
 	NULL, 0, 0},
     {"admin-token-file", SETTING_FILE, 0, NULL, "File that holds the value of `admin-token`.", NULL, 0, 0},
-    {"saas-root", SETTING_STRING, SETTING_REQUIRED, NULL,
-	"The platform's own domain, for example acme-saas.io. Customers' TXT records end in "
-	".verify.<saas-root>.",
-	NULL, 0, 0},
+    SETTINGS_OF_OUR_PLACE(SETTING_REQUIRED),
+    SETTINGS_OF_THE_RESOLVER,
     {"txt-label", SETTING_STRING, 0, "acme_verify",
 	"First label of the customers' TXT records: <txt-label>.<domain>.", NULL, 0, 0},
-    {"cname-target", SETTING_STRING, 0, NULL,
-	"What customers point their names at; {tenant} stands for the tenant. Default: nlb.<saas-root>.",
-	NULL, 0, 0},
-    {"apex-addresses", SETTING_STRING, SETTING_REPEAT, NULL,
-	"IPv4 and IPv6 addresses for domains that can't have a CNAME (shop.com itself), separated by commas.",
-	NULL, 0, 0},
-    {"dns-servers", SETTING_STRING, SETTING_REPEAT, NULL,
-	"Fixed DNS resolvers as host:port, separated by commas. Default: full recursion from the root.", NULL,
-	0, 0},
-    {"dns-root-hints", SETTING_FILE, 0, NULL, "Root hints for the full recursion. Default: built in.", NULL,
-	0, 0},
-    {"dns-trust-anchor", SETTING_STRING, 0, NULL,
-	"File of DNSSEC trust anchors, or `none`. Default: /usr/share/dns/root.key where it is readable, for "
-	"full "
-	"recursion; stubs and dns-servers are then believed as they are.",
-	NULL, 0, 0},
-    {"dns-stub", SETTING_STRING, SETTING_REPEAT, NULL,
-	"zone=address@port: ask this server about that zone. Repeatable.", NULL, 0, 0},
     {"pre-issue", SETTING_SWITCH, 0, "on",
 	"Obtain the certificate as soon as a domain is verified and points here, before its first visitor.",
 	NULL, 0, 0},
@@ -174,47 +153,6 @@ static enum result check_seal_file(const struct config *config, struct error *er
 	return result == R_OK ? R_OK : R_INVALID;
 }
 
-static enum result check_name(
-    struct hostname *out, const char *setting, const char *name, struct error *error)
-{
-	enum hostname_problem problem = hostname_parse(out, name, strlen(name));
-	if (problem == HOSTNAME_OK)
-		return R_OK;
-	error_set(error, "%s: \"%s\" %s", setting, name, hostname_problem_text(problem));
-	return R_INVALID;
-}
-
-static char *replace_tenant(const char *template, const char *tenant)
-{
-	static const char mark[] = "{tenant}";
-	const char *found = strstr(template, mark);
-	if (!found)
-		return mem_string(template);
-	size_t size = strlen(template) + strlen(tenant) + 1;
-	char *text = mem_alloc(size);
-	snprintf(text, size, "%.*s%s%s", (int)(found - template), template, tenant, found + strlen(mark));
-	return text;
-}
-
-/* Checked with the longest tenant there can be, so that no later tenant makes a name too long. */
-static enum result load_cname_target(struct config *config, struct error *error)
-{
-	const char *set = settings_string(config->settings, "cname-target");
-	char fallback[HOSTNAME_MAX + 8];
-	snprintf(fallback, sizeof fallback, "nlb.%s", config->saas_root.text);
-	char longest[CONFIG_TENANT_MAX + 1];
-	memset(longest, 'x', CONFIG_TENANT_MAX);
-	longest[CONFIG_TENANT_MAX] = '\0';
-	char *example = replace_tenant(set ? set : fallback, longest);
-	struct hostname name;
-	enum result result = check_name(&name, "cname-target", example, error);
-	if (result == R_OK)
-		config->cname_target =
-		    set && strstr(set, "{tenant}") ? mem_string(set) : mem_string(name.text);
-	free(example);
-	return result;
-}
-
 static enum result load_txt_label(struct config *config, struct error *error)
 {
 	const char *set = settings_string(config->settings, "txt-label");
@@ -225,63 +163,6 @@ static enum result load_txt_label(struct config *config, struct error *error)
 		return R_OK;
 	error_set(error, "txt-label: \"%s\" must be 1 to 63 of a-z 0-9 _ -", config->txt_label);
 	return R_INVALID;
-}
-
-/* Calls `take` for each part of a repeatable, comma-separated setting. */
-static enum result each_part(struct config *config, const char *setting,
-    enum result (*take)(struct config *config, const char *part, struct error *error), struct error *error)
-{
-	enum result result = R_OK;
-	for (size_t i = 0; i < settings_count(config->settings, setting) && result == R_OK; i++) {
-		char *copy = mem_string(settings_string_at(config->settings, setting, i));
-		char *rest = copy;
-		for (char *part; result == R_OK && (part = strsep(&rest, ", \t"));)
-			if (*part)
-				result = take(config, part, error);
-		free(copy);
-	}
-	if (result != R_OK)
-		error_prefix(error, "%s", setting);
-	return result;
-}
-
-static enum result take_apex_address(struct config *config, const char *part, struct error *error)
-{
-	if (config->apex_count == CONFIG_ADDRESSES_MAX) {
-		error_set(error, "at most %d addresses", CONFIG_ADDRESSES_MAX);
-		return R_INVALID;
-	}
-	struct config_address *address = &config->apex[config->apex_count++];
-	int family = strchr(part, ':') ? AF_INET6 : AF_INET;
-	address->size = family == AF_INET6 ? 16 : 4;
-	if (inet_pton(family, part, address->bytes) != 1) {
-		error_set(error, "\"%s\" is no IP address", part);
-		return R_INVALID;
-	}
-	inet_ntop(family, address->bytes, address->text, sizeof address->text);
-	return R_OK;
-}
-
-static enum result take_dns_server(struct config *config, const char *part, struct error *error)
-{
-	if (config->dns_server_count == CONFIG_SERVERS_MAX) {
-		error_set(error, "at most %d servers", CONFIG_SERVERS_MAX);
-		return R_INVALID;
-	}
-	struct net_address address;
-	enum result result = net_parse_address(&address, part, error);
-	if (result != R_OK)
-		return R_INVALID;
-	unsigned port = ntohs(address.storage.ss_family == AF_INET6
-				  ? ((const struct sockaddr_in6 *)&address.storage)->sin6_port
-				  : ((const struct sockaddr_in *)&address.storage)->sin_port);
-	char host[NET_ADDRESS_TEXT];
-	net_format_host(&address, host);
-	char text[NET_ADDRESS_TEXT + 8];
-	snprintf(text, sizeof text, "%.*s@%u", (int)strcspn(host[0] == '[' ? host + 1 : host, "]"),
-	    host[0] == '[' ? host + 1 : host, port);
-	config->dns_servers[config->dns_server_count++] = mem_string(text);
-	return R_OK;
 }
 
 static enum result load_public_url(struct config *config, struct error *error)
@@ -318,18 +199,11 @@ static enum result check_listeners(const struct config *config, struct error *er
 static enum result load_all(struct config *config, struct error *error)
 {
 	config->pre_issue = settings_switch(config->settings, "pre-issue");
-	enum result result = check_name(
-	    &config->saas_root, "saas-root", settings_string(config->settings, "saas-root"), error);
+	enum result result = our_place_load(&config->place, config->settings, error);
 	if (result == R_OK)
 		result = check_listeners(config, error);
 	if (result == R_OK)
 		result = load_txt_label(config, error);
-	if (result == R_OK)
-		result = load_cname_target(config, error);
-	if (result == R_OK)
-		result = each_part(config, "apex-addresses", take_apex_address, error);
-	if (result == R_OK)
-		result = each_part(config, "dns-servers", take_dns_server, error);
 	if (result == R_OK)
 		result = load_public_url(config, error);
 	if (result == R_OK)
@@ -360,9 +234,7 @@ void config_free(struct config *config)
 	if (!config)
 		return;
 	settings_free(config->settings);
-	free(config->cname_target);
-	for (size_t i = 0; i < config->dns_server_count; i++)
-		free(config->dns_servers[i]);
+	our_place_fini(&config->place);
 	if (config->ask_key)
 		OPENSSL_cleanse(config->ask_key, strlen(config->ask_key));
 	free(config->ask_key);
@@ -370,16 +242,9 @@ void config_free(struct config *config)
 	free(config);
 }
 
-void config_cname_target(const struct config *config, const char *tenant, char target[HOSTNAME_MAX + 1])
-{
-	char *text = replace_tenant(config->cname_target, tenant);
-	snprintf(target, HOSTNAME_MAX + 1, "%s", text);
-	free(text);
-}
-
 bool config_is_tenant(const char *text)
 {
 	size_t size = strlen(text);
-	return size >= 1 && size <= CONFIG_TENANT_MAX && isalnum((unsigned char)text[0]) &&
+	return size >= 1 && size <= TENANT_MAX && isalnum((unsigned char)text[0]) &&
 	       strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-") == size;
 }

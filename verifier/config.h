@@ -7,27 +7,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/hostname.h"
+#include "common/dns/our_place.h"
 #include "common/result.h"
 #include "common/settings.h"
 
-enum { CONFIG_HASH = 32, CONFIG_ADDRESSES_MAX = 16, CONFIG_SERVERS_MAX = 16, CONFIG_TENANT_MAX = 63 };
-
-struct config_address {
-	unsigned char bytes[16];
-	size_t size; /* 4 or 16 */
-	char text[46];
-};
+enum { CONFIG_HASH = 32 };
 
 struct config {
 	struct settings *settings;
-	struct hostname saas_root;
+	struct our_place place;
 	const char *txt_label;
-	char *cname_target; /* may hold {tenant} */
-	struct config_address apex[CONFIG_ADDRESSES_MAX];
-	size_t apex_count;
-	char *dns_servers[CONFIG_SERVERS_MAX]; /* ip@port */
-	size_t dns_server_count;
 	bool pre_issue;
 	bool secure_cookie; /* public-url is https */
 	char origin[300];   /* scheme://host[:port] of public-url; "": take the request's Host */
@@ -46,8 +35,6 @@ extern const struct settings_program config_program;
 enum result config_load(struct config **out, int argc, char **argv, struct error *error);
 void config_free(struct config *config);
 
-/* Writes cname-target for a tenant; it fits, as both parts were checked. */
-void config_cname_target(const struct config *config, const char *tenant, char target[HOSTNAME_MAX + 1]);
 /* [a-z0-9][a-z0-9_-]{0,62} */
 bool config_is_tenant(const char *text);
 

@@ -9,10 +9,10 @@
 
 #include <stdbool.h>
 
+#include "common/dns/routing_check.h"
 #include "common/hostname.h"
 #include "common/pg.h"
 #include "verifier/config.h"
-#include "verifier/routing_check.h"
 #include "verifier/txt_check.h"
 
 enum { DOMAIN_TOKEN = 32, DOMAIN_LEASE_S = 15, DOMAIN_CHECKS_KEPT = 200, DOMAIN_PAGE_MAX = 500 };
@@ -20,7 +20,7 @@ enum { DOMAIN_TOKEN = 32, DOMAIN_LEASE_S = 15, DOMAIN_CHECKS_KEPT = 200, DOMAIN_
 /* What a look-up needs to know about a claim, and what makes its result still count: the token. */
 struct domain_claim {
 	int64_t id;
-	char tenant[CONFIG_TENANT_MAX + 1];
+	char tenant[TENANT_MAX + 1];
 	char name[HOSTNAME_MAX + 1];
 	char status[16];
 	char token[128];

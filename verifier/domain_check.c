@@ -33,7 +33,7 @@ struct domain_check *domain_check_start(
 	check->claim = *claim;
 	check->started_ms = clock_monotonic_ms();
 	records_of(config, claim->name, claim->tenant, claim->token, check->records);
-	config_cname_target(config, claim->tenant, check->target);
+	our_place_target(&config->place, claim->tenant, check->target);
 	const struct resolver_question questions[LOOKUPS] = {
 	    [TXT] = {check->records[0].name, RESOLVER_TXT},
 	    [NAME_A] = {claim->name, RESOLVER_A},
@@ -117,8 +117,8 @@ static void judge(
 	    .name_aaaa = answers[NAME_AAAA],
 	    .target_a = answers[TARGET_A],
 	    .target_aaaa = answers[TARGET_AAAA],
-	    .apex = check->config->apex,
-	    .apex_count = check->config->apex_count};
+	    .apex = check->config->place.apex,
+	    .apex_count = check->config->place.apex_count};
 	verdict->routing = routing_check(&facts, routing, sizeof routing);
 	snprintf(verdict->detail, sizeof verdict->detail, "%s %s", txt, routing);
 	verdict->found = found_json(check, answers);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "common/admin.h"
+#include "common/dns/dns_settings.h"
 #include "common/log.h"
 #include "common/process.h"
 #include "common/schema.h"
@@ -42,26 +43,6 @@ static bool is_ready(void *arg, char *reason, size_t size)
 	if (!ready)
 		snprintf(reason, size, "database: %s", error.text);
 	return ready;
-}
-
-static enum result start_resolver(struct verifier *verifier, struct error *error)
-{
-	const struct config *config = verifier->config;
-	const char *stubs[CONFIG_SERVERS_MAX];
-	size_t count = settings_count(config->settings, "dns-stub");
-	if (count > CONFIG_SERVERS_MAX) {
-		error_set(error, "dns-stub: at most %d stubs", CONFIG_SERVERS_MAX);
-		return R_INVALID;
-	}
-	for (size_t i = 0; i < count; i++)
-		stubs[i] = settings_string_at(config->settings, "dns-stub", i);
-	struct resolver_options options = {.servers = (const char *const *)config->dns_servers,
-	    .server_count = config->dns_server_count,
-	    .stubs = stubs,
-	    .stub_count = count,
-	    .root_hints = settings_string(config->settings, "dns-root-hints"),
-	    .trust_anchor = settings_string(config->settings, "dns-trust-anchor")};
-	return resolver_new(&verifier->resolver, &options, error);
 }
 
 static enum result bind_all(struct verifier *verifier, struct error *error)
@@ -132,12 +113,13 @@ int main(int argc, char **argv)
 	if (result == R_OK)
 		result = process_drop_rights(settings_string(verifier.config->settings, "user"), &error);
 	if (result == R_OK)
-		result = start_resolver(&verifier, &error);
+		result =
+		    dns_settings_resolver(&verifier.resolver, verifier.config->settings, "verifier", &error);
 	if (result == R_OK)
 		result = start_all(&verifier, &error);
 	if (result != R_OK)
 		return fail(&verifier, result, &error);
-	log_info("started", log_str("saas-root", verifier.config->saas_root.text));
+	log_info("started", log_str("saas-root", verifier.config->place.saas_root.text));
 	int signal_number = process_wait_signal();
 	log_info("stopping", log_int("signal", signal_number));
 	stop_all(&verifier);

@@ -6,8 +6,8 @@
 #ifndef VERIFIER_POLLER_H
 #define VERIFIER_POLLER_H
 
+#include "common/dns/resolver.h"
 #include "verifier/config.h"
-#include "verifier/resolver.h"
 
 struct poller;
 

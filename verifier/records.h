@@ -6,7 +6,7 @@
 
 #include "verifier/config.h"
 
-enum { RECORDS_MAX = 1 + CONFIG_ADDRESSES_MAX, RECORDS_VALUE = 32 + 8 + HOSTNAME_MAX + 1 };
+enum { RECORDS_MAX = 1 + OUR_ADDRESSES_MAX, RECORDS_VALUE = 32 + 8 + HOSTNAME_MAX + 1 };
 
 struct record {
 	const char *type; /* "TXT", "CNAME", "A", "AAAA" */

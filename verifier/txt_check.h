@@ -5,8 +5,8 @@
 #ifndef VERIFIER_TXT_CHECK_H
 #define VERIFIER_TXT_CHECK_H
 
+#include "common/dns/resolver.h"
 #include "verifier/records.h"
-#include "verifier/resolver.h"
 
 enum txt_outcome {
 	TXT_VERIFIED,

@@ -1,6 +1,6 @@
 /* A name points here by its CNAME or by its addresses; a left-over AAAA leads away; no answer is no verdict.
  */
-#include "verifier/routing_check.h"
+#include "common/dns/routing_check.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -100,7 +100,7 @@ static void apex_address_points_here(void **state)
 {
 	(void)state;
 	struct addresses a = {.count = 0};
-	struct config_address apex = {.bytes = {192, 0, 2, 5}, .size = 4};
+	struct our_address apex = {.bytes = {192, 0, 2, 5}, .size = 4};
 	struct routing_facts facts = no_facts();
 	facts.name_a = found(&a, "192.0.2.5");
 	facts.apex = &apex;

@@ -1,4 +1,4 @@
-#include "verifier/resolver.h"
+#include "common/dns/resolver.h"
 
 #include <ctype.h>
 #include <pthread.h>
@@ -10,9 +10,9 @@
 
 #include "common/clock.h"
 #include "common/condition.h"
+#include "common/dns/resolver_contexts.h"
 #include "common/mem.h"
 #include "common/metrics.h"
-#include "verifier/resolver_contexts.h"
 
 struct resolver {
 	struct resolver_contexts *contexts;
@@ -43,13 +43,15 @@ static const char *const outcome_labels[] = {
     [RESOLVER_BOGUS] = "outcome=\"bogus\"",
 };
 
-static void register_metrics(struct resolver *resolver)
+static void register_metrics(struct resolver *resolver, const char *program)
 {
+	char name[80];
+	snprintf(name, sizeof name, "postern_%s_dns_lookups_total", program);
 	for (int i = RESOLVER_FOUND; i <= RESOLVER_BOGUS; i++)
-		resolver->lookups[i] = metrics_counter("postern_verifier_dns_lookups_total",
-		    outcome_labels[i], "DNS look-ups by what they came to.");
-	resolver->duration = metrics_histogram(
-	    "postern_verifier_dns_lookup_duration_seconds", NULL, "How long a DNS look-up took.");
+		resolver->lookups[i] =
+		    metrics_counter(name, outcome_labels[i], "DNS look-ups by what they came to.");
+	snprintf(name, sizeof name, "postern_%s_dns_lookup_duration_seconds", program);
+	resolver->duration = metrics_histogram(name, NULL, "How long a DNS look-up took.");
 }
 
 enum result resolver_new(struct resolver **out, const struct resolver_options *options, struct error *error)
@@ -62,7 +64,7 @@ enum result resolver_new(struct resolver **out, const struct resolver_options *o
 	resolver->contexts = contexts;
 	pthread_mutex_init(&resolver->lock, NULL);
 	condition_init(&resolver->changed);
-	register_metrics(resolver);
+	register_metrics(resolver, options->program);
 	*out = resolver;
 	return R_OK;
 }
@@ -134,8 +136,7 @@ static bool wait_until_done(struct resolver_query *query, int64_t deadline_us)
 {
 	struct resolver *resolver = query->resolver;
 	pthread_mutex_lock(&resolver->lock);
-	while (!query->done &&
-	       condition_wait_until(&resolver->changed, &resolver->lock, deadline_us / 1000))
+	while (!query->done && condition_wait_until(&resolver->changed, &resolver->lock, deadline_us / 1000))
 		continue;
 	bool done = query->done;
 	pthread_mutex_unlock(&resolver->lock);
@@ -180,7 +181,7 @@ static void take_values(struct resolver_answer *out, const struct ub_result *res
 		size_t size = (size_t)result->len[i];
 		if (type == RESOLVER_TXT)
 			out->values[out->count++] = join_strings(rdata, size);
-		else if (size == wanted)
+		else if (size == wanted || type == RESOLVER_CAA)
 			out->values[out->count++] = (struct resolver_value){mem_copy(rdata, size), size};
 	}
 }
@@ -225,13 +226,13 @@ static void query_free(struct resolver_query *query)
 	free(query);
 }
 
-void resolver_finish(struct resolver_query *query, struct resolver_answer *out)
+static void finish(struct resolver_query *query, int timeout_ms, struct resolver_answer *out)
 {
 	struct resolver *resolver = query->resolver;
 	*out = (struct resolver_answer){.outcome = RESOLVER_TEMPORARY};
-	if (!wait_until_done(query, query->started_us + RESOLVER_DEADLINE_MS * INT64_C(1000)))
+	if (!wait_until_done(query, query->started_us + timeout_ms * INT64_C(1000)))
 		snprintf(out->detail, sizeof out->detail,
-		    "the domain's name servers did not answer within %d s", RESOLVER_DEADLINE_MS / 1000);
+		    "the domain's name servers did not answer within %d ms", timeout_ms);
 	else if (!query->result)
 		snprintf(
 		    out->detail, sizeof out->detail, "the look-up failed: %s", ub_strerror(query->failure));
@@ -241,6 +242,21 @@ void resolver_finish(struct resolver_query *query, struct resolver_answer *out)
 	int64_t end = query->done ? query->done_us : clock_monotonic_us();
 	histogram_observe_us(resolver->duration, end - query->started_us);
 	query_free(query);
+}
+
+void resolver_finish(struct resolver_query *query, struct resolver_answer *out)
+{
+	finish(query, RESOLVER_DEADLINE_MS, out);
+}
+
+void resolver_ask(struct resolver *resolver, const char *subject, const struct resolver_question *questions,
+    size_t count, int timeout_ms, struct resolver_answer *answers)
+{
+	struct resolver_query **queries = mem_alloc_array(count, sizeof *queries);
+	resolver_start(resolver, subject, questions, count, queries);
+	for (size_t i = 0; i < count; i++)
+		finish(queries[i], timeout_ms, &answers[i]);
+	free(queries);
 }
 
 void resolver_cancel(struct resolver_query *query)

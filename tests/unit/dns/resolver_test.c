@@ -1,6 +1,6 @@
 /* The resolver against a scripted server: what each answer becomes, that nothing is remembered, that nothing
  * hangs. */
-#include "verifier/resolver.h"
+#include "common/dns/resolver.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +26,7 @@ static int set_up(void **state)
 	char stub[40];
 	snprintf(stub, sizeof stub, "test=127.0.0.1@%d", bench->dns->port);
 	const char *stubs[] = {stub};
-	struct resolver_options options = {.stubs = stubs, .stub_count = 1};
+	struct resolver_options options = {.stubs = stubs, .stub_count = 1, .program = "test"};
 	struct error error = {""};
 	if (resolver_new(&bench->resolver, &options, &error) != R_OK)
 		fail_msg("%s", error.text);
@@ -283,7 +283,8 @@ static void wrong_options_are_refused_at_start(void **state)
 	(void)state;
 	const char *const stubs[] = {"test", "test=", "=127.0.0.1@53", "test=localhost"};
 	for (size_t i = 0; i < sizeof stubs / sizeof *stubs; i++)
-		refused(&(struct resolver_options){.stubs = &stubs[i], .stub_count = 1}, "dns-stub");
+		refused(&(struct resolver_options){.stubs = &stubs[i], .stub_count = 1, .program = "test"},
+		    "dns-stub");
 	const char *server = "not-an-address";
 	refused(&(struct resolver_options){.servers = &server, .server_count = 1}, "dns-servers");
 	refused(&(struct resolver_options){.trust_anchor = "/nonexistent/root.key"}, "dns-trust-anchor");

@@ -1,4 +1,4 @@
-#include "verifier/resolver_contexts.h"
+#include "common/dns/resolver_contexts.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/dns/resolver_setup.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "verifier/resolver_setup.h"
 
 /* Who checks one domain again and again within YOUNG_MS gets a fresh context each time, until EXTRA_MAX live.
  */

@@ -2,10 +2,10 @@
  * How a libunbound context is set up: hardly any caches, no built-in zones, our stubs, resolvers and trust
  * anchors.
  */
-#ifndef VERIFIER_RESOLVER_SETUP_H
-#define VERIFIER_RESOLVER_SETUP_H
+#ifndef COMMON_DNS_RESOLVER_SETUP_H
+#define COMMON_DNS_RESOLVER_SETUP_H
 
-#include "verifier/resolver.h"
+#include "common/dns/resolver.h"
 
 struct ub_ctx;
 

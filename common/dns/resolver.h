@@ -5,8 +5,8 @@
  * Any thread may start and finish queries. A query belongs to who started it and must be finished by it,
  * which waits for the deadline at most. Answers are bounded by DNS itself: one message, 65,535 bytes.
  */
-#ifndef VERIFIER_RESOLVER_H
-#define VERIFIER_RESOLVER_H
+#ifndef COMMON_DNS_RESOLVER_H
+#define COMMON_DNS_RESOLVER_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,7 +17,13 @@
 
 enum { RESOLVER_DEADLINE_MS = 5000 };
 
-enum resolver_type { RESOLVER_A = 1, RESOLVER_TXT = 16, RESOLVER_AAAA = 28 };
+enum resolver_type {
+	RESOLVER_A = 1,
+	RESOLVER_NS = 2,
+	RESOLVER_TXT = 16,
+	RESOLVER_AAAA = 28,
+	RESOLVER_CAA = 257
+};
 
 enum resolver_outcome {
 	RESOLVER_FOUND,
@@ -27,7 +33,8 @@ enum resolver_outcome {
 	RESOLVER_BOGUS,     /* DNSSEC validation failed: says nothing about the record either */
 };
 
-/* TXT: the strings of the record joined, any bytes. A and AAAA: 4 or 16 bytes. */
+/* TXT: the strings of the record joined, any bytes. A and AAAA: 4 or 16 bytes. CAA: the record as it is
+ * (RFC 8659 section 4.1). NS: nothing. */
 struct resolver_value {
 	unsigned char *bytes;
 	size_t size;
@@ -52,6 +59,7 @@ struct resolver_options {
 	 * root (stubs and fixed resolvers are then trusted as they are: the public root can't vouch for a
 	 * private zone). */
 	const char *trust_anchor;
+	const char *program; /* in the middle of its metrics' names */
 };
 
 struct resolver;
@@ -71,6 +79,9 @@ struct resolver_question {
  * forgotten. Never fails: what goes wrong is the answers' outcome. */
 void resolver_start(struct resolver *resolver, const char *subject, const struct resolver_question *questions,
     size_t count, struct resolver_query **queries);
+/* All of them, waited for: what is not there after `timeout_ms` counts as TEMPORARY. */
+void resolver_ask(struct resolver *resolver, const char *subject, const struct resolver_question *questions,
+    size_t count, int timeout_ms, struct resolver_answer *answers);
 bool resolver_is_done(const struct resolver_query *query);
 /* Waits until the query is done or RESOLVER_DEADLINE_MS after its start, frees it, fills *out. */
 void resolver_finish(struct resolver_query *query, struct resolver_answer *out);

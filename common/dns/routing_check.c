@@ -1,4 +1,4 @@
-#include "verifier/routing_check.h"
+#include "common/dns/routing_check.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>

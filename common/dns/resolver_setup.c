@@ -1,4 +1,4 @@
-#include "verifier/resolver_setup.h"
+#include "common/dns/resolver_setup.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>

@@ -6,10 +6,10 @@
  *
  * About two dozen live at once at most, since no look-up lasts longer than RESOLVER_DEADLINE_MS.
  */
-#ifndef VERIFIER_RESOLVER_CONTEXTS_H
-#define VERIFIER_RESOLVER_CONTEXTS_H
+#ifndef COMMON_DNS_RESOLVER_CONTEXTS_H
+#define COMMON_DNS_RESOLVER_CONTEXTS_H
 
-#include "verifier/resolver.h"
+#include "common/dns/resolver.h"
 
 struct ub_ctx;
 struct resolver_contexts;

@@ -1,11 +1,11 @@
 /*
  * Does the name point at us? A pure decision over look-ups of the name and of the CNAME target.
  */
-#ifndef VERIFIER_ROUTING_CHECK_H
-#define VERIFIER_ROUTING_CHECK_H
+#ifndef COMMON_DNS_ROUTING_CHECK_H
+#define COMMON_DNS_ROUTING_CHECK_H
 
-#include "verifier/config.h"
-#include "verifier/resolver.h"
+#include "common/dns/our_place.h"
+#include "common/dns/resolver.h"
 
 enum routing {
 	ROUTING_UNKNOWN, /* could not be found out */
@@ -14,9 +14,9 @@ enum routing {
 };
 
 struct routing_facts {
-	const char *target; /* the CNAME target's name */
+	const char *target; /* the CNAME target's name; "": there is none */
 	struct resolver_answer name_a, name_aaaa, target_a, target_aaaa;
-	const struct config_address *apex;
+	const struct our_address *apex;
 	size_t apex_count;
 };
 
