@@ -357,6 +357,7 @@ struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const 
 	h1_deadlines_init(conn);
 	buf_init(&conn->in, H1_IN_MAX);
 	h1_out_init(&conn->out, &conn->stream);
+	stream_allow_bare_end(&conn->stream);
 	/* The first request has often come with the end of the handshake, and its response takes the ticket
 	 * along. */
 	if (!conn->stream.ssl || stream_has_buffered(&conn->stream))

@@ -4,6 +4,8 @@
 
 #include "edge/http_chars.h"
 
+enum { CODINGS_MAX = 8 };
+
 enum result h1_scan_head(struct h1_scan *scan, const char *bytes, size_t size, size_t max)
 {
 	while (scan->at < size) {
@@ -53,15 +55,17 @@ static const char *skip_value(const char *at, const char *end)
 }
 
 /* Returns where the next line starts, NULL for a malformed line. */
-static const char *read_field(struct http_head *head, const char *at, const char *end)
+static const char *read_field(struct http_head *head, const char *at, const char *end, enum h1_side side)
 {
 	const char *name = at;
 
 	while (http_char_is(*at, HTTP_CHAR_TOKEN))
 		at++;
-	if (at == name || *at != ':')
-		return NULL;
 	struct http_slice name_slice = {name, (size_t)(at - name)};
+	while (side == H1_RESPONSE && http_char_is_space(*at))
+		at++;
+	if (name_slice.size == 0 || *at != ':')
+		return NULL;
 	at++;
 	while (http_char_is_space(*at))
 		at++;
@@ -77,22 +81,22 @@ static const char *read_field(struct http_head *head, const char *at, const char
 	return at + 2;
 }
 
-enum result h1_read_fields(struct http_head *head, const char *at, const char *end)
+enum result h1_read_fields(struct http_head *head, const char *at, const char *end, enum h1_side side)
 {
 	while (at < end) {
 		if (head->field_count == HTTP_FIELDS_MAX)
 			return R_LIMIT;
-		at = read_field(head, at, end);
+		at = read_field(head, at, end, side);
 		if (!at)
 			return R_INVALID;
 	}
 	return R_OK;
 }
 
-enum result h1_read_trailers(struct http_head *trailers, struct http_slice section)
+enum result h1_read_trailers(struct http_head *trailers, struct http_slice section, enum h1_side side)
 {
 	http_head_clear(trailers);
-	return h1_read_fields(trailers, section.bytes, section.bytes + section.size - 2);
+	return h1_read_fields(trailers, section.bytes, section.bytes + section.size - 2, side);
 }
 
 static enum result read_length(struct http_head *head, struct http_slice value)
@@ -111,6 +115,32 @@ static enum result read_length(struct http_head *head, struct http_slice value)
 	head->body = HTTP_BODY_LENGTH;
 	head->content_length = length;
 	return R_OK;
+}
+
+static bool is_token(struct http_slice slice)
+{
+	for (size_t i = 0; i < slice.size; i++)
+		if (!http_char_is(slice.bytes[i], HTTP_CHAR_TOKEN))
+			return false;
+	return slice.size > 0;
+}
+
+/* RFC 9112 section 6.1: codings that we do not know, and chunks around them that tell the end: 501. */
+static enum result read_coding(struct http_head *head, struct http_slice list)
+{
+	struct http_slice member = {.size = 0};
+	size_t before = 0;
+
+	if (head->minor_version == 0)
+		return R_INVALID;
+	if (http_slice_is(list, "chunked")) {
+		head->body = HTTP_BODY_CHUNKED;
+		return R_OK;
+	}
+	while (http_list_next(&list, &member) && !http_slice_is(member, "chunked"))
+		if (!is_token(member) || ++before > CODINGS_MAX)
+			return R_INVALID;
+	return before > 0 && http_slice_is(member, "chunked") && list.size == 0 ? R_DENIED : R_INVALID;
 }
 
 enum result h1_read_framing(struct http_head *head)
@@ -135,20 +165,7 @@ enum result h1_read_framing(struct http_head *head)
 	}
 	if (length)
 		return read_length(head, length->value);
-	if (!coding)
-		return R_OK;
-	if (head->minor_version == 0 || !http_slice_is(coding->value, "chunked"))
-		return R_INVALID;
-	head->body = HTTP_BODY_CHUNKED;
-	return R_OK;
-}
-
-static bool is_token(struct http_slice slice)
-{
-	for (size_t i = 0; i < slice.size; i++)
-		if (!http_char_is(slice.bytes[i], HTTP_CHAR_TOKEN))
-			return false;
-	return slice.size > 0;
+	return coding ? read_coding(head, coding->value) : R_OK;
 }
 
 /* Who lists Host or the framing wants the next hop to read another message than we did. */

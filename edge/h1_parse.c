@@ -47,15 +47,16 @@ static enum result scan_request(struct h1_scan *scan, const char *bytes, size_t 
 	return result;
 }
 
-/* Returns the version's minor number: 0, 1, -1 for another version of HTTP, -2 for none. */
+/* Returns 0 or 1, what we read HTTP/1.x as (RFC 9110 section 2.5: a later minor version as the latest we
+ * know); -1 for another version of HTTP, -2 for none. */
 static int read_version(const char *at)
 {
 	if (memcmp(at, "HTTP/", 5) != 0 || !http_char_is(at[5], HTTP_CHAR_DIGIT) || at[6] != '.' ||
 	    !http_char_is(at[7], HTTP_CHAR_DIGIT))
 		return -2;
-	if (at[5] != '1' || at[7] > '1')
+	if (at[5] != '1')
 		return -1;
-	return at[7] - '0';
+	return at[7] > '0' ? 1 : 0;
 }
 
 static const char *skip(const char *at, int kind)
@@ -139,14 +140,16 @@ enum result h1_parse_request(
 	http_head_clear(head);
 	if (read_request_line(head, &at, end, status) != R_OK)
 		return R_INVALID;
-	result = h1_read_fields(head, at, end);
+	result = h1_read_fields(head, at, end, H1_REQUEST);
 	if (result != R_OK)
 		return refuse(status, result == R_LIMIT ? 431 : 400);
 	if (http_slice_equal(head->method, "CONNECT"))
 		return refuse(status, 501);
-	if (http_target_read(head) != R_OK || read_host(head) != R_OK || h1_read_framing(head) != R_OK ||
-	    h1_read_connection(head) != R_OK)
+	if (http_target_read(head) != R_OK || read_host(head) != R_OK || h1_read_connection(head) != R_OK)
 		return refuse(status, 400);
+	result = h1_read_framing(head);
+	if (result != R_OK)
+		return refuse(status, result == R_DENIED ? 501 : 400);
 	*used = scan->at;
 	return read_expect(head, status);
 }
@@ -205,7 +208,7 @@ enum result h1_parse_response(
 	const char *at = bytes;
 	const char *end = bytes + scan->at - 2;
 	http_head_clear(head);
-	if (read_status_line(head, &at, end) != R_OK || h1_read_fields(head, at, end) != R_OK ||
+	if (read_status_line(head, &at, end) != R_OK || h1_read_fields(head, at, end, H1_RESPONSE) != R_OK ||
 	    h1_read_framing(head) != R_OK || h1_read_connection(head) != R_OK)
 		return R_INVALID;
 	*used = scan->at;

@@ -295,7 +295,7 @@ static enum result end_chunked(struct h1_conn *conn)
 	struct http_slice section = conn->request.body.trailers;
 	struct http_head trailers;
 
-	if (section.size > 0 && h1_read_trailers(&trailers, section) != R_OK)
+	if (section.size > 0 && h1_read_trailers(&trailers, section, H1_REQUEST) != R_OK)
 		return R_INVALID;
 	send_end(conn, section.size > 0 ? &trailers : NULL);
 	return R_OK;

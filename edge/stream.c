@@ -57,6 +57,12 @@ void stream_expect_long_input(struct stream *stream)
 		SSL_set_default_read_buffer_len(stream->ssl, LONG_INPUT);
 }
 
+void stream_allow_bare_end(struct stream *stream)
+{
+	if (stream->ssl)
+		SSL_set_options(stream->ssl, SSL_OP_IGNORE_UNEXPECTED_EOF);
+}
+
 /* Best effort: where the socket takes no bytes the peer sees a truncation, which is the truth. The FIN, which
  * is next, takes it along. */
 static void send_close_notify(struct stream *stream)
@@ -118,7 +124,8 @@ static enum result tls_result(struct stream *stream, int error, int other, bool 
 		return R_AGAIN;
 	if (error == SSL_ERROR_ZERO_RETURN)
 		return R_EOF;
-	/* Also an end without close_notify: an attacker could have cut the stream short. */
+	/* Also an end without close_notify, where that is not allowed: an attacker could have cut the stream
+	 * short. */
 	stream->failed = true;
 	ERR_clear_error();
 	return R_ERROR;

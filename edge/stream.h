@@ -48,6 +48,9 @@ void stream_expect_more(struct stream *stream, bool more);
 void stream_release(struct stream *stream);
 /* A long body comes: from now on TLS reads up to 64 KiB at a time. */
 void stream_expect_long_input(struct stream *stream);
+/* From now on TLS that ends without close_notify ends in order: for who reads messages that tell their own
+ * length (RFC 9112 section 9.8). */
+void stream_allow_bare_end(struct stream *stream);
 /* Bytes that TLS has decrypted and not yet handed out: they raise no EPOLLIN. */
 bool stream_has_buffered(const struct stream *stream);
 /* Half-closes the sending side: FIN, for TLS close_notify first. */

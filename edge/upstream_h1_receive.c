@@ -71,7 +71,7 @@ static void take_end(struct upstream_h1 *upstream, size_t framing)
 	struct http_head trailers;
 
 	if (upstream->body.trailers.size > 0) {
-		if (h1_read_trailers(&trailers, upstream->body.trailers) != R_OK) {
+		if (h1_read_trailers(&trailers, upstream->body.trailers, H1_RESPONSE) != R_OK) {
 			upstream_h1_fail(upstream, UPSTREAM_MALFORMED);
 			return;
 		}

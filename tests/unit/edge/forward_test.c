@@ -210,7 +210,8 @@ static void trailers_keep_only_what_may_come_late(void **state)
 	    h1_read_trailers(&trailers,
 		http_slice_of("X-Sum: 1\r\nHost: b\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n"
 			      "X-Forwarded-For: 1\r\nAuthorization: x\r\nCookie: x\r\nSet-Cookie: x\r\n"
-			      "Content-Type: x\r\nConnection: x\r\nTrailer: x\r\nTE: x\r\n\r\n")),
+			      "Content-Type: x\r\nConnection: x\r\nTrailer: x\r\nTE: x\r\n\r\n"),
+		H1_REQUEST),
 	    R_OK);
 	forward_trailers(&trailers);
 	h1_write_last_chunk(&out, &trailers);

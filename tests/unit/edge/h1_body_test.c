@@ -189,10 +189,14 @@ static void trailers_are_read_as_fields(void **state)
 	static struct http_head trailers;
 
 	(void)state;
-	assert_int_equal(h1_read_trailers(&trailers, http_slice_of("X: 1\r\nY: 2\r\n\r\n")), R_OK);
+	assert_int_equal(
+	    h1_read_trailers(&trailers, http_slice_of("X: 1\r\nY: 2\r\n\r\n"), H1_REQUEST), R_OK);
 	assert_int_equal(trailers.field_count, 2);
-	assert_int_equal(h1_read_trailers(&trailers, http_slice_of("X: 1\r\n Y: 2\r\n\r\n")), R_INVALID);
-	assert_int_equal(h1_read_trailers(&trailers, http_slice_of("X : 1\r\n\r\n")), R_INVALID);
+	assert_int_equal(
+	    h1_read_trailers(&trailers, http_slice_of("X: 1\r\n Y: 2\r\n\r\n"), H1_RESPONSE), R_INVALID);
+	assert_int_equal(h1_read_trailers(&trailers, http_slice_of("X : 1\r\n\r\n"), H1_REQUEST), R_INVALID);
+	assert_int_equal(h1_read_trailers(&trailers, http_slice_of("X : 1\r\n\r\n"), H1_RESPONSE), R_OK);
+	assert_true(http_slice_equal(trailers.fields[0].name, "X"));
 }
 
 int main(void)

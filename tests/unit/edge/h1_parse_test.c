@@ -137,7 +137,7 @@ static const struct request_case request_cases[] = {
     {400, "GET / HTTP/1.1x\r\n" H "\r\n", 0},
     {400, "GET / HTTP/11\r\n" H "\r\n", 0},
     {400, "GET / HTTP/1.\r\n" H "\r\n", 0},
-    {505, "GET / HTTP/1.2\r\n" H "\r\n", 0},
+    {505, "GET / HTTP/0.9\r\n" H "\r\n", 0},
     {505, "GET / HTTP/2.0\r\n" H "\r\n", 0},
     {505, "PRI * HTTP/2.0\r\n\r\n", 0},
     {501, "CONNECT a.example:443 HTTP/1.1\r\n" H "\r\n", 0},
@@ -194,7 +194,16 @@ static const struct request_case request_cases[] = {
     {400, POST "Content-Length: 18446744073709551621\r\n\r\n", 0},
     {400, POST "Content_Length: 5\r\n\r\n", 0},
     {400, POST "Transfer_Encoding: chunked\r\n\r\n", 0},
-    {400, POST "Transfer-Encoding: gzip, chunked\r\n\r\n", 0},
+    {501, POST "Transfer-Encoding: gzip, chunked\r\n\r\n", 0},
+    {501, POST "Transfer-Encoding: deflate ,\tGZIP, Chunked\r\n\r\n", 0},
+    {400, POST "Transfer-Encoding: gzip\r\n\r\n", 0},
+    {400, POST "Transfer-Encoding: chunked, gzip\r\n\r\n", 0},
+    {400, POST "Transfer-Encoding: gzip, chunked, chunked\r\n\r\n", 0},
+    {400, POST "Transfer-Encoding: gzip, xchunked\r\n\r\n", 0},
+    {400, POST "Transfer-Encoding: gz(ip, chunked\r\n\r\n", 0},
+    {400, POST "Transfer-Encoding: gzip, chunked\r\nContent-Length: 5\r\n\r\n", 0},
+    {400, POST "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n", 0},
+    {400, "POST / HTTP/1.0\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n", 0},
     {400, POST "Transfer-Encoding: chunked, chunked\r\n\r\n", 0},
     {400, POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 0},
     {400, POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n", 0},
@@ -373,6 +382,9 @@ static const struct response_case response_cases[] = {
     {R_OK, HTTP_BODY_NONE, false, "HTTP/1.1 204 No Content\r\n\r\n"},
     {R_OK, HTTP_BODY_NONE, false, "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"},
     {R_OK, HTTP_BODY_NONE, false, "HTTP/1.1 100 Continue\r\n\r\n"},
+    {R_OK, HTTP_BODY_LENGTH, false, "HTTP/1.2 200 OK\r\nContent-Length: 5\r\n\r\n"},
+    {R_OK, HTTP_BODY_LENGTH, false, OK "X : a\r\nContent-Length\t : 5\r\n\r\n"},
+    {R_OK, HTTP_BODY_CHUNKED, false, OK "Transfer-Encoding : chunked\r\n\r\n"},
     {R_AGAIN, HTTP_BODY_NONE, false, OK "Content-Length: 5\r\n\r"},
     {R_INVALID, HTTP_BODY_NONE, false, "\r\n" OK "\r\n"},
     {R_INVALID, HTTP_BODY_NONE, false, "HTTP/1.1 200 OK\n\r\n"},
@@ -394,7 +406,12 @@ static const struct response_case response_cases[] = {
     {R_INVALID, HTTP_BODY_NONE, false, "HTTP/1.1 204 X\r\nTransfer-Encoding: chunked\r\n\r\n"},
     {R_INVALID, HTTP_BODY_NONE, false, "HTTP/1.1 103 X\r\nTransfer-Encoding: chunked\r\n\r\n"},
     {R_INVALID, HTTP_BODY_NONE, false, OK "X: a\r\n b\r\n\r\n"},
-    {R_INVALID, HTTP_BODY_NONE, false, OK "X : a\r\n\r\n"},
+    {R_INVALID, HTTP_BODY_NONE, false, OK "X y: a\r\n\r\n"},
+    {R_INVALID, HTTP_BODY_NONE, false, OK "X \r\n: a\r\n\r\n"},
+    {R_INVALID, HTTP_BODY_NONE, false, OK " X: a\r\n\r\n"},
+    {R_INVALID, HTTP_BODY_NONE, false, OK " : a\r\n\r\n"},
+    {R_INVALID, HTTP_BODY_NONE, false, OK "Content-Length : 5\r\nContent-Length: 5\r\n\r\n"},
+    {R_INVALID, HTTP_BODY_NONE, false, OK "Content-Length : 5\r\nTransfer-Encoding: chunked\r\n\r\n"},
     {R_INVALID, HTTP_BODY_NONE, false, OK "Connection: content-length\r\nContent-Length: 5\r\n\r\n"},
 };
 
@@ -444,6 +461,34 @@ static void a_response_is_split_into_its_parts(void **state)
 	assert_false(head.keep_alive);
 }
 
+/* RFC 9110 section 2.5. */
+static void a_later_minor_version_is_read_as_the_latest_we_know(void **state)
+{
+	static struct http_head head;
+
+	(void)state;
+	parse_request(&head, "GET / HTTP/1.2\r\n" H "\r\n");
+	assert_int_equal(head.minor_version, 1);
+	assert_true(head.keep_alive);
+	parse_request(&head, "POST / HTTP/1.9\r\n" H "Transfer-Encoding: chunked\r\n\r\n");
+	assert_int_equal(head.body, HTTP_BODY_CHUNKED);
+}
+
+/* RFC 9112 section 5.1: a proxy removes it. */
+static void space_before_a_colon_is_no_part_of_a_responses_field(void **state)
+{
+	static const char bytes[] = OK "Set-Cookie \t: a=b\r\nConnection : close\r\n\r\n";
+	static struct http_head head;
+	struct h1_scan scan = {0};
+	size_t used = 0;
+
+	(void)state;
+	assert_int_equal(h1_parse_response(&head, &scan, bytes, sizeof bytes - 1, false, &used), R_OK);
+	assert_true(http_slice_equal(head.fields[0].name, "Set-Cookie"));
+	assert_true(http_slice_equal(head.fields[0].value, "a=b"));
+	assert_false(head.keep_alive);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -456,6 +501,8 @@ int main(void)
 	    cmocka_unit_test(more_than_128_fields_are_431),
 	    cmocka_unit_test(responses_are_accepted_or_refused_alike_whole_and_byte_by_byte),
 	    cmocka_unit_test(a_response_is_split_into_its_parts),
+	    cmocka_unit_test(a_later_minor_version_is_read_as_the_latest_we_know),
+	    cmocka_unit_test(space_before_a_colon_is_no_part_of_a_responses_field),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -336,6 +336,22 @@ static void a_half_close_by_close_notify_still_gets_its_answer(void **state)
 	    rig.client.bytes, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 }
 
+/* RFC 9112 section 9.8: servers should be prepared for it; what was whole stays whole. */
+static void a_bare_fin_behind_a_whole_request_still_gets_its_answer(void **state)
+{
+	(void)state;
+	visit_by_tls(64 * 1024);
+	push(GET("/"), strlen(GET("/")));
+	shutdown(rig.client.fd, SHUT_WR);
+	origin_accepts();
+	turns(3);
+	say(&rig.origin, EMPTY);
+	client_sees_the_end();
+	assert_true(rig.client.eof);
+	assert_string_equal(
+	    rig.client.bytes, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+}
+
 #define tls_test(name) cmocka_unit_test_setup_teardown(name, harness_setup, free_client)
 
 int main(void)
@@ -349,6 +365,7 @@ int main(void)
 	    tls_test(a_close_after_a_whole_response_is_announced),
 	    tls_test(a_cut_response_ends_without_close_notify),
 	    tls_test(a_half_close_by_close_notify_still_gets_its_answer),
+	    tls_test(a_bare_fin_behind_a_whole_request_still_gets_its_answer),
 	};
 
 	return cmocka_run_group_tests(tests, make_contexts, free_contexts);
