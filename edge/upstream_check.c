@@ -73,6 +73,7 @@ static void drop(struct check *check)
 	upstream_pool_leave(checks->pool, check->shelf);
 	loop_timer_clear(checks->loop, &check->deadline);
 	LIST_REMOVE(check, entry);
+	check->address->is_checked = false;
 	checks->running--;
 	upstream_address_unref(check->address);
 	free(check);
@@ -85,8 +86,15 @@ static void end(struct check *check, bool is_well)
 
 	metric_add(is_well ? metrics->checks_ok : metrics->checks_failed, 1);
 	take_result(check->address, is_well, loop_now(checks->loop));
-	check->address->is_checked = false;
 	drop(check);
+}
+
+static void drop_all(struct upstream_checks *checks)
+{
+	struct check *check = NULL;
+
+	while ((check = LIST_FIRST(&checks->all)))
+		drop(check);
 }
 
 static void on_head(void *arg, struct http_head *head, bool interim)
@@ -184,6 +192,13 @@ static void begin_due(struct upstream_checks *checks)
 		begin(checks, due[i]);
 }
 
+/* What is under way ends with it: nobody would take its word back. */
+static void forget_all(struct upstream_checks *checks)
+{
+	drop_all(checks);
+	upstreams_forget_health(checks->upstreams);
+}
+
 static int64_t tick_ms(const struct upstream_config *config)
 {
 	int64_t ms = config->health_path ? config->health_ms / TICKS_PER_INTERVAL : TICK_MAX_MS;
@@ -205,7 +220,7 @@ static void on_tick(struct loop_timer *timer)
 	if (config->health_path)
 		begin_due(checks);
 	else if (checks->were_on)
-		upstreams_forget_health(checks->upstreams);
+		forget_all(checks);
 	checks->were_on = config->health_path;
 	loop_timer_set(checks->loop, &checks->tick, tick_ms(config));
 }
@@ -213,13 +228,11 @@ static void on_tick(struct loop_timer *timer)
 static void *run(void *arg)
 {
 	struct upstream_checks *checks = arg;
-	struct check *check = NULL;
 
 	pthread_setname_np(pthread_self(), "upstream-checks");
 	loop_timer_set(checks->loop, &checks->tick, TICK_MIN_MS);
 	loop_run(checks->loop);
-	while ((check = LIST_FIRST(&checks->all)))
-		drop(check);
+	drop_all(checks);
 	OPENSSL_thread_stop_ex(checks->libctx);
 	return NULL;
 }

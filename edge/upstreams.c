@@ -243,6 +243,7 @@ unsigned upstreams_config_version(const struct upstreams *upstreams)
 
 /* ---- checks */
 
+/* Who is handed out goes to the end: with more that hang than are checked at once, each has its turn. */
 size_t upstreams_due_checks(
     struct upstreams *upstreams, int64_t now_ms, struct upstream_address **out, size_t max)
 {
@@ -259,6 +260,10 @@ size_t upstreams_due_checks(
 		address->is_checked = true;
 		out[count++] = upstream_address_ref(address);
 	}
+	for (size_t i = 0; i < count; i++) {
+		TAILQ_REMOVE(&upstreams->all_addresses, out[i], all);
+		TAILQ_INSERT_TAIL(&upstreams->all_addresses, out[i], all);
+	}
 	pthread_mutex_unlock(&upstreams->lock);
 	return count;
 }
@@ -269,7 +274,10 @@ void upstreams_forget_health(struct upstreams *upstreams)
 
 	pthread_mutex_lock(&upstreams->lock);
 	TAILQ_FOREACH(address, &upstreams->all_addresses, all)
-	upstream_address_set_health(address, UPSTREAM_UNKNOWN, clock_monotonic_ms());
+	{
+		address->checks_in_a_row = 0;
+		upstream_address_set_health(address, UPSTREAM_UNKNOWN, clock_monotonic_ms());
+	}
 	pthread_mutex_unlock(&upstreams->lock);
 }
 

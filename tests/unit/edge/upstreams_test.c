@@ -255,6 +255,27 @@ static void a_due_check_is_handed_out_once(void **state)
 	upstreams_group_unref(upstreams, own);
 }
 
+/* Else the first ones of the list, hanging, would keep all others from ever being asked. */
+static void who_was_checked_last_is_checked_last(void **state)
+{
+	static const char *const urls[] = {
+	    "http://127.0.0.1:81", "http://127.0.0.1:82", "http://127.0.0.1:83"};
+	struct upstream_address *due[4];
+
+	(void)state;
+	begin_with(urls, 3);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(upstreams_due_checks(upstreams, 1000, due + i, 1), 1);
+		due[i]->is_checked = false;
+	}
+	assert_ptr_not_equal(due[1], due[0]);
+	assert_ptr_not_equal(due[2], due[0]);
+	assert_ptr_not_equal(due[2], due[1]);
+	assert_ptr_equal(due[3], due[0]);
+	for (int i = 0; i < 4; i++)
+		upstream_address_unref(due[i]);
+}
+
 #define upstreams_unit_test(name) cmocka_unit_test_teardown(name, teardown)
 
 int main(void)
@@ -269,6 +290,7 @@ int main(void)
 	    upstreams_unit_test(other_cas_or_names_make_other_addresses),
 	    upstreams_unit_test(a_name_is_looked_up_in_the_background),
 	    upstreams_unit_test(a_due_check_is_handed_out_once),
+	    upstreams_unit_test(who_was_checked_last_is_checked_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
