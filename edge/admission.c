@@ -7,7 +7,7 @@
 
 #include "common/tally.h"
 #include "edge/edge_metrics.h"
-#include "edge/tls_alert.h"
+#include "edge/tls/tls_alert.h"
 
 enum { UNREAD_MAX = 16 * 1024 };
 

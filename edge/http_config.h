@@ -7,7 +7,7 @@
 
 #include "common/metrics.h"
 #include "common/settings.h"
-#include "edge/upstream_config.h"
+#include "edge/upstream/upstream_config.h"
 
 enum { HTTP_CLASS_COUNT = 6 }; /* by the status' first digit; 0: the connection ended before an answer */
 

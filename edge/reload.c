@@ -8,9 +8,9 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/seal.h"
-#include "edge/broker.h"
 #include "edge/http_config.h"
-#include "edge/upstreams.h"
+#include "edge/site/broker.h"
+#include "edge/upstream/upstreams.h"
 
 /* Everything that can fail is in here before anything is told of it. */
 struct prepared {

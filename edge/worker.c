@@ -10,15 +10,15 @@
 
 #include "common/log.h"
 #include "common/mem.h"
-#include "edge/cert_wait.h"
-#include "edge/challenge_cert.h"
-#include "edge/conn.h"
-#include "edge/conn_table.h"
+#include "edge/conn/conn.h"
+#include "edge/conn/conn_table.h"
+#include "edge/conn/listener.h"
 #include "edge/edge_metrics.h"
-#include "edge/hot_site.h"
-#include "edge/listener.h"
-#include "edge/tls_context.h"
-#include "edge/upstream_pool.h"
+#include "edge/site/cert_wait.h"
+#include "edge/tls/challenge_cert.h"
+#include "edge/tls/hot_site.h"
+#include "edge/tls/tls_context.h"
+#include "edge/upstream/upstream_pool.h"
 
 /* What main tells a worker, by its mailbox. */
 struct order {

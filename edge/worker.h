@@ -15,13 +15,13 @@
 #include "common/metrics.h"
 #include "common/net.h"
 #include "common/settings.h"
-#include "edge/broker.h"
-#include "edge/challenge.h"
 #include "edge/edge_config.h"
-#include "edge/loop.h"
-#include "edge/mailbox.h"
-#include "edge/notice.h"
-#include "edge/site_cache.h"
+#include "edge/loop/loop.h"
+#include "edge/loop/mailbox.h"
+#include "edge/site/broker.h"
+#include "edge/site/challenge.h"
+#include "edge/site/notice.h"
+#include "edge/site/site_cache.h"
 
 struct access_log;
 struct client_counts;

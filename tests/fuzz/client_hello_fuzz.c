@@ -2,7 +2,7 @@
  * Whatever bytes a stranger opens with: the answer does not depend on how they were cut, bytes behind the
  * hello change nothing, and a name that is read lies within the bytes that came.
  */
-#include "edge/client_hello.h"
+#include "edge/tls/client_hello.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { TAIL = 7, CUTS_MAX = 600 };

@@ -3,8 +3,8 @@
  * byte says how large the pieces are in which it arrives.
  */
 #include "common/buf.h"
-#include "edge/h1_body.h"
-#include "edge/h1_write.h"
+#include "edge/http/h1_body.h"
+#include "edge/http/h1_write.h"
 #include "tests/fuzz/fuzz.h"
 
 struct decoded {

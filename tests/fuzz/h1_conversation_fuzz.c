@@ -8,8 +8,8 @@
  */
 #include <signal.h>
 
-#include "edge/h1_body.h"
-#include "edge/h1_parse.h"
+#include "edge/http/h1_body.h"
+#include "edge/http/h1_parse.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/edge/h1_harness.h"
 

@@ -3,9 +3,9 @@
  * shares no code with ours; and what we write upstream means what we read.
  */
 #include "common/buf.h"
-#include "edge/forward.h"
-#include "edge/h1_parse.h"
-#include "edge/h1_write.h"
+#include "edge/http/forward.h"
+#include "edge/http/h1_parse.h"
+#include "edge/http/h1_write.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { CUTS_MAX = 400 };

@@ -3,10 +3,10 @@
  * the client means what we read. The first byte: whether the request was HEAD, and the size of the pieces.
  */
 #include "common/buf.h"
-#include "edge/forward.h"
-#include "edge/h1_body.h"
-#include "edge/h1_parse.h"
-#include "edge/h1_write.h"
+#include "edge/http/forward.h"
+#include "edge/http/h1_body.h"
+#include "edge/http/h1_parse.h"
+#include "edge/http/h1_write.h"
 #include "tests/fuzz/fuzz.h"
 
 struct response {

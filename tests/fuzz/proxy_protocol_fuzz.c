@@ -5,7 +5,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include "edge/proxy_protocol.h"
+#include "edge/conn/proxy_protocol.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { TAIL = 9 };

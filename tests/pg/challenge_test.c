@@ -1,7 +1,7 @@
 /* Challenges of any node's orders, as this node answers them. */
 #include "tests/support/edge_fixture.h"
 
-#include "edge/challenge.h"
+#include "edge/site/challenge.h"
 
 static struct challenges *challenges;
 enum { REPLIES_MAX = 2048 };

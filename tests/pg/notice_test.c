@@ -1,7 +1,7 @@
 /* Why a name has no certificate, as the tables tell it. */
 #include "tests/support/edge_fixture.h"
 
-#include "edge/notice.h"
+#include "edge/site/notice.h"
 
 static struct notices *notices;
 static struct notice_reply *reply;

@@ -2,7 +2,7 @@
  * database that is away costs nothing. */
 #include "tests/support/edge_fixture.h"
 
-#include "edge/ticket_share.h"
+#include "edge/tls/ticket_share.h"
 
 enum { NODES = 3 };
 

@@ -16,8 +16,8 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/metrics.h"
-#include "edge/broker.h"
 #include "edge/edge_settings.h"
+#include "edge/site/broker.h"
 #include "tests/support/ask_server.h"
 #include "tests/support/certificate.h"
 

@@ -5,7 +5,7 @@
 #define TESTS_SUPPORT_EDGE_LOOP_H
 
 #include "common/clock.h"
-#include "edge/loop.h"
+#include "edge/loop/loop.h"
 
 static int64_t fake_us = 1000 * 1000;
 

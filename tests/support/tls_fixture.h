@@ -16,7 +16,7 @@
 
 #include "common/buf.h"
 #include "common/certificate.h"
-#include "edge/site.h"
+#include "edge/site/site.h"
 
 #define FIXTURE_UNUSED __attribute__((unused))
 

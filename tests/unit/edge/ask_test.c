@@ -1,5 +1,5 @@
 /* What counts as an answer of the ask endpoint, and what it can do to us when it is slow, chatty or gone. */
-#include "edge/ask.h"
+#include "edge/site/ask.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "common/clock.h"
-#include "edge/ask_target.h"
+#include "edge/site/ask_target.h"
 #include "tests/support/ask_server.h"
 
 enum { DEADLINE_MS = 10000, SHORT_DEADLINE_MS = 200, PATIENCE_S = 20 };

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "common/mem.h"
-#include "edge/cert_wait.h"
+#include "edge/site/cert_wait.h"
 #include "tests/support/edge_loop.h"
 
 enum { ISSUE_MS = 30 * 1000 };

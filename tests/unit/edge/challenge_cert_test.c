@@ -10,7 +10,7 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
-#include "edge/challenge_cert.h"
+#include "edge/tls/challenge_cert.h"
 
 static const char name[] = "shop.client-brand.example";
 static const char authorization[] =

@@ -1,5 +1,5 @@
 /* How many connections a client has: counted by address, IPv6 by /64. */
-#include "edge/client_counts.h"
+#include "edge/conn/client_counts.h"
 
 #include <pthread.h>
 #include <setjmp.h>

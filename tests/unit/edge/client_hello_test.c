@@ -11,7 +11,7 @@
 
 #include "common/buf.h"
 #include "common/mem.h"
-#include "edge/client_hello.h"
+#include "edge/tls/client_hello.h"
 
 /* A hello that is built by hand; each test bends one part. */
 struct parts {

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "edge/conn_table.h"
+#include "edge/conn/conn_table.h"
 
 /* The table never looks into a connection. */
 struct conn {

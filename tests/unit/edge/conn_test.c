@@ -10,13 +10,13 @@
 #include <unistd.h>
 
 #include "common/mem.h"
-#include "edge/conn.h"
-#include "edge/conn_table.h"
+#include "edge/conn/conn.h"
+#include "edge/conn/conn_table.h"
 #include "edge/edge_metrics.h"
 #include "edge/edge_settings.h"
-#include "edge/h1_conn.h"
-#include "edge/ticket_keys.h"
-#include "edge/upstream_pool.h"
+#include "edge/front/h1_conn.h"
+#include "edge/tls/ticket_keys.h"
+#include "edge/upstream/upstream_pool.h"
 #include "tests/support/edge_loop.h"
 #include "tests/support/tls_fixture.h"
 

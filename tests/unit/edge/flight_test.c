@@ -1,5 +1,5 @@
 /* Flights: one per name, in the list of its state, each mailbox on it once. */
-#include "edge/flight.h"
+#include "edge/site/flight.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

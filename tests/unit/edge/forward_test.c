@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "edge/forward.h"
-#include "edge/h1_parse.h"
-#include "edge/h1_write.h"
+#include "edge/http/forward.h"
+#include "edge/http/h1_parse.h"
+#include "edge/http/h1_write.h"
 
 static const struct forward_identity visitor = {
     .client = "192.0.2.7",

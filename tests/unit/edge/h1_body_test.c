@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "edge/h1_body.h"
+#include "edge/http/h1_body.h"
 
 /* What a body came to: its data, how much of the input it used, its trailers. */
 struct outcome {

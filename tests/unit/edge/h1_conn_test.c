@@ -1,5 +1,5 @@
 #include "common/log.h"
-#include "edge/access_log.h"
+#include "edge/front/access_log.h"
 #include "h1_harness.h"
 
 static void a_request_and_its_response_pass(void **state)

@@ -24,11 +24,11 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "edge/conn.h"
-#include "edge/h1_conn.h"
+#include "edge/conn/conn.h"
+#include "edge/front/h1_conn.h"
+#include "edge/http/request_id.h"
 #include "edge/http_config.h"
-#include "edge/request_id.h"
-#include "edge/upstream_pool.h"
+#include "edge/upstream/upstream_pool.h"
 
 enum { SEEN_MAX = 1024 * 1024, PATIENCE_ROUNDS = 4000 };
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "edge/h1_parse.h"
+#include "edge/http/h1_parse.h"
 
 /* Bytes in a block of their own size, so that AddressSanitizer sees every byte read past the end. */
 static char *exact_copy(const char *bytes, size_t size)

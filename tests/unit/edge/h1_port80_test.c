@@ -1,4 +1,4 @@
-#include "edge/route.h"
+#include "edge/http/route.h"
 #include "h1_harness.h"
 
 #define ACME "/.well-known/acme-challenge/"

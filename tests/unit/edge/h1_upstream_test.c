@@ -1,7 +1,7 @@
 /* What a request meets on its way to an upstream: which one, what is tried again, what is never. */
 #include "h1_harness.h"
 
-#include "edge/proxy_protocol.h"
+#include "edge/conn/proxy_protocol.h"
 
 #define OK "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <openssl/provider.h>
 
-#include "edge/hot_site.h"
+#include "edge/tls/hot_site.h"
 #include "tests/support/tls_fixture.h"
 
 enum { MAX = 3 };

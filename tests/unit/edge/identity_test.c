@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "edge/h1_parse.h"
-#include "edge/identity.h"
+#include "edge/http/h1_parse.h"
+#include "edge/http/identity.h"
 
 static struct http_head head;
 static char request[64 * 1024];

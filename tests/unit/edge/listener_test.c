@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 #include "common/mem.h"
-#include "edge/conn.h"
+#include "edge/conn/conn.h"
+#include "edge/conn/listener.h"
 #include "edge/edge_metrics.h"
-#include "edge/listener.h"
-#include "edge/tls_alert.h"
+#include "edge/tls/tls_alert.h"
 #include "tests/support/edge_loop.h"
 
 /* What is accepted is counted and closed. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "common/mem.h"
-#include "edge/mailbox.h"
+#include "edge/loop/mailbox.h"
 
 enum { SENDERS = 4, EACH = 5000 };
 

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
-#include "edge/name_table.h"
+#include "edge/loop/name_table.h"
 
 static void entries_are_found_until_removed(void **state)
 {

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "edge/proxy_protocol.h"
+#include "edge/conn/proxy_protocol.h"
 
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
 #define TCP4 "\x21\x11"

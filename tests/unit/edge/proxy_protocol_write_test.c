@@ -6,8 +6,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "edge/proxy_protocol.h"
-#include "edge/proxy_protocol_write.h"
+#include "edge/conn/proxy_protocol.h"
+#include "edge/upstream/proxy_protocol_write.h"
 
 static struct net_address at(const char *text)
 {

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "edge/shared_host.h"
+#include "edge/front/shared_host.h"
 #include "tests/support/tls_fixture.h"
 
 #define A "a.example"

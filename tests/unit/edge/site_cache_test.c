@@ -1,5 +1,5 @@
 /* The site cache: what it keeps, what it lets go, and which answers about a name are too old to be kept. */
-#include "edge/site_cache.h"
+#include "edge/site/site_cache.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
-#include "edge/name_hash.h"
+#include "edge/loop/name_hash.h"
 
 static int64_t fake_us, fake_wall_ms;
 

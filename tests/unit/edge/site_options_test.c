@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "edge/site_options.h"
+#include "edge/site/site_options.h"
 
 static struct site_options options;
 

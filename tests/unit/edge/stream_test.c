@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "common/mem.h"
-#include "edge/stream.h"
-#include "edge/tls_bio.h"
+#include "edge/loop/stream.h"
+#include "edge/loop/tls_bio.h"
 #include "tests/support/tls_fixture.h"
 
 /* The stream under test and its peer, which is a descriptor or an SSL on it. */

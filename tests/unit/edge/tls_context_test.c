@@ -10,10 +10,10 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
-#include "edge/hot_site.h"
-#include "edge/site_cache.h"
-#include "edge/tls_bio.h"
-#include "edge/tls_context.h"
+#include "edge/loop/tls_bio.h"
+#include "edge/site/site_cache.h"
+#include "edge/tls/hot_site.h"
+#include "edge/tls/tls_context.h"
 #include "tests/support/tls_fixture.h"
 
 static const char http[] = "\x08http/1.1";

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "common/mem.h"
-#include "edge/upstream_check.h"
+#include "edge/upstream/upstream_check.h"
 
 enum { PATIENCE_MS = 20 * 1000, INTERVAL_MS = 300 };
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "common/mem.h"
-#include "edge/upstream_choice.h"
+#include "edge/upstream/upstream_choice.h"
 
 enum { ROUNDS = 20000, SLOW_MS = 10000 };
 

@@ -11,7 +11,7 @@
 
 #include "common/mem.h"
 #include "edge/edge_settings.h"
-#include "edge/upstream_config.h"
+#include "edge/upstream/upstream_config.h"
 
 static char path[] = "/tmp/upstream-config-XXXXXX";
 

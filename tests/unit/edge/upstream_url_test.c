@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "edge/upstream_url.h"
+#include "edge/upstream/upstream_url.h"
 
 static void expect(const char *text, bool tls, const char *host, const char *port, const char *authority)
 {

@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "common/mem.h"
-#include "edge/upstreams.h"
+#include "edge/upstream/upstreams.h"
 
 static struct upstreams *upstreams;
 

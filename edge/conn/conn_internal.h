@@ -1,0 +1,106 @@
+/*
+ * What conn.c (life and states), conn_hello.c (reading and deciding), conn_wait.c (waiting) and
+ * conn_handshake.c share: the connection itself. Nobody else includes this.
+ */
+#ifndef EDGE_CONN_INTERNAL_H
+#define EDGE_CONN_INTERNAL_H
+
+#include <sys/queue.h>
+
+#include "common/buf.h"
+#include "common/hostname.h"
+#include "common/net.h"
+#include "edge/conn/conn.h"
+#include "edge/front/h1_conn.h"
+#include "edge/loop/stream.h"
+#include "edge/site/cert_wait.h"
+#include "edge/tls/client_hello.h"
+#include "edge/tls/hot_site.h"
+#include "edge/tls/tls_context.h"
+
+enum conn_state {
+	CONN_PROXY,          /* reading the PROXY protocol's header */
+	CONN_HELLO,          /* reading the ClientHello; no SSL yet */
+	CONN_WAIT_CHALLENGE, /* tls-alpn-01: the database is asked */
+	CONN_WAIT_CERT,      /* in a flight of cert_wait */
+	CONN_RESUMING,       /* its certificate came; queued for its handshake */
+	CONN_HANDSHAKE,
+	CONN_HTTP,    /* the stream is h1's */
+	CONN_CLOSING, /* our side is shut; what the client still sends is drained */
+	CONN_STATES
+};
+
+enum {
+	CONN_CHALLENGE_MS = 3000,       /* longest look-up of a challenge */
+	CONN_DRAIN_MS = 2000,           /* in a drain: for a ClientHello that has not come yet */
+	CONN_CLOSING_MS = 1000,         /* how long a refused client may take to go */
+	CONN_CLOSING_BYTES = 64 * 1024, /* and how much it may still send */
+	CONN_RESUMED_AT_ONCE = 8,       /* handshakes begun in a round: some 2 ms of CPU */
+};
+
+struct conn {
+	struct worker *worker;
+	uint64_t id;
+	enum conn_state state;
+	bool tls;
+	struct stream stream;
+	struct loop_timer deadline;
+	struct h1_conn *h1; /* CONN_HTTP */
+
+	struct net_address client;
+	struct net_address local; /* what a PROXY header said; size 0: the socket knows */
+
+	struct buf received; /* a PROXY header; then the ClientHello and what came with it, until the
+			      * handshake is over */
+	struct client_hello hello;
+	struct hostname name;
+	struct tls_session session;
+	struct hot_site *site; /* to be installed; only while the hello is being handled, else NULL */
+
+	struct cert_waiter waiter; /* CONN_WAIT_CERT */
+	int64_t waiting_since_us;  /* 0: counts against no limit */
+	size_t waiting_bytes;
+	TAILQ_ENTRY(conn) resuming; /* CONN_RESUMING */
+	int64_t challenge_id;
+	size_t closing_left;
+	bool is_counted; /* in edge->clients */
+
+	int64_t phase_began_us; /* accept, then the beginning of the handshake */
+	struct conn_times times;
+};
+
+/* conn.c */
+void conn_enter(struct conn *conn, enum conn_state state, int64_t deadline_ms); /* 0: no deadline */
+/* Ends it here and now; the conn is gone. */
+void conn_free(struct conn *conn);
+/* Before an SSL exists: sends the alert, counts the refusal, then conn_close_gently. */
+void conn_refuse(struct conn *conn, enum tls_alert alert, const char *cause);
+/* Shuts our side and drains the other, so that no RST overtakes what was sent last. */
+void conn_close_gently(struct conn *conn);
+void conn_start_http(struct conn *conn);
+/* Who speaks is known: on to the ClientHello, or to HTTP on port 80. */
+void conn_start_client(struct conn *conn);
+
+/* conn_proxy.c */
+/* Closes the connection of a peer that may not say whose it is. */
+void conn_proxy_begin(struct conn *conn);
+void conn_proxy_on_ready(struct conn *conn, uint32_t events);
+void conn_proxy_on_deadline(struct conn *conn);
+
+/* conn_hello.c */
+void conn_hello_on_ready(struct conn *conn, uint32_t events);
+
+/* conn_wait.c */
+void conn_wait_for_challenge(struct conn *conn);
+void conn_wait_for_cert(struct conn *conn);
+void conn_wait_on_challenge(struct conn *conn, const struct challenge_reply *reply);
+/* Leaves whatever it waits in, and gives its place back. */
+void conn_wait_leave(struct conn *conn);
+
+/* conn_handshake.c */
+void conn_handshake_with_site(struct conn *conn, struct hot_site *site);
+void conn_handshake_with_challenge(struct conn *conn, const char *key_authorization);
+void conn_handshake_on_ready(struct conn *conn, uint32_t events);
+void conn_handshake_on_deadline(struct conn *conn);
+
+#endif

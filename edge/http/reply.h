@@ -1,0 +1,25 @@
+/*
+ * Responses that the edge makes itself: small, plain, and never with a byte in the body that the client sent.
+ */
+#ifndef EDGE_REPLY_H
+#define EDGE_REPLY_H
+
+#include "common/buf.h"
+#include "edge/http/http_msg.h"
+
+struct reply {
+	int status;
+	const char *content_type; /* NULL: text/plain, and the status as body */
+	struct http_slice body;
+	const char *location;   /* with 308: made of checked parts by the caller; NULL: none */
+	const char *connection; /* value of Connection; NULL: none */
+	const char *request_id; /* NULL: none */
+	int retry_after;        /* seconds; 0: no such field */
+	bool to_head;           /* the same head, no body */
+};
+
+const char *reply_reason(int status);
+/* Appends the whole response. Asserts that the buffer has room. */
+void reply_write(struct buf *out, const struct reply *reply);
+
+#endif

@@ -1,0 +1,229 @@
+#include "edge/tls/ticket_share.h"
+
+#include <openssl/crypto.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/condition.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/metrics.h"
+#include "common/pg.h"
+#include "common/process.h"
+#include "edge/loop/log_rate.h"
+
+enum {
+	POLL_MS = 5 * 60 * 1000, /* TICKET_KEY_HEARD_MS is three of them */
+	RETRY_MS = 5 * 1000,
+	CONNECT_MS = 5 * 1000,
+	CONNECT_STEP_MS = 100,
+	QUERY_MS = 2 * 1000,
+	OLD_MS = 11 * 3600 * 1000, /* an hour for the next one to become known */
+	SEALED_MAX = 1024,
+};
+
+static const char kind[] = "ticket_key", place_name[] = "ticket_keys";
+
+struct ticket_share {
+	char *conninfo;
+	const struct seal_keys *seal;
+	struct ticket_keys *keys;
+	struct metric *shared;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool stopping;
+};
+
+/* What the table holds, newest first. */
+struct rows {
+	struct ticket_key keys[TICKET_KEY_GENERATIONS];
+	int64_t ages_ms[TICKET_KEY_GENERATIONS];
+	size_t count;
+	int64_t newest; /* its generation; 0: there is none */
+	int64_t newest_age_ms;
+};
+
+static bool is_stopping(struct ticket_share *share)
+{
+	pthread_mutex_lock(&share->lock);
+	bool stopping = share->stopping;
+	pthread_mutex_unlock(&share->lock);
+	return stopping;
+}
+
+static enum result open_key(struct ticket_share *share, const PGresult *found, int at, struct ticket_key *out)
+{
+	const struct seal_place place = {
+	    .kind = kind, .name = place_name, .version = pg_get_int(found, at, 0)};
+	struct error error = {""};
+	struct buf plain;
+	size_t size = 0;
+	unsigned char *sealed = pg_get_bytes(found, at, 1, &size);
+
+	buf_init(&plain, SEALED_MAX);
+	enum result result =
+	    sealed ? seal_open(share->seal, &place, sealed, size, &plain, &error) : R_INVALID;
+	if (result == R_OK && buf_size(&plain) != sizeof *out)
+		result = R_INVALID;
+	if (result == R_OK)
+		memcpy(out, buf_bytes(&plain), sizeof *out);
+	else
+		log_warn("a shared ticket key cannot be opened", log_int("generation", place.version),
+		    log_str("error", error.text));
+	buf_wipe(&plain);
+	free(sealed);
+	return result;
+}
+
+/* A key that does not open (sealed for a key that is gone) is left out: its tickets are worth a full
+ * handshake. */
+static enum result read_rows(struct ticket_share *share, struct pg *pg, struct rows *out, struct error *error)
+{
+	static const char sql[] =
+	    "SELECT generation, key_sealed, (extract(epoch FROM clock_timestamp() - made_at) * 1000)::bigint"
+	    " FROM ticket_keys ORDER BY generation DESC LIMIT 3";
+	PGresult *found = NULL;
+	enum result result = pg_query(pg, QUERY_MS, &found, error, sql, NULL, 0);
+
+	OPENSSL_cleanse(out, sizeof *out);
+	if (result != R_OK)
+		return result;
+	for (int at = 0; at < PQntuples(found); at++) {
+		int64_t age = pg_get_int(found, at, 2);
+
+		if (at == 0) {
+			out->newest = pg_get_int(found, at, 0);
+			out->newest_age_ms = age;
+		}
+		out->ages_ms[out->count] = age > 0 ? age : 0;
+		if (open_key(share, found, at, &out->keys[out->count]) == R_OK)
+			out->count++;
+	}
+	PQclear(found);
+	return R_OK;
+}
+
+/* Whether it was this node's key that was taken, the next reading tells. */
+static enum result add_next(
+    struct ticket_share *share, struct pg *pg, int64_t generation, struct error *error)
+{
+	const struct seal_place place = {.kind = kind, .name = place_name, .version = generation};
+	struct ticket_key key;
+	struct buf sealed;
+
+	buf_init(&sealed, SEALED_MAX);
+	process_random(&key, sizeof key);
+	enum result result = seal_bytes(share->seal, &place, &key, sizeof key, &sealed, error);
+	OPENSSL_cleanse(&key, sizeof key);
+	if (result == R_OK)
+		result = pg_run(pg, QUERY_MS, NULL, error, "SELECT add_ticket_key($1, $2)",
+		    pg_int(generation), pg_bytea(buf_bytes(&sealed), buf_size(&sealed)));
+	buf_fini(&sealed);
+	return result;
+}
+
+static enum result read_and_add(
+    struct ticket_share *share, struct pg *pg, struct rows *rows, struct error *error)
+{
+	enum result result = read_rows(share, pg, rows, error);
+
+	if (result != R_OK || (rows->newest > 0 && rows->newest_age_ms < OLD_MS))
+		return result;
+	result = add_next(share, pg, rows->newest + 1, error);
+	return result == R_OK ? read_rows(share, pg, rows, error) : result;
+}
+
+static enum result wait_ready(struct ticket_share *share, struct pg *pg, struct error *error)
+{
+	int64_t deadline = clock_monotonic_ms() + CONNECT_MS;
+	enum result result = R_TIMEOUT;
+
+	while (result == R_TIMEOUT && !is_stopping(share) && clock_monotonic_ms() < deadline)
+		result = pg_wait_ready(pg, CONNECT_STEP_MS, error);
+	return result;
+}
+
+static enum result poll_once(struct ticket_share *share)
+{
+	static struct log_rate rate;
+	struct error error = {""};
+	struct rows rows;
+	struct pg *pg = pg_new(share->conninfo, "postern-edge-tickets");
+	enum result result = wait_ready(share, pg, &error);
+
+	if (result == R_OK)
+		result = read_and_add(share, pg, &rows, &error);
+	if (result == R_OK) {
+		ticket_keys_share(share->keys, rows.keys, rows.ages_ms, rows.count);
+		metric_set(share->shared, (int64_t)rows.count);
+	} else if (!is_stopping(share) && log_rate_allows(&rate)) {
+		log_warn("the shared ticket keys cannot be read; those at hand go on",
+		    log_str("error", error.text));
+	}
+	OPENSSL_cleanse(&rows, sizeof rows);
+	pg_free(pg);
+	return result;
+}
+
+/* Nodes that were started together do not come together. */
+static int64_t next_ms(enum result result)
+{
+	uint16_t spread = 0;
+
+	if (result != R_OK)
+		return clock_monotonic_ms() + RETRY_MS;
+	process_random(&spread, sizeof spread);
+	return clock_monotonic_ms() + POLL_MS - spread % (POLL_MS / 4);
+}
+
+static void *run(void *arg)
+{
+	struct ticket_share *share = arg;
+
+	pthread_setname_np(pthread_self(), "ticket-keys");
+	pthread_mutex_lock(&share->lock);
+	while (!share->stopping) {
+		pthread_mutex_unlock(&share->lock);
+		int64_t next = next_ms(poll_once(share));
+		pthread_mutex_lock(&share->lock);
+		while (!share->stopping && clock_monotonic_ms() < next)
+			condition_wait_until(&share->changed, &share->lock, next);
+	}
+	pthread_mutex_unlock(&share->lock);
+	return NULL;
+}
+
+struct ticket_share *ticket_share_start(
+    const char *conninfo, const struct seal_keys *seal, struct ticket_keys *keys)
+{
+	struct ticket_share *share = mem_alloc(sizeof *share);
+
+	share->conninfo = mem_string(conninfo);
+	share->seal = seal;
+	share->keys = keys;
+	share->shared = metrics_gauge("postern_edge_ticket_keys_shared", NULL,
+	    "Generations of ticket keys that this node has in common with the others; 0: it uses its own.");
+	pthread_mutex_init(&share->lock, NULL);
+	condition_init(&share->changed);
+	if (pthread_create(&share->thread, NULL, run, share) != 0)
+		abort();
+	return share;
+}
+
+void ticket_share_stop(struct ticket_share *share)
+{
+	if (!share)
+		return;
+	pthread_mutex_lock(&share->lock);
+	share->stopping = true;
+	pthread_cond_signal(&share->changed);
+	pthread_mutex_unlock(&share->lock);
+	pthread_join(share->thread, NULL);
+	pthread_cond_destroy(&share->changed);
+	pthread_mutex_destroy(&share->lock);
+	free(share->conninfo);
+	free(share);
+}

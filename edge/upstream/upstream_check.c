@@ -1,0 +1,291 @@
+#include "edge/upstream/upstream_check.h"
+
+#include <openssl/crypto.h>
+#include <openssl/provider.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "edge/upstream/upstream_pool.h"
+
+/* How late a check may be, and how long the end may take. */
+enum { TICK_MIN_MS = 10, TICK_MAX_MS = 250, TICKS_PER_INTERVAL = 10 };
+
+struct upstream_checks {
+	struct upstreams *upstreams;
+	pthread_t thread;
+	atomic_bool is_stopping;
+	OSSL_LIB_CTX *libctx;
+	OSSL_PROVIDER *provider;
+	struct loop *loop;
+	struct upstream_pool *pool;
+	struct loop_timer tick;
+	bool were_on;
+	size_t running;
+	LIST_HEAD(, check) all;
+};
+
+struct check {
+	struct upstream_checks *checks;
+	LIST_ENTRY(check) entry;
+	struct upstream_address *address; /* a reference */
+	struct upstream_shelf *shelf;
+	struct upstream_h1 *upstream; /* NULL: none could be had */
+	struct loop_timer deadline;
+};
+
+/* ---- what comes of a check */
+
+static void turn(struct upstream_address *address, enum upstream_health health, int64_t now)
+{
+	upstream_address_set_health(address, health, now);
+	if (health == UPSTREAM_UP)
+		log_info("an upstream address is up again", log_str("address", address->text));
+	else
+		log_warn("an upstream address is down: its checks fail", log_str("address", address->text));
+}
+
+static void take_result(struct upstream_address *address, bool is_well, int64_t now)
+{
+	int health = atomic_load_explicit(&address->health, memory_order_relaxed);
+	enum upstream_health said = is_well ? UPSTREAM_UP : UPSTREAM_DOWN;
+
+	if (health == UPSTREAM_UNKNOWN && is_well) {
+		upstream_address_set_health(address, UPSTREAM_UP, now);
+		health = UPSTREAM_UP;
+	}
+	address->checks_in_a_row = health == (int)said ? 0 : address->checks_in_a_row + 1;
+	if (address->checks_in_a_row < UPSTREAM_CHECKS_TO_TURN)
+		return;
+	address->checks_in_a_row = 0;
+	turn(address, said, now);
+}
+
+static void drop(struct check *check)
+{
+	struct upstream_checks *checks = check->checks;
+
+	if (check->upstream)
+		upstream_h1_close(check->upstream);
+	upstream_pool_leave(checks->pool, check->shelf);
+	loop_timer_clear(checks->loop, &check->deadline);
+	LIST_REMOVE(check, entry);
+	check->address->is_checked = false;
+	checks->running--;
+	upstream_address_unref(check->address);
+	free(check);
+}
+
+static void end(struct check *check, bool is_well)
+{
+	struct upstream_checks *checks = check->checks;
+	const struct upstream_metrics *metrics = upstream_pool_metrics(checks->pool);
+
+	metric_add(is_well ? metrics->checks_ok : metrics->checks_failed, 1);
+	take_result(check->address, is_well, loop_now(checks->loop));
+	drop(check);
+}
+
+static void drop_all(struct upstream_checks *checks)
+{
+	struct check *check = NULL;
+
+	while ((check = LIST_FIRST(&checks->all)))
+		drop(check);
+}
+
+static void on_head(void *arg, struct http_head *head, bool interim)
+{
+	if (!interim)
+		end(arg, head->status >= 200 && head->status < 400);
+}
+
+static void on_failed(void *arg, enum upstream_failure failure)
+{
+	(void)failure;
+	end(arg, false);
+}
+
+static void on_pause(void *arg)
+{
+	(void)arg;
+}
+
+static void on_deadline(struct loop_timer *timer)
+{
+	end(loop_owner(timer, struct check, deadline), false);
+}
+
+/* The connection ends with the head: no body, no end of a response is ever heard. */
+static const struct upstream_h1_user user = {
+    .on_head = on_head, .on_pause = on_pause, .on_failed = on_failed};
+
+/* ---- starting one */
+
+static void write_request(struct buf *out, const struct upstream_address *address, const char *path)
+{
+	struct http_head head;
+
+	http_head_clear(&head);
+	head.method = http_slice_of("GET");
+	head.target = http_slice_of(path);
+	http_head_add(&head, http_slice_of("Host"), http_slice_of(address->host), HTTP_HOST);
+	http_head_add(&head, http_slice_of("User-Agent"), http_slice_of("postern-health"), HTTP_OTHER);
+	http_head_add(&head, http_slice_of("Connection"), http_slice_of("close"), HTTP_OTHER);
+	buf_init(out, UPSTREAM_OUT_MAX);
+	h1_write_request(out, &head);
+}
+
+static void send_request(struct check *check, const char *path)
+{
+	const struct upstream_request request = {.body = HTTP_BODY_NONE, .is_whole = true};
+	struct buf head;
+
+	write_request(&head, check->address, path);
+	upstream_h1_attach(check->upstream, &user, check);
+	upstream_h1_start(check->upstream, &head, &request);
+	upstream_h1_flush(check->upstream);
+	buf_fini(&head);
+}
+
+static int64_t longest_check(const struct upstream_config *config)
+{
+	return config->health_ms < UPSTREAM_CHECK_MAX_MS ? config->health_ms : UPSTREAM_CHECK_MAX_MS;
+}
+
+/* Takes the reference. */
+static void begin(struct upstream_checks *checks, struct upstream_address *address)
+{
+	const struct upstream_config *config = upstream_pool_config(checks->pool);
+	struct check *check = mem_alloc(sizeof *check);
+	enum upstream_failure failure = UPSTREAM_LOCAL;
+
+	check->checks = checks;
+	check->address = address;
+	check->shelf = upstream_pool_visit(checks->pool, address);
+	check->deadline.on_expire = on_deadline;
+	LIST_INSERT_HEAD(&checks->all, check, entry);
+	checks->running++;
+	address->next_check_ms = loop_now(checks->loop) + config->health_ms;
+	check->upstream = upstream_pool_connect(
+	    checks->pool, check->shelf, &(struct upstream_client){.client = NULL}, &failure);
+	if (!check->upstream) {
+		end(check, false);
+		return;
+	}
+	loop_timer_set(checks->loop, &check->deadline, longest_check(config));
+	send_request(check, config->health_path);
+}
+
+/* ---- the thread */
+
+static void begin_due(struct upstream_checks *checks)
+{
+	struct upstream_address *due[UPSTREAM_CHECKS_AT_ONCE];
+	size_t room = UPSTREAM_CHECKS_AT_ONCE - checks->running;
+	size_t count = upstreams_due_checks(checks->upstreams, loop_now(checks->loop), due, room);
+
+	for (size_t i = 0; i < count; i++)
+		begin(checks, due[i]);
+}
+
+/* What is under way ends with it: nobody would take its word back. */
+static void forget_all(struct upstream_checks *checks)
+{
+	drop_all(checks);
+	upstreams_forget_health(checks->upstreams);
+}
+
+static int64_t tick_ms(const struct upstream_config *config)
+{
+	int64_t ms = config->health_path ? config->health_ms / TICKS_PER_INTERVAL : TICK_MAX_MS;
+
+	if (ms < TICK_MIN_MS)
+		return TICK_MIN_MS;
+	return ms < TICK_MAX_MS ? ms : TICK_MAX_MS;
+}
+
+static void on_tick(struct loop_timer *timer)
+{
+	struct upstream_checks *checks = loop_owner(timer, struct upstream_checks, tick);
+	const struct upstream_config *config = upstream_pool_config(checks->pool);
+
+	if (atomic_load(&checks->is_stopping)) {
+		loop_stop(checks->loop);
+		return;
+	}
+	if (config->health_path)
+		begin_due(checks);
+	else if (checks->were_on)
+		forget_all(checks);
+	checks->were_on = config->health_path;
+	loop_timer_set(checks->loop, &checks->tick, tick_ms(config));
+}
+
+static void *run(void *arg)
+{
+	struct upstream_checks *checks = arg;
+
+	pthread_setname_np(pthread_self(), "upstream-checks");
+	loop_timer_set(checks->loop, &checks->tick, TICK_MIN_MS);
+	loop_run(checks->loop);
+	drop_all(checks);
+	OPENSSL_thread_stop_ex(checks->libctx);
+	return NULL;
+}
+
+static enum result make(struct upstream_checks *checks, struct error *error)
+{
+	checks->loop = loop_new();
+	checks->libctx = OSSL_LIB_CTX_new();
+	checks->provider = checks->libctx ? OSSL_PROVIDER_load(checks->libctx, "default") : NULL;
+	if (!checks->loop || !checks->provider) {
+		error_set(error, "the health checks cannot have what they need: descriptors or memory");
+		return R_LIMIT;
+	}
+	checks->pool = upstream_pool_new(checks->loop, checks->upstreams, checks->libctx);
+	int failure = pthread_create(&checks->thread, NULL, run, checks);
+	if (failure == 0)
+		return R_OK;
+	error_set(error, "a thread for health checks cannot be started: error %d", failure);
+	return R_ERROR;
+}
+
+static void fini(struct upstream_checks *checks)
+{
+	upstream_pool_free(checks->pool);
+	if (checks->loop)
+		loop_free(checks->loop);
+	if (checks->provider)
+		OSSL_PROVIDER_unload(checks->provider);
+	OSSL_LIB_CTX_free(checks->libctx);
+	free(checks);
+}
+
+enum result upstream_checks_start(
+    struct upstream_checks **out, struct upstreams *upstreams, struct error *error)
+{
+	struct upstream_checks *checks = mem_alloc(sizeof *checks);
+
+	checks->upstreams = upstreams;
+	checks->tick.on_expire = on_tick;
+	LIST_INIT(&checks->all);
+	enum result result = make(checks, error);
+	if (result == R_OK)
+		*out = checks;
+	else
+		fini(checks);
+	return result;
+}
+
+void upstream_checks_free(struct upstream_checks *checks)
+{
+	if (!checks)
+		return;
+	atomic_store(&checks->is_stopping, true);
+	pthread_join(checks->thread, NULL);
+	fini(checks);
+}

@@ -1,0 +1,190 @@
+#include <assert.h>
+
+#include "edge/http/h1_parse.h"
+#include "edge/upstream/upstream_h1_state.h"
+
+static void end_response(struct upstream_h1 *upstream)
+{
+	upstream->response = RESPONSE_DONE;
+	upstream->was_used = true;
+	deadline_clear(&upstream->deadline);
+	upstream->user->on_end(upstream->arg);
+}
+
+static void take_interim(struct upstream_h1 *upstream, struct http_head *head, size_t used)
+{
+	if (head->status == 101 || ++upstream->interim_count > UPSTREAM_INTERIM_MAX) {
+		upstream_h1_fail(upstream, UPSTREAM_MALFORMED);
+		return;
+	}
+	upstream->request.expects_continue = false;
+	upstream->scan = (struct h1_scan){0};
+	upstream->user->on_head(upstream->arg, head, true);
+	if (upstream->state == LINK_OPEN)
+		buf_consume(&upstream->in, used);
+}
+
+static void take_final(struct upstream_h1 *upstream, struct http_head *head, size_t used)
+{
+	upstream->keep_alive = head->keep_alive;
+	upstream->response = RESPONSE_BODY;
+	h1_body_init(&upstream->body, head);
+	upstream->user->on_head(upstream->arg, head, false);
+	if (upstream->state == LINK_OPEN)
+		buf_consume(&upstream->in, used);
+}
+
+/* False: no step is possible with what has arrived. */
+static bool step_head(struct upstream_h1 *upstream)
+{
+	struct http_head head;
+	size_t used = 0;
+
+	if (buf_size(&upstream->in) == 0)
+		return false;
+	enum result result = h1_parse_response(&head, &upstream->scan, buf_bytes(&upstream->in),
+	    buf_size(&upstream->in), upstream->request.to_head, &used);
+	if (result == R_AGAIN)
+		return false;
+	if (result != R_OK)
+		upstream_h1_fail(upstream, UPSTREAM_MALFORMED);
+	else if (head.status < 200)
+		take_interim(upstream, &head, used);
+	else
+		take_final(upstream, &head, used);
+	return true;
+}
+
+static void offer_data(struct upstream_h1 *upstream, size_t size)
+{
+	size_t taken = upstream->user->on_body(upstream->arg, buf_bytes(&upstream->in), size);
+
+	if (upstream->state != LINK_OPEN)
+		return;
+	h1_body_take(&upstream->body, taken);
+	buf_consume(&upstream->in, taken);
+	upstream->held_back = taken < size;
+}
+
+static void take_end(struct upstream_h1 *upstream, size_t framing)
+{
+	struct http_head trailers;
+
+	if (upstream->body.trailers.size > 0) {
+		if (h1_read_trailers(&trailers, upstream->body.trailers, H1_RESPONSE) != R_OK) {
+			upstream_h1_fail(upstream, UPSTREAM_MALFORMED);
+			return;
+		}
+		upstream->user->on_trailers(upstream->arg, &trailers);
+		if (upstream->state != LINK_OPEN)
+			return;
+	}
+	buf_consume(&upstream->in, framing);
+	end_response(upstream);
+}
+
+static bool step_body(struct upstream_h1 *upstream)
+{
+	size_t framing = 0;
+	size_t data = 0;
+	enum result result =
+	    h1_body_next(&upstream->body, buf_bytes(&upstream->in), buf_size(&upstream->in), &framing, &data);
+
+	if (result == R_INVALID) {
+		upstream_h1_fail(upstream, UPSTREAM_MALFORMED);
+		return true;
+	}
+	if (result == R_EOF) {
+		take_end(upstream, framing);
+		return true;
+	}
+	buf_consume(&upstream->in, framing);
+	if (result == R_OK)
+		offer_data(upstream, data);
+	return result == R_OK;
+}
+
+/* Hands on what has arrived. The last thing it does for a response is to call its end. */
+static void digest(struct upstream_h1 *upstream)
+{
+	bool goes_on = true;
+
+	while (goes_on && upstream->state == LINK_OPEN && upstream->response != RESPONSE_DONE &&
+	       !upstream->held_back)
+		goes_on = upstream->response == RESPONSE_BODY ? step_body(upstream) : step_head(upstream);
+}
+
+bool upstream_h1_is_receiving(const struct upstream_h1 *upstream)
+{
+	return upstream->state == LINK_OPEN && upstream->response != RESPONSE_DONE && !upstream->held_back;
+}
+
+/* A response that reads until the end is whole now; any other is cut. After a failed write the end may be
+ * that of a reset, whose error the write has taken. */
+static void take_eof(struct upstream_h1 *upstream)
+{
+	if (upstream->response == RESPONSE_BODY && upstream->body.kind == HTTP_BODY_UNTIL_CLOSE &&
+	    upstream->sending != REQUEST_BROKEN)
+		end_response(upstream);
+	else
+		upstream_h1_fail(upstream, UPSTREAM_CLOSED);
+}
+
+/* A body that is known to be long, or has filled the small buffer, is worth a large one. */
+static size_t read_size(const struct upstream_h1 *upstream)
+{
+	bool is_long = upstream->response == RESPONSE_BODY && upstream->body.left > READ_SMALL;
+
+	return upstream->filled || is_long ? UPSTREAM_READ_BUFFER : READ_SMALL;
+}
+
+/* False: the socket is drained, or reading is over for now. */
+static bool receive_once(struct upstream_h1 *upstream)
+{
+	char *space = NULL;
+	size_t got = 0;
+	size_t room = buf_reserve(&upstream->in, read_size(upstream), &space);
+	assert(room > 0);
+	enum result result = stream_read(&upstream->stream, space, room, &got);
+
+	if (result == R_AGAIN)
+		return false;
+	if (result != R_OK) {
+		if (result == R_EOF)
+			take_eof(upstream);
+		else
+			upstream_h1_fail(upstream, UPSTREAM_CLOSED);
+		return false;
+	}
+	buf_commit(&upstream->in, got);
+	upstream->filled = got == room;
+	upstream_h1_forget_request(upstream);
+	if (upstream->response == RESPONSE_AWAITED)
+		upstream->response = RESPONSE_HEAD;
+	digest(upstream);
+	return (got == room || stream_has_buffered(&upstream->stream)) && upstream_h1_is_receiving(upstream);
+}
+
+/* What TLS holds of a record raises no event: it is taken now. */
+void upstream_h1_receive(struct upstream_h1 *upstream)
+{
+	for (int i = 0; i < READS_PER_EVENT || stream_has_buffered(&upstream->stream); i++)
+		if (!receive_once(upstream))
+			break;
+	if (upstream->state != LINK_OPEN || upstream->response == RESPONSE_DONE)
+		return;
+	upstream_h1_settle(upstream);
+	upstream->user->on_pause(upstream->arg);
+}
+
+void upstream_h1_resume(struct upstream_h1 *upstream)
+{
+	if (upstream->state != LINK_OPEN || !upstream->held_back)
+		return;
+	upstream->held_back = false;
+	digest(upstream);
+	if (upstream_h1_is_receiving(upstream))
+		upstream_h1_receive(upstream);
+	else if (upstream->state == LINK_OPEN && upstream->response != RESPONSE_DONE)
+		upstream->user->on_pause(upstream->arg);
+}

@@ -1,0 +1,81 @@
+/*
+ * What the three parts of an upstream connection share: upstream_h1.c knows its life and events,
+ * upstream_h1_send.c the request's bytes, upstream_h1_receive.c the response's. Nobody else includes this.
+ */
+#ifndef EDGE_UPSTREAM_H1_STATE_H
+#define EDGE_UPSTREAM_H1_STATE_H
+
+#include "edge/http/h1_body.h"
+#include "edge/loop/deadline.h"
+#include "edge/loop/stream.h"
+#include "edge/upstream/upstream_h1.h"
+
+enum link_state { LINK_CONNECTING, LINK_HANDSHAKE, LINK_OPEN, LINK_IDLE, LINK_DEAD };
+enum request_state {
+	REQUEST_OPEN, /* more of its body may come */
+	REQUEST_ENDED,
+	REQUEST_BROKEN, /* the upstream takes no more of it; it may still answer */
+};
+enum response_state { RESPONSE_AWAITED, RESPONSE_HEAD, RESPONSE_BODY, RESPONSE_DONE };
+
+enum {
+	READ_SMALL = 16 * 1024 - 1, /* struct buf rounds up with a byte to spare */
+	READS_PER_EVENT = 4,        /* then the other connections have their turn */
+	DIRECT_MIN = 4 * 1024,      /* body pieces from here on are written without a copy */
+};
+
+struct upstream_h1 {
+	struct upstream_link link;
+	const struct upstream_place *place;
+	struct upstream_preface preface;
+	struct stream stream;
+	struct deadline deadline;
+	struct loop_task free_task;
+	const struct upstream_h1_user *user;
+	void *arg;
+	enum link_state state;
+
+	struct upstream_request request;
+	enum request_state sending;
+	/* A request without a body stays here whole until its answer begins, so that it can be sent again. */
+	struct buf out;
+	size_t sent;     /* bytes of `out` that went out and are kept */
+	bool gave_away;  /* bytes went out that are not in `out` any more */
+	bool wants_room; /* upstream_h1_send took less than it was offered */
+
+	struct buf in;
+	bool filled; /* the last read took all the room there was */
+	struct h1_scan scan;
+	struct h1_body body;
+	enum response_state response;
+	int interim_count;
+	bool keep_alive;
+	int64_t began_us;   /* to connect */
+	int64_t connect_us; /* what that took, handshake included; -1: not for this request */
+	bool held_back;     /* on_body took less than it was offered */
+	bool was_used;
+};
+
+/* Body bytes and head that wait for the socket. */
+static inline size_t upstream_h1_unsent(const struct upstream_h1 *upstream)
+{
+	return buf_size(&upstream->out) - upstream->sent;
+}
+
+/* upstream_h1.c */
+void upstream_h1_fail(struct upstream_h1 *upstream, enum upstream_failure failure);
+/* Sets what is watched, and the deadline for the next step forward. */
+void upstream_h1_settle(struct upstream_h1 *upstream);
+
+/* upstream_h1_send.c */
+/* The socket takes bytes again. */
+void upstream_h1_take_room(struct upstream_h1 *upstream);
+/* A byte of the response came: the request need not be sent again any more. */
+void upstream_h1_forget_request(struct upstream_h1 *upstream);
+
+/* upstream_h1_receive.c */
+bool upstream_h1_is_receiving(const struct upstream_h1 *upstream);
+/* Reads, and hands on what comes. */
+void upstream_h1_receive(struct upstream_h1 *upstream);
+
+#endif
