@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "acme/accept.h"
-#include "acme/barred_key.h"
+#include "common/barred_key.h"
 #include "acme/crash_point.h"
 #include "acme/order.h"
 #include "acme/sealed_key.h"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "acme/barred_key.h"
+#include "common/barred_key.h"
 #include "acme/job.h"
 #include "acme/sealed_key.h"
 #include "common/log.h"

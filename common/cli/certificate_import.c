@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/barred_key.h"
 #include "common/certificate.h"
 #include "common/cli/certificate_command.h"
 #include "common/cli/command.h"
@@ -122,6 +123,19 @@ static enum result take_version(struct pg *pg, int64_t *version, struct error *e
 	return result;
 }
 
+/* Who revoked a certificate for keyCompromise does not serve its key again by mistake. */
+static enum result check_barred(struct pg *pg, const struct import *import, struct error *error)
+{
+	bool is_barred = false;
+	enum result result = barred_key_check(pg, import->key, &is_barred, error);
+	if (result != R_OK || !is_barred)
+		return result;
+	error_set(error,
+	    "a certificate with this key was revoked because others know the key: make a new key, and have a "
+	    "certificate issued for it");
+	return R_INVALID;
+}
+
 /* A version that is newer already is another import's, or an issuance's that began later. */
 static const char store_sql[] =
     "INSERT INTO certificates AS c (name, version, chain_pem, key_sealed, key_id, issuer, serial, directory,"
@@ -192,8 +206,10 @@ int command_certificate_import(const struct settings *settings, char **words)
 		pg = command_connect(settings);
 		if (!pg)
 			goto out;
-		result = take_version(pg, &version, &error);
+		result = check_barred(pg, &import, &error);
 	}
+	if (result == R_OK)
+		result = take_version(pg, &version, &error);
 	if (result == R_OK)
 		result = store(pg, &import, version, &error);
 	if (result != R_OK) {

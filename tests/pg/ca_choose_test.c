@@ -5,7 +5,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-#include "acme/barred_key.h"
+#include "common/barred_key.h"
 #include "acme/jws.h"
 #include "tests/pg/database.h"
 

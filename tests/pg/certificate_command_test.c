@@ -139,6 +139,20 @@ static void what_is_wrong_is_told_and_not_stored(void **state)
 	    database_value(database_connect(state, NULL), "SELECT count(*)::text FROM certificates"), "0");
 }
 
+static void a_key_that_others_know_is_not_stored_again(void **state)
+{
+	char hash[65] = "";
+	FILE *pipe = popen("openssl pkey -in \"$dir/p256.key\" -pubout -outform DER | sha256sum", "r");
+	assert_non_null(pipe);
+	assert_int_equal(fread(hash, 1, 64, pipe), 64);
+	pclose(pipe);
+	struct pg *admin = database_connect(state, NULL);
+	database_run(admin, "INSERT INTO barred_keys (spki_sha256) VALUES (decode($1, 'hex'))", hash);
+	import_says(state, 1, "others know the key", "shop.example.com", "p256.pem", "p256.key");
+	assert_string_equal(database_value(admin, "SELECT count(*)::text FROM certificates"), "0");
+	import_says(state, 0, "stored", "shop.example.com", "rsa.pem", "rsa.key");
+}
+
 static void lists_and_shows_without_keys(void **state)
 {
 	import_says(state, 0, "stored", "shop.example.com", "rsa.pem", "rsa.key");
@@ -220,6 +234,7 @@ int main(void)
 	    command_test(puts_the_chain_in_order),
 	    command_test(wildcard_is_for_its_own_name),
 	    command_test(what_is_wrong_is_told_and_not_stored),
+	    command_test(a_key_that_others_know_is_not_stored_again),
 	    command_test(lists_and_shows_without_keys),
 	    command_test(export_gives_back_what_was_imported),
 	    command_test(removes_only_what_was_imported),

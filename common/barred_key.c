@@ -1,9 +1,9 @@
-#include "acme/barred_key.h"
+#include "common/barred_key.h"
 
 #include <openssl/sha.h>
 #include <openssl/x509.h>
 
-#include "acme/job.h"
+enum { QUERY_MS = 5000 };
 
 static enum result hash(unsigned char out[SHA256_DIGEST_LENGTH], const EVP_PKEY *key, struct error *error)
 {
@@ -23,7 +23,7 @@ enum result barred_key_add(struct pg *pg, const EVP_PKEY *key, struct error *err
 	unsigned char digest[SHA256_DIGEST_LENGTH];
 	if (hash(digest, key, error) != R_OK)
 		return R_ERROR;
-	return pg_run(pg, JOB_QUERY_MS, NULL, error,
+	return pg_run(pg, QUERY_MS, NULL, error,
 	    "INSERT INTO barred_keys (spki_sha256) VALUES ($1) ON CONFLICT DO NOTHING",
 	    pg_bytea(digest, sizeof digest));
 }
@@ -35,7 +35,7 @@ enum result barred_key_check(struct pg *pg, const EVP_PKEY *key, bool *barred, s
 	*barred = false;
 	if (hash(digest, key, error) != R_OK)
 		return R_ERROR;
-	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error,
+	enum result result = pg_run(pg, QUERY_MS, &rows, error,
 	    "SELECT EXISTS (SELECT 1 FROM barred_keys WHERE spki_sha256 = $1)",
 	    pg_bytea(digest, sizeof digest));
 	if (result == R_OK)

@@ -2,8 +2,8 @@
  * Keys whose private half is known to others (a revocation for keyCompromise): is this one of them? Kept as
  * hashes of the public key, for ever.
  */
-#ifndef ACME_BARRED_KEY_H
-#define ACME_BARRED_KEY_H
+#ifndef COMMON_BARRED_KEY_H
+#define COMMON_BARRED_KEY_H
 
 #include <openssl/types.h>
 #include <stdbool.h>
