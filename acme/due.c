@@ -40,12 +40,14 @@ enum result due_enqueue(struct pg *pg, int *claimed, int *enqueued, struct error
 	return result;
 }
 
+/* The order is for the planner: it takes a third of all rows to be due, and without it would read the table.
+ */
 enum result due_count(struct pg *pg, int64_t *out, struct error *error)
 {
 	PGresult *rows = NULL;
 	enum result result = pg_query(pg, QUERY_MS, &rows, error,
 	    "SELECT count(*) FROM (SELECT 1 FROM certificates WHERE source = 'acme' AND " DUE_AT
-	    " <= now() LIMIT 10000) AS due",
+	    " <= now() ORDER BY " DUE_AT " LIMIT 10000) AS due",
 	    NULL, 0);
 	if (result == R_OK)
 		*out = pg_get_int(rows, 0, 0);

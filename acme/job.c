@@ -245,7 +245,7 @@ enum result job_count_queued(struct pg *pg, int64_t *out, struct error *error)
 	PGresult *rows = NULL;
 	enum result result = pg_query(pg, JOB_QUERY_MS, &rows, error,
 	    "SELECT count(*) FROM (SELECT 1 FROM issuance_jobs WHERE state IN ('queued', 'failed')"
-	    " AND next_try_at <= now() LIMIT 10000) AS due",
+	    " AND next_try_at <= now() ORDER BY next_try_at LIMIT 10000) AS due",
 	    NULL, 0);
 	if (result == R_OK)
 		*out = pg_get_int(rows, 0, 0);
