@@ -1,12 +1,11 @@
 #include "common/ask_endpoint.h"
 
-#include <errno.h>
-#include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/certificate.h"
+#include "common/file.h"
 #include "common/mem.h"
 
 enum { CA_FILE_MAX = 1024 * 1024, TOKEN_MAX = 8192 };
@@ -34,26 +33,14 @@ static enum result make_url(struct ask_endpoint *endpoint, const char *given, st
 
 static enum result read_ca(struct ask_endpoint *endpoint, const char *path, struct error *error)
 {
-	char *space = NULL;
-	size_t room = 0, got = 0;
-
 	if (!path)
 		return R_OK;
-	FILE *file = fopen(path, "re");
-	if (!file) {
-		error_set(error, "ask-ca %s: %s", path, strerror(errno));
-		return R_INVALID;
-	}
-	do {
-		room = buf_reserve(&endpoint->ca, 4096, &space);
-		got = room ? fread(space, 1, room, file) : 0;
-		buf_commit(&endpoint->ca, got);
-	} while (got > 0);
-	bool whole = feof(file) && buf_size(&endpoint->ca) > 0;
-	fclose(file);
-	if (!whole)
-		error_set(error, "ask-ca %s: cannot be read, is empty or has over 1 MiB", path);
-	return whole ? R_OK : R_INVALID;
+	enum result result = file_read(path, &endpoint->ca, error);
+	if (result == R_OK)
+		result = certificate_check_bundle(buf_bytes(&endpoint->ca), buf_size(&endpoint->ca), error);
+	if (result != R_OK)
+		error_prefix(error, "ask-ca %s", path);
+	return result;
 }
 
 static enum result make_headers(struct ask_endpoint *endpoint, const char *token, struct error *error)

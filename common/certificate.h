@@ -36,6 +36,10 @@ enum result certificate_parse(struct certificate *out, const char *pem, size_t p
 bool certificate_covers(const X509 *leaf, const char *name);
 void certificate_fini(struct certificate *certificate);
 
+/* Does the file hold certificates of CAs in PEM, each of them whole? What stands between them is no matter.
+ */
+enum result certificate_check_bundle(const char *pem, size_t size, struct error *error);
+
 /* Writes the chain as PEM, leaf first. */
 struct buf;
 enum result certificate_to_pem(const struct certificate *certificate, struct buf *out);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/file.h"
 #include "common/mem.h"
 #include "common/seal_memory.h"
 
@@ -115,9 +116,11 @@ static enum result parse_file(struct seal_keys *keys, const char *path, char *te
 static enum result read_file(const char *path, bool secret, char *text, struct error *error)
 {
 	enum result result = R_INVALID;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = -1;
 	struct stat status;
-	if (fd < 0 || fstat(fd, &status) != 0) {
+	if (file_open(&fd, path, error) != R_OK)
+		goto out;
+	if (fstat(fd, &status) != 0) {
 		error_set(error, "cannot read %s: %s", path, strerror(errno));
 		goto out;
 	}
@@ -129,7 +132,7 @@ static enum result read_file(const char *path, bool secret, char *text, struct e
 	}
 	size_t size = 0;
 	ssize_t got = 0;
-	while (size <= FILE_MAX && (got = read(fd, text + size, FILE_MAX + 1 - size)) > 0)
+	while (size <= FILE_MAX && (got = file_read_some(fd, text + size, FILE_MAX + 1 - size)) > 0)
 		size += (size_t)got;
 	if (got < 0) {
 		error_set(error, "cannot read %s: %s", path, strerror(errno));

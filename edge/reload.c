@@ -29,7 +29,7 @@ static void on_kept(const char *name)
 /* The key file may have been for root's eyes only, and root's rights are gone. */
 static bool may_be_read(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	bool refused = fd < 0 && (errno == EACCES || errno == EPERM);
 
 	if (fd >= 0)

@@ -1,12 +1,9 @@
 #include "edge/upstream/upstream_config.h"
 
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/certificate.h"
 #include "common/file.h"
 #include "common/mem.h"
 
@@ -54,19 +51,11 @@ static enum result load_file(char **out, size_t *size, const struct settings *se
 /* The workers read it again, each into its own library context. */
 static enum result check_ca(const struct upstream_config *config, struct error *error)
 {
-	if (!config->ca)
-		return R_OK;
-	BIO *bio = BIO_new_mem_buf(config->ca, (int)config->ca_size);
-	X509 *first = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-	bool found = first;
+	enum result result = config->ca ? certificate_check_bundle(config->ca, config->ca_size, error) : R_OK;
 
-	X509_free(first);
-	BIO_free(bio);
-	ERR_clear_error();
-	if (found)
-		return R_OK;
-	error_set(error, "upstream-ca: the file holds no certificate in PEM");
-	return R_INVALID;
+	if (result != R_OK)
+		error_prefix(error, "upstream-ca");
+	return result;
 }
 
 static enum result load_health(

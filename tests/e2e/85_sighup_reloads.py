@@ -2,6 +2,7 @@
 and is named in the log, and nobody who is being served notices."""
 
 import os
+import shutil
 import signal
 import threading
 
@@ -89,6 +90,32 @@ def test_bad_settings_change_nothing(node, settings, words):
     node.platform.visit(NAME, "/still")
     assert "/still" not in node.edge.process.log(), "the whole file is refused, its good lines too"
     assert node.edge.is_ready()
+
+
+def refused_alone(node, words):
+    """SIGHUP without another file; the thread that reads files is the one that hears signals."""
+    size = len(node.edge.process.log())
+    node.edge.process.send(signal.SIGHUP)
+    wait_until(lambda: words in node.edge.process.log()[size:], 10, words)
+    assert node.platform.visit(NAME).status == 200
+
+
+def test_a_fifo_or_half_a_file_holds_nothing_up_and_changes_nothing(node):
+    key, ca = (os.path.join(node.platform.ground.directory, name) for name in ("own.key", "ca.pem"))
+    node.edge.process.stop()
+    shutil.copy(node.edge.settings["seal_key_file"], key)
+    node.edge.settings["seal_key_file"] = key
+    node.edge.start()
+    with open(node.platform.pebble.ca) as whole, open(ca, "w") as half:
+        half.write(whole.read()[:-100])
+    assert "ask-ca" in node.reload("refused", ask_ca=ca)
+    for path, words in ((ca, "nobody writes"), (key, "own.key holds no key"), (node.path, "nobody writes")):
+        os.unlink(path)
+        os.mkfifo(path, 0o600)
+        refused_alone(node, words)
+        if path == ca:
+            node.write()
+    assert node.edge.process.stop() == 0
 
 
 def test_what_needs_a_restart_is_named_and_keeps_its_value(node):

@@ -479,6 +479,32 @@ static void short_rsa_key_is_refused_and_a_good_one_served(void **state)
 	judge_leaf(state, &wish, NULL);
 }
 
+static enum result check_bundle(const char *pem, struct error *error)
+{
+	return certificate_check_bundle(pem, strlen(pem), error);
+}
+
+static void bundle_of_cas_is_whole(void **state)
+{
+	(void)state;
+	struct error error;
+	struct issued one = issue(NULL, &good_leaf), other = issue(NULL, &good_leaf);
+	char *pem = pem_of(one.certificate, other.certificate, NULL);
+	size_t size = strlen(pem);
+	assert_int_equal(check_bundle(pem, NULL), R_OK);
+	pem[size - 40] = '\0';
+	assert_int_equal(check_bundle(pem, &error), R_INVALID);
+	assert_string_equal(error.text, "certificate number 2 of the file cannot be read");
+	pem[size / 4] = '\0';
+	assert_int_equal(check_bundle(pem, &error), R_INVALID);
+	assert_int_equal(check_bundle("", &error), R_INVALID);
+	assert_int_equal(check_bundle("no certificate\n", &error), R_INVALID);
+	assert_string_equal(error.text, "the file holds no certificate in PEM");
+	free(pem);
+	issued_free(&other);
+	issued_free(&one);
+}
+
 static void key_goes_out_and_in(void **state)
 {
 	(void)state;
@@ -555,6 +581,7 @@ int main(void)
 		block_with_something_behind_its_certificate_is_refused, setup, teardown),
 	    cmocka_unit_test_setup_teardown(limits_hold, setup, teardown),
 	    cmocka_unit_test_setup_teardown(short_rsa_key_is_refused_and_a_good_one_served, setup, teardown),
+	    cmocka_unit_test(bundle_of_cas_is_whole),
 	    cmocka_unit_test(key_goes_out_and_in),
 	    cmocka_unit_test(impossible_keys_are_refused),
 	};

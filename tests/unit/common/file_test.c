@@ -1,6 +1,8 @@
 /* Small files as a whole: the maximum holds, and every failure names the file. */
 #include "common/file.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -8,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -98,6 +101,49 @@ static void a_fifo_without_a_writer_does_not_hang_the_check(void **state)
 	alarm(0);
 }
 
+static void a_fifo_without_a_writer_is_refused_at_once(void **state)
+{
+	(void)state;
+	size_t size = 0;
+	struct error error;
+	alarm(30);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(read_with_maximum(1000, &size, &error), R_INVALID);
+	assert_non_null(strstr(error.text, path));
+	assert_non_null(strstr(error.text, "nobody writes"));
+	alarm(0);
+}
+
+static void *write_into_pipe(void *arg)
+{
+	int fd = *(int *)arg;
+	ssize_t put = write(fd, "abc", 3);
+	sched_yield();
+	put += write(fd, "def", 3);
+	close(fd);
+	return (void *)put;
+}
+
+/* As a shell's <(command) is. */
+static void a_pipe_is_read_to_its_end(void **state)
+{
+	(void)state;
+	int ends[2];
+	size_t size = 0;
+	pthread_t thread;
+	void *put = NULL;
+	alarm(30);
+	assert_int_equal(pipe(ends), 0);
+	snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+	assert_int_equal(pthread_create(&thread, NULL, write_into_pipe, &ends[1]), 0);
+	assert_int_equal(read_with_maximum(1000, &size, NULL), R_OK);
+	assert_int_equal(pthread_join(thread, &put), 0);
+	assert_int_equal((ssize_t)put, 6);
+	assert_int_equal(size, 6);
+	close(ends[0]);
+	alarm(0);
+}
+
 #define in_folder(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 int main(void)
@@ -107,6 +153,8 @@ int main(void)
 	    in_folder(a_byte_too_much_is_refused),
 	    in_folder(what_cannot_be_read_is_named),
 	    in_folder(a_fifo_without_a_writer_does_not_hang_the_check),
+	    in_folder(a_fifo_without_a_writer_is_refused_at_once),
+	    in_folder(a_pipe_is_read_to_its_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

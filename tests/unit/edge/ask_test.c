@@ -196,6 +196,17 @@ static void missing_ca_file_is_named(void **state)
 	assert_non_null(strstr(error.text, "/nonexistent/ca.pem"));
 }
 
+static void file_that_holds_no_ca_is_refused(void **state)
+{
+	struct ask_target *target = NULL;
+	struct error error = {{0}};
+	(void)state;
+
+	assert_int_equal(
+	    ask_target_new(&target, "https://127.0.0.1:1/", "/dev/null", NULL, &error), R_INVALID);
+	assert_string_equal(error.text, "ask-ca /dev/null: the file holds no certificate in PEM");
+}
+
 static void plain_http_behind_https_is_no_answer(void **state)
 {
 	struct fixture *fixture = *state;
@@ -352,6 +363,7 @@ int main(void)
 	    with_server(token_is_sent_as_a_bearer_token),
 	    cmocka_unit_test(token_of_two_lines_is_refused),
 	    cmocka_unit_test(missing_ca_file_is_named),
+	    cmocka_unit_test(file_that_holds_no_ca_is_refused),
 	    with_server(plain_http_behind_https_is_no_answer),
 	    with_server(another_target_takes_the_next_question),
 	    with_server(without_a_target_there_is_no_answer),
