@@ -113,6 +113,18 @@ def test_a_shared_names_requests_go_where_that_name_wants_them(town):
     assert len(town.own.requests) == before
 
 
+def test_a_resumed_connection_is_shared_like_any_other(town):
+    edge = town.platform.edge
+    for name in (B, STRANGER):
+        assert town.connect(name).get(name) == 200
+    first = town.connect(A)
+    assert first.get(A) == 200
+    sock = tls.connect(edge.address, town.platform.https, A, town.context, session=first.sock.session)
+    assert sock.session_reused
+    line = Line(sock)
+    assert [line.get(B), line.get(STRANGER), line.get(APART), line.get(A)] == [200, 421, 421, 200]
+
+
 def test_a_suspended_name_is_not_reached_through_its_neighbour(town):
     assert town.connect(B).get(B) == 200
     line = town.connect(A)

@@ -19,18 +19,27 @@ struct world {
 	SSL *ssl; /* with a certificate for `san` */
 };
 
-static void put_site(struct world *world, const char *name, const char *tenant, int minimum_tls)
+static void put_site_with(
+    struct world *world, const char *name, const char *tenant, int minimum_tls, X509 *leaf)
 {
 	struct hostname hostname;
-	unsigned char *der = calloc(1, 8);
-	struct certificate certificate = {
-	    .chain = {der}, .chain_size = {8}, .chain_count = 1, .not_after = time(NULL) + 3600};
+	unsigned char *der = NULL;
+	int size = leaf ? i2d_X509(leaf, &der) : 8;
+	struct certificate certificate = {.chain = {leaf ? der : calloc(1, 8)},
+	    .chain_size = {(size_t)size},
+	    .chain_count = 1,
+	    .not_after = time(NULL) + 3600};
 	const struct site_options options = {.tenant = tenant, .minimum_tls = minimum_tls};
 
 	snprintf(hostname.text, sizeof hostname.text, "%s", name);
 	struct site *site = site_new(&hostname, (struct site_stamp){1, 0}, &certificate, "key", 3, &options);
 	assert_int_equal(site_cache_put(world->sites, site), R_OK);
 	site_unref(site);
+}
+
+static void put_site(struct world *world, const char *name, const char *tenant, int minimum_tls)
+{
+	put_site_with(world, name, tenant, minimum_tls, NULL);
 }
 
 static void connect_with(struct world *world, const char *san)
@@ -167,6 +176,22 @@ static void a_name_that_wants_a_newer_tls_is_not_shared_with_an_older_one(void *
 	assert_true(is_shared(world, B, A));
 }
 
+/* Its handshake was without one: that of its name stands for it. */
+static void a_resumed_connection_is_shared_like_any_other(void **state)
+{
+	struct world *world = *state;
+
+	put_site_with(world, A, "one", 0, world->leaf);
+	put_site(world, B, "one", 0);
+	put_site(world, "c.example", "one", 0);
+	SSL_free(world->ssl);
+	world->ssl = SSL_new(world->ctx);
+	assert_null(SSL_get_certificate(world->ssl));
+	assert_true(is_shared(world, A, B));
+	assert_false(is_shared(world, A, "c.example"));
+	assert_false(is_shared(world, B, A)); /* what is stored for B cannot be read */
+}
+
 static void without_tls_nothing_is_shared(void **state)
 {
 	struct world *world = *state;
@@ -187,6 +212,7 @@ int main(void)
 	    TEST(what_the_certificate_does_not_cover_is_not_shared),
 	    TEST(names_that_are_not_in_memory_are_not_shared),
 	    TEST(a_name_that_wants_a_newer_tls_is_not_shared_with_an_older_one),
+	    TEST(a_resumed_connection_is_shared_like_any_other),
 	    TEST(without_tls_nothing_is_shared),
 	};
 
