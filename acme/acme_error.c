@@ -59,6 +59,22 @@ const char *acme_cause_name(enum acme_cause cause)
 	return cause_names[cause];
 }
 
+const char *acme_cause_actor(enum acme_cause cause)
+{
+	switch (cause) {
+	case CAUSE_DNS:
+	case CAUSE_CONNECTION:
+	case CAUSE_TLS:
+	case CAUSE_UNAUTHORIZED:
+	case CAUSE_CAA: return "customer";
+	case CAUSE_CA:
+	case CAUSE_NETWORK:
+	case CAUSE_RATE_LIMITED:
+	case CAUSE_CERTIFICATE: return "ca";
+	default: return "operator";
+	}
+}
+
 bool acme_cause_ends_order(enum acme_cause cause)
 {
 	switch (cause) {

@@ -43,6 +43,7 @@ struct acme_failure {
 	enum acme_cause cause;
 	bool permanent;      /* not worth trying before tomorrow */
 	bool keeps_order;    /* although its cause ends orders */
+	bool foreseen;       /* by our own look before the order: the CA knows nothing of it */
 	bool elsewhere;      /* another CA is to be tried at once (ca_choose.h): the order is given up */
 	int status;          /* HTTP status of the refusal, 0: there was none */
 	int64_t retry_after; /* seconds that the CA asked for, 0: it did not */
@@ -51,6 +52,8 @@ struct acme_failure {
 };
 
 const char *acme_cause_name(enum acme_cause cause);
+/* Who can mend it: "customer", "operator" or "ca". */
+const char *acme_cause_actor(enum acme_cause cause);
 /* The customer's validation was tried and refused, or the CA says no for good: the order is dead. Else (CA
  * down, network, limits) the same order may go on later. */
 bool acme_cause_ends_order(enum acme_cause cause);

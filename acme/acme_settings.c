@@ -10,6 +10,8 @@
 #include "acme/csr.h"
 #include "acme/issuer.h"
 #include "common/buf.h"
+#include "common/dns/dns_settings.h"
+#include "common/dns/our_place.h"
 #include "common/file.h"
 #include "common/mem.h"
 
@@ -68,6 +70,21 @@ static const struct setting table[] = {
 	"Challenges to use, the preferred first: dns-persist-01 (where the CA offers it and the customer's "
 	"record is seen), tls-alpn-01, http-01. After a failure the next type is tried.",
 	NULL, 0, 0},
+    {"preflight", SETTING_SWITCH, 0, "on",
+	"Look before each order whether it can succeed: does the name lead here (saas-root, cname-target, "
+	"apex-addresses), do its CAA records and DNSSEC allow it? If not, no order is placed, and the reason is "
+	"kept for the customer. Where DNS cannot be asked, orders are placed without.",
+	NULL, 0, 0},
+    {"preflight-port", SETTING_INTEGER, 0, "80",
+	"Port at which the CA asks for http-01 challenges. A name that leads elsewhere (a CDN) is looked at by a "
+	"request to this port.",
+	NULL, 1, 65535},
+    {"preflight-allow-private", SETTING_SWITCH, 0, "off",
+	"Let that request go to private, loopback and link-local addresses too: for a private CA inside a "
+	"network.",
+	NULL, 0, 0},
+    SETTINGS_OF_THE_RESOLVER,
+    SETTINGS_OF_OUR_PLACE(0),
     {"ask-url", SETTING_URL, 0, NULL,
 	"Asked before a renewal whether the name may still have a certificate: GET ask-url?domain=NAME. An "
 	"answer "

@@ -147,8 +147,10 @@ static void record_failure(struct worker *worker, struct job *job, struct acme_f
 	    metrics_counter("postern_acme_failures_total", labels, "Failed issuance jobs, by cause."), 1);
 	count_order("failed");
 	budget_of_directory(&budget, &worker->issuer->config.budget, directory);
-	order_settle_budget(worker->pg, &budget, job, failure);
-	breaker_report(worker->pg, directory, job->name, failure);
+	if (!failure->foreseen) {
+		order_settle_budget(worker->pg, &budget, job, failure);
+		breaker_report(worker->pg, directory, job->name, failure);
+	}
 	log_warn("issuance failed", log_str("name", job->name), log_str("cause", cause),
 	    log_str("error", failure->detail), log_int("status", failure->status));
 	if (failure->cause != CAUSE_DATABASE)
@@ -275,6 +277,7 @@ static enum result order(struct worker *worker, struct job *job, struct acme_fai
 	    .keys = config->keys,
 	    .key_type = config->key_type,
 	    .types = &config->types,
+	    .preflight = config->preflight,
 	    .challenge_context = config->challenge_context,
 	    .budget = &budget,
 	    .wait = wait_in_order,

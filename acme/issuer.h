@@ -28,6 +28,7 @@ struct issuer_config {
 	struct challenge_types types;
 	struct challenge_context
 	    challenge_context; /* called by any thread; its `arg` must outlive the issuer */
+	struct preflight *preflight;
 	struct budget_settings budget;
 	const struct ask_endpoint *ask; /* NULL: nobody is asked before a renewal */
 	int jobs;

@@ -137,7 +137,7 @@ enum result job_close(struct pg *pg, const struct job *job, struct error *error)
 	PGresult *rows = NULL;
 	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error,
 	    "WITH closed AS (UPDATE issuance_jobs SET state = 'idle', attempts = 0, last_cause = NULL,"
-	    " last_error = NULL, lease_owner = NULL, lease_until = NULL, finished_at = "
+	    " last_error = NULL, last_actor = NULL, foreseen = false, lease_owner = NULL, lease_until = NULL, finished_at = "
 	    "clock_timestamp(), " FORGET OURS
 	    " RETURNING name) SELECT pg_notify('postern_site', name) FROM closed",
 	    pg_text(job->name), pg_int(job->fence));
@@ -152,34 +152,37 @@ static enum result count_failure(
 {
 	PGresult *rows = NULL;
 	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error,
-	    "INSERT INTO failures AS f (name, cause, retry_at, detail) VALUES ($1, $2, now(), $3)"
+	    "INSERT INTO failures AS f (name, cause, retry_at, detail, actor) VALUES ($1, $2, now(), $3, $4)"
 	    " ON CONFLICT (name, cause) DO UPDATE SET count = f.count + 1, last_at = now(), detail = "
 	    "EXCLUDED.detail"
 	    " RETURNING count",
-	    pg_text(job->name), pg_text(acme_cause_name(failure->cause)), pg_text(failure->detail));
+	    pg_text(job->name), pg_text(acme_cause_name(failure->cause)), pg_text(failure->detail),
+	    pg_text(acme_cause_actor(failure->cause)));
 	*count = result == R_OK ? (int)pg_get_int(rows, 0, 0) : 1;
 	PQclear(rows);
 	return result;
 }
 
+/* A failure that was foreseen is none that the CA counts, nor one that another type of challenge would mend. */
+#define FAILED \
+	"attempts = attempts + CASE WHEN $7::boolean THEN 0 ELSE 1 END, foreseen = $7::boolean, last_actor = $6," \
+	" next_try_at = now() + $3::bigint * interval '1 millisecond', last_cause = $4," \
+	" last_error = $5, lease_owner = NULL, lease_until = NULL"
+
 static enum result set_failed(struct pg *pg, const struct job *job, const struct acme_failure *failure,
     int64_t delay_ms, struct error *error)
 {
 	static const char forget[] =
-	    "UPDATE issuance_jobs SET state = 'failed', attempts = attempts + 1,"
-	    " next_try_at = now() + $3::bigint * interval '1 millisecond', last_cause = $4,"
-	    " last_error = $5, lease_owner = NULL, lease_until = NULL, " FORGET OURS;
+	    "UPDATE issuance_jobs SET state = 'failed', " FAILED ", " FORGET OURS;
 	static const char keep[] =
-	    "UPDATE issuance_jobs SET state = 'failed', attempts = attempts + 1,"
-	    " next_try_at = now() + $3::bigint * interval '1 millisecond', last_cause = $4,"
-	    " last_error = $5, lease_owner = NULL, lease_until = NULL" OURS;
+	    "UPDATE issuance_jobs SET state = 'failed', " FAILED OURS;
 	const char *cause = acme_cause_name(failure->cause);
 	PGresult *rows = NULL;
 	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error,
 	    failure->elsewhere || (acme_cause_ends_order(failure->cause) && !failure->keeps_order) ? forget
 												   : keep,
 	    pg_text(job->name), pg_int(job->fence), pg_int(delay_ms), pg_text(cause),
-	    pg_text(failure->detail));
+	    pg_text(failure->detail), pg_text(acme_cause_actor(failure->cause)), pg_text(failure->foreseen ? "true" : "false"));
 	if (result == R_OK && strcmp(PQcmdTuples(rows), "1") != 0)
 		result = R_LOST;
 	PQclear(rows);

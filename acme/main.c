@@ -12,8 +12,10 @@
 #include "acme/ca_list.h"
 #include "acme/issuer.h"
 #include "acme/operator_desk.h"
+#include "acme/preflight.h"
 #include "acme/renew.h"
 #include "common/admin.h"
+#include "common/dns/dns_settings.h"
 #include "common/log.h"
 #include "common/pg.h"
 #include "common/process.h"
@@ -28,6 +30,7 @@ struct daemon {
 	struct ca_config first;
 	struct ca_config fallback; /* directory_url NULL: there is none */
 	struct ca_list cas;
+	struct preflight *preflight;
 	struct issuer *issuer;
 	struct renew *renew;
 	struct operator_desk *desk;
@@ -106,6 +109,25 @@ static void add_ca(struct daemon *daemon, const struct ca_config *config,
 	ca_list_add(&daemon->cas, ca, account_new(ca, daemon->keys, budget, lease_ms));
 }
 
+static enum result start_preflight(struct daemon *daemon, struct error *error)
+{
+	const struct settings *settings = daemon->settings;
+	struct resolver *resolver = NULL;
+	struct preflight_config config = {.port = (int)settings_number(settings, "preflight-port"),
+	    .allow_private = settings_switch(settings, "preflight-allow-private"),
+	    .is_on = settings_switch(settings, "preflight")};
+	enum result result = our_place_load(&config.place, settings, error);
+	if (result == R_OK)
+		result = dns_settings_resolver(&resolver, settings, "acme", error);
+	if (result != R_OK) {
+		our_place_fini(&config.place);
+		return result;
+	}
+	config.lookup = lookup_new(resolver);
+	daemon->preflight = preflight_new(&config);
+	return R_OK;
+}
+
 static enum result start(struct daemon *daemon, struct issuer_config *config, struct error *error)
 {
 	const struct settings *settings = daemon->settings;
@@ -116,11 +138,16 @@ static enum result start(struct daemon *daemon, struct issuer_config *config, st
 		result = process_drop_rights(settings_string(settings, "user"), error);
 	if (result == R_OK)
 		result = acme_http_global_init(error);
+	if (result == R_OK)
+		result = start_preflight(daemon, error);
 	if (result != R_OK)
 		return result;
 	add_ca(daemon, &daemon->first, &config->budget, config->lease_ms);
 	if (daemon->fallback.directory_url)
 		add_ca(daemon, &daemon->fallback, &config->budget, config->lease_ms);
+	config->preflight = daemon->preflight;
+	config->challenge_context = (struct challenge_context){
+	    .persist_record_seen = preflight_persist_record_seen, .arg = daemon->preflight};
 	config->keys = daemon->keys;
 	config->cas = &daemon->cas;
 	config->ask = daemon->ask.url ? &daemon->ask : NULL;
@@ -141,6 +168,7 @@ static void stop(struct daemon *daemon)
 	renew_stop(daemon->renew);
 	operator_desk_stop(daemon->desk);
 	ca_list_fini(&daemon->cas);
+	preflight_free(daemon->preflight);
 	free(daemon->first.external.key);
 	free(daemon->fallback.external.key);
 	ask_endpoint_fini(&daemon->ask);
@@ -180,5 +208,5 @@ int main(int argc, char **argv)
 	else
 		fprintf(stderr, "postern-acme: %s\n", error.text);
 	stop(&daemon);
-	return result == R_OK ? EXIT_SUCCESS : EXIT_FAILED;
+	return result == R_OK ? EXIT_SUCCESS : result == R_INVALID ? EXIT_WRONG_SETTINGS : EXIT_FAILED;
 }

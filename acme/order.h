@@ -13,6 +13,7 @@
 #include "acme/challenge_set.h"
 #include "acme/csr.h"
 #include "acme/job.h"
+#include "acme/preflight.h"
 
 /* What a thread works with. */
 struct order_tools {
@@ -23,6 +24,7 @@ struct order_tools {
 	const struct seal_keys *keys;
 	enum certificate_key_type key_type;
 	const struct challenge_types *types;
+	struct preflight *preflight; /* NULL: nobody looks before an order */
 	struct challenge_context challenge_context;
 	const struct budget *budget; /* of this CA */
 	/* Sleeps; false: the process is to stop (asked with 0 before each request). */

@@ -115,6 +115,18 @@ static enum result keep(struct order_run *run, const struct acme_response *respo
 	return order_take(run, response);
 }
 
+/* An order that cannot succeed costs of the CA's quota what one that does would. */
+static enum result look_first(struct order_run *run, const struct acme_directory *directory)
+{
+	const struct preflight_asker asker = {.pg = run->tools->pg,
+	    .job = run->job,
+	    .directory = directory,
+	    .account_url = run->account.url,
+	    .types = run->tools->types};
+	enum result result = preflight_check(run->tools->preflight, &asker, run->failure, run->error);
+	return result == R_ERROR && run->failure->foreseen ? result : order_judge_query(run, result);
+}
+
 /* Between the POST and the commit of the order's URL a crash loses the order: no CA lists an account's
  * orders. */
 enum result order_place(struct order_run *run)
@@ -127,6 +139,8 @@ enum result order_place(struct order_run *run)
 		result = choose_profile(run, &directory, &extras);
 	if (result == R_OK)
 		result = find_replaced(run, &directory, &extras);
+	if (result == R_OK)
+		result = look_first(run, &directory);
 	if (result == R_OK)
 		result = order_take_budget(run, extras.is_exempt);
 	if (result == R_OK)

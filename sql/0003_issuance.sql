@@ -6,10 +6,13 @@ ALTER TABLE issuance_jobs ADD COLUMN lane text NOT NULL DEFAULT 'new'
 
 -- A campaign of re-issue brings its own reason, and a visitor's second look at a failed name is told apart from the
 -- verifier's proof. `waits_on`: what holds the job back although nothing failed (the ledger, the breaker), `waits_for`:
--- the same in words; the time is next_try_at.
+-- the same in words; the time is next_try_at. `foreseen`: the last failure was found by our own look before the order,
+-- which cost nothing of the CA's quota; `last_actor`: who can mend it.
 ALTER TABLE issuance_jobs
 	ADD COLUMN waits_on text CHECK (waits_on IN ('budget', 'ca')),
 	ADD COLUMN waits_for text,
+	ADD COLUMN foreseen boolean NOT NULL DEFAULT false,
+	ADD COLUMN last_actor text CHECK (last_actor IN ('customer', 'operator', 'ca')),
 	DROP CONSTRAINT issuance_jobs_reason_check,
 	ADD CONSTRAINT issuance_jobs_reason_check
 		CHECK (reason IN ('first_hit', 'pre_issue', 'recheck', 'renewal', 'repair', 'reissue'));
@@ -55,8 +58,9 @@ BEGIN
 	    OR (j.state = 'failed' AND (j.next_try_at <= clock_timestamp()
 	        OR (j.last_cause = 'denied' AND p_reason IN ('first_hit', 'pre_issue', 'repair'))
 	        OR (p_reason IN ('pre_issue', 'recheck') AND j.waits_on IS NULL
-	            AND j.last_cause IN ('dns', 'connection', 'tls', 'unauthorized')
-	            AND (j.attempts < 2 OR j.last_try_at < clock_timestamp() - interval '12 minutes'))))
+	            AND ((j.foreseen AND (p_reason = 'pre_issue' OR j.last_try_at < clock_timestamp() - interval '15 seconds'))
+	                 OR (j.last_cause IN ('dns', 'connection', 'tls', 'unauthorized')
+	                     AND (j.attempts < 2 OR j.last_try_at < clock_timestamp() - interval '12 minutes'))))))
 	RETURNING j.state INTO v_state;
 	IF FOUND THEN
 		IF p_reason = 'pre_issue' THEN
@@ -281,6 +285,12 @@ CREATE TABLE reissues (
 );
 -- The same campaign is not doubled, also once it is done.
 CREATE UNIQUE INDEX reissues_once ON reissues (selector, value, reason) WHERE state <> 'cancelled';
+
+-- Who can mend it. The owner's tenant is in the name of where it should lead.
+ALTER TABLE failures ADD COLUMN actor text NOT NULL DEFAULT 'ca' CHECK (actor IN ('customer', 'operator', 'ca'));
+GRANT SELECT (tenant) ON domains TO postern_acme;
+GRANT SELECT (foreseen) ON issuance_jobs TO postern_edge;
+GRANT SELECT (foreseen, last_actor) ON issuance_jobs TO postern_verifier;
 
 REVOKE ALL ON FUNCTION lane_rank(text), is_pressing(timestamptz, timestamptz), issuance_lane(text, text), breaker_enter(text, bigint),
 	breaker_failed(text, text, text, bigint, integer), breaker_worked(text), budget_give_back(text, text[], text[]),

@@ -67,10 +67,11 @@ static const struct page_part explain_parts[] = {
     {"issuance job", "never asked for",
 	"SELECT state, lane, reason, step, date_trunc('second', requested_at) AS requested_at,"
 	" date_trunc('second', next_try_at) AS next_try_at, waits_for, attempts, last_cause, last_error, "
+	"last_actor AS who_can_mend_it, foreseen AS no_order_was_placed, "
 	"lease_owner,"
 	" date_trunc('second', lease_until) AS lease_until, order_url FROM issuance_jobs WHERE name = $1"},
     {"failures", "none",
-	"SELECT cause, count, date_trunc('second', last_at) AS last, date_trunc('second', retry_at) AS "
+	"SELECT cause, actor AS who_can_mend_it, count, date_trunc('second', last_at) AS last, date_trunc('second', retry_at) AS "
 	"retry, detail"
 	" FROM failures WHERE name = $1 ORDER BY last_at DESC"},
     {"CAs in trouble with it", "none",

@@ -14,7 +14,7 @@
 	"revoked_at revoked_reason"
 #define JOB_VIEW \
 	"name state reason requested_at next_try_at attempts last_cause last_error last_try_at finished_at " \
-	"lane waits_on waits_for"
+	"lane waits_on waits_for foreseen last_actor"
 
 static const struct right {
 	const char *role;
@@ -27,7 +27,7 @@ static const struct right {
     {"postern_edge", "schema_migrations", ALL, NULL, NULL, false},
     {"postern_edge", "certificates", ALL, NULL, NULL, false},
     {"postern_edge", "domains", "name status tenant options", NULL, NULL, false},
-    {"postern_edge", "issuance_jobs", "name state next_try_at last_cause last_try_at attempts", NULL, NULL,
+    {"postern_edge", "issuance_jobs", "name state next_try_at last_cause last_try_at attempts foreseen", NULL, NULL,
 	false},
     {"postern_edge", "challenges", "id name type token key_authorization expires_at seen_at", NULL, "seen_at",
 	false},
@@ -39,7 +39,7 @@ static const struct right {
     {"postern_acme", "ca_accounts", ALL, ALL, ALL, false},
     {"postern_acme", "challenges", ALL, ALL, ALL, true},
     {"postern_acme", "failures", ALL, ALL, ALL, true},
-    {"postern_acme", "domains", "name status", NULL, NULL, false},
+    {"postern_acme", "domains", "name status tenant", NULL, NULL, false},
     {"postern_acme", "ca_budget", ALL, ALL, ALL, true},
     {"postern_acme", "ca_health", ALL, ALL, ALL, false},
     {"postern_acme", "reissues", ALL, NULL, ALL, false},

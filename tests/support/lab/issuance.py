@@ -1,6 +1,6 @@
 """The issuing half alone: a database, Pebble behind a counting, faulty CA, and issuers; no edge and no DNS.
 
-Pebble finds every challenge answered, unless it is told otherwise. With `crash_points` the issuers are of the variant
+Pebble finds every challenge answered, unless it is told otherwise, and the issuers do not look before they order. With `crash_points` the issuers are of the variant
 that can be killed or frozen at a named moment (acme/crash_point.h)."""
 
 import os
@@ -74,7 +74,7 @@ class Issuance:
     def issuer(self, kill_at=None, stop_at=None, **settings):
         issuer = Acme(self.ground.folder("daemons"), f"acme{len(self.issuers) + 1}", self.ground.address(2), {
             "database": self.db.conninfo("postern_acme"), "seal_key_file": self.ground.seal_key,
-            "acme_directory": self.ca.directory_url, "acme_ca": self.pebble.ca, **self._acme, **settings})
+            "acme_directory": self.ca.directory_url, "acme_ca": self.pebble.ca, "preflight": "off", **self._acme, **settings})
         if self.second_ca:
             issuer.settings.setdefault("acme_fallback_directory", self.second_ca.directory_url)
             issuer.settings.setdefault("acme_fallback_ca", self.second_pebble.ca)

@@ -72,7 +72,8 @@ class Platform:
         self.issuers = [Acme(daemons, f"acme{index + 1}", back, {
             "database": self.db.conninfo("postern_acme"), "seal_key_file": ground.seal_key,
             "acme_directory": self.ca.directory_url, "acme_ca": self.pebble.ca,
-            "acme_contact": "mailto:ops@saas.test", **user, **(acme or {})},
+            "acme_contact": "mailto:ops@saas.test", "saas_root": SAAS_ROOT, "apex_addresses": front,
+            "dns_stub": self.dns.stub, "preflight_port": self.http, "preflight_allow_private": "on", **user, **(acme or {})},
             ground.ports("admin_acme")) for index in range(issuers)]
         self.edges = [Edge(daemons, name, at, self.https, self.http, {
             "database": self.db.conninfo("postern_edge"), "seal_key_file": ground.seal_key, "upstream": self.app.url,
