@@ -72,11 +72,13 @@ static const struct setting table[] = {
 	NULL, 0, 0},
     {"preflight", SETTING_SWITCH, 0, "on",
 	"Look before each order whether it can succeed: does the name lead here (saas-root, cname-target, "
-	"apex-addresses), do its CAA records and DNSSEC allow it? If not, no order is placed, and the reason is "
+	"apex-addresses), do its CAA records and DNSSEC allow it? If not, no order is placed, and the reason "
+	"is "
 	"kept for the customer. Where DNS cannot be asked, orders are placed without.",
 	NULL, 0, 0},
     {"preflight-port", SETTING_INTEGER, 0, "80",
-	"Port at which the CA asks for http-01 challenges. A name that leads elsewhere (a CDN) is looked at by a "
+	"Port at which the CA asks for http-01 challenges. A name that leads elsewhere (a CDN) is looked at "
+	"by a "
 	"request to this port.",
 	NULL, 1, 65535},
     {"preflight-allow-private", SETTING_SWITCH, 0, "off",

@@ -98,7 +98,8 @@ static bool allows(
 	return any;
 }
 
-static void explain(const struct caa_asker *asker, const char *place, const char *what, char *note, size_t size)
+static void explain(
+    const struct caa_asker *asker, const char *place, const char *what, char *note, size_t size)
 {
 	snprintf(note, size,
 	    "The CAA records of %s %s. Add the record CAA 0 %s \"%s\" there, or remove those that forbid it.",

@@ -137,7 +137,8 @@ enum result job_close(struct pg *pg, const struct job *job, struct error *error)
 	PGresult *rows = NULL;
 	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error,
 	    "WITH closed AS (UPDATE issuance_jobs SET state = 'idle', attempts = 0, last_cause = NULL,"
-	    " last_error = NULL, last_actor = NULL, foreseen = false, lease_owner = NULL, lease_until = NULL, finished_at = "
+	    " last_error = NULL, last_actor = NULL, foreseen = false, lease_owner = NULL, lease_until = "
+	    "NULL, finished_at = "
 	    "clock_timestamp(), " FORGET OURS
 	    " RETURNING name) SELECT pg_notify('postern_site', name) FROM closed",
 	    pg_text(job->name), pg_int(job->fence));
@@ -163,26 +164,27 @@ static enum result count_failure(
 	return result;
 }
 
-/* A failure that was foreseen is none that the CA counts, nor one that another type of challenge would mend. */
+/* A failure that was foreseen is none that the CA counts, nor one that another type of challenge would mend.
+ */
 #define FAILED \
-	"attempts = attempts + CASE WHEN $7::boolean THEN 0 ELSE 1 END, foreseen = $7::boolean, last_actor = $6," \
+	"attempts = attempts + CASE WHEN $7::boolean THEN 0 ELSE 1 END, foreseen = $7::boolean, last_actor " \
+	"= $6," \
 	" next_try_at = now() + $3::bigint * interval '1 millisecond', last_cause = $4," \
 	" last_error = $5, lease_owner = NULL, lease_until = NULL"
 
 static enum result set_failed(struct pg *pg, const struct job *job, const struct acme_failure *failure,
     int64_t delay_ms, struct error *error)
 {
-	static const char forget[] =
-	    "UPDATE issuance_jobs SET state = 'failed', " FAILED ", " FORGET OURS;
-	static const char keep[] =
-	    "UPDATE issuance_jobs SET state = 'failed', " FAILED OURS;
+	static const char forget[] = "UPDATE issuance_jobs SET state = 'failed', " FAILED ", " FORGET OURS;
+	static const char keep[] = "UPDATE issuance_jobs SET state = 'failed', " FAILED OURS;
 	const char *cause = acme_cause_name(failure->cause);
 	PGresult *rows = NULL;
 	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error,
 	    failure->elsewhere || (acme_cause_ends_order(failure->cause) && !failure->keeps_order) ? forget
 												   : keep,
 	    pg_text(job->name), pg_int(job->fence), pg_int(delay_ms), pg_text(cause),
-	    pg_text(failure->detail), pg_text(acme_cause_actor(failure->cause)), pg_text(failure->foreseen ? "true" : "false"));
+	    pg_text(failure->detail), pg_text(acme_cause_actor(failure->cause)),
+	    pg_text(failure->foreseen ? "true" : "false"));
 	if (result == R_OK && strcmp(PQcmdTuples(rows), "1") != 0)
 		result = R_LOST;
 	PQclear(rows);

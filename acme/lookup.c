@@ -39,8 +39,8 @@ static bool may_ask(struct lookup *lookup)
 	int64_t until = atomic_load(&lookup->unreachable_until_ms);
 	if (until == 0)
 		return true;
-	return until <= now && atomic_compare_exchange_strong(&lookup->unreachable_until_ms, &until,
-				   now + LOOKUP_UNREACHABLE_MS);
+	return until <= now && atomic_compare_exchange_strong(
+				   &lookup->unreachable_until_ms, &until, now + LOOKUP_UNREACHABLE_MS);
 }
 
 static void note(struct lookup *lookup, bool is_reachable)

@@ -50,11 +50,12 @@ struct preflight *preflight_new(const struct preflight_config *config)
 	static const char name[] = "postern_acme_preflights_total";
 	struct preflight *preflight = mem_alloc(sizeof *preflight);
 	preflight->config = *config;
-	preflight->passed = metrics_counter(name, "result=\"passed\"", "Looks before an order, by what they came to.");
+	preflight->passed =
+	    metrics_counter(name, "result=\"passed\"", "Looks before an order, by what they came to.");
 	preflight->stopped = metrics_counter(name, "result=\"stopped\"", NULL);
 	preflight->unknown = metrics_counter(name, "result=\"unknown\"", NULL);
-	preflight->duration =
-	    metrics_histogram("postern_acme_preflight_seconds", NULL, "How long a look before an order took.");
+	preflight->duration = metrics_histogram(
+	    "postern_acme_preflight_seconds", NULL, "How long a look before an order took.");
 	if (config->is_on && !config->place.target && config->place.apex_count == 0)
 		log_info("preflight does not look where names lead: neither saas-root, cname-target nor "
 			 "apex-addresses is set");
@@ -137,7 +138,8 @@ static enum result judge_dnssec(struct look *look)
 		if (answer->outcome != RESOLVER_BOGUS || !lookup_can_validate(look->preflight->config.lookup))
 			continue;
 		snprintf(look->note, sizeof look->note,
-		    "The domain's DNSSEC is broken, and certificate authorities refuse it: %s. Mend it at the DNS "
+		    "The domain's DNSSEC is broken, and certificate authorities refuse it: %s. Mend it at "
+		    "the DNS "
 		    "provider, or remove the DS record at the registrar.",
 		    answer->detail);
 		return stop_for(look, CAUSE_DNS);
@@ -198,8 +200,8 @@ static enum result publish_token(struct look *look, char token[TOKEN_SIZE], char
 	    "INSERT INTO challenges (name, type, token, key_authorization, fence, expires_at)"
 	    " SELECT $1, 'http-01', $3, $4, $2::bigint, now() + $5::bigint * interval '1 second'"
 	    " WHERE " JOB_IS_OURS " RETURNING id",
-	    pg_text(look->asker->job->name), pg_int(look->asker->job->fence), pg_text(token), pg_text(content),
-	    pg_int(TOKEN_LIFE_S));
+	    pg_text(look->asker->job->name), pg_int(look->asker->job->fence), pg_text(token),
+	    pg_text(content), pg_int(TOKEN_LIFE_S));
 	if (result == R_OK && PQntuples(rows) == 0)
 		result = R_LOST;
 	PQclear(rows);
@@ -231,9 +233,8 @@ static enum result fetch(struct look *look, enum self_fetch *came)
 	*came = SELF_FETCH_BARRED;
 	for (int at = NAME_AAAA; result == R_OK && at >= NAME_A; at--) {
 		const struct resolver_answer *answer = &look->answers[at];
-		enum self_fetch one = answer->count > 0
-					  ? fetch_from(look, &answer->values[0], token, content)
-					  : SELF_FETCH_BARRED;
+		enum self_fetch one = answer->count > 0 ? fetch_from(look, &answer->values[0], token, content)
+							: SELF_FETCH_BARRED;
 		if (one == SELF_FETCH_US || one == SELF_FETCH_STRANGER) {
 			*came = one;
 			return R_OK;
@@ -257,7 +258,7 @@ static enum result judge_elsewhere(struct look *look)
 	if (came == SELF_FETCH_NO_ANSWER && !atomic_load(&look->preflight->has_egress))
 		return R_NONE;
 	snprintf(look->note + size, sizeof look->note - size, " %s",
-	    came == SELF_FETCH_STRANGER    ? "A request for the challenge that was sent there did not reach us."
+	    came == SELF_FETCH_STRANGER ? "A request for the challenge that was sent there did not reach us."
 	    : came == SELF_FETCH_NO_ANSWER ? "Nobody answers there."
 					   : "No certificate authority can reach an address like that.");
 	return stop_for(look, CAUSE_DNS);
@@ -332,9 +333,9 @@ enum result preflight_check(struct preflight *preflight, const struct preflight_
 	enum result result = look_at(look);
 	free(look);
 	histogram_observe_us(preflight->duration, clock_monotonic_us() - start_us);
-	metric_add(result == R_OK      ? preflight->passed
+	metric_add(result == R_OK                           ? preflight->passed
 		   : result == R_ERROR && failure->foreseen ? preflight->stopped
-				       : preflight->unknown,
+							    : preflight->unknown,
 	    1);
 	return result == R_NONE ? R_OK : result;
 }

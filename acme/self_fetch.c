@@ -122,7 +122,7 @@ static enum self_fetch judge(CURL *curl, CURLcode code, const struct fetch *fetc
 	if (fetch->barred)
 		return SELF_FETCH_BARRED;
 	return code == CURLE_OPERATION_TIMEDOUT || code == CURLE_COULDNT_CONNECT ? SELF_FETCH_NO_ANSWER
-										  : SELF_FETCH_STRANGER;
+										 : SELF_FETCH_STRANGER;
 }
 
 enum self_fetch self_fetch(const struct self_fetch_request *request)
