@@ -17,7 +17,7 @@ enum {
 	READS_AT_ONCE = 2,
 	RECORD_SMALL = 3 * 1448 - 22, /* with header, type and tag three segments */
 	RECORD = SSL3_RT_MAX_PLAIN_LENGTH,
-	LONG_INPUT = 64 * 1024,
+	LONG_INPUT = 2 * (SSL3_RT_MAX_PLAIN_LENGTH + 256),
 	RECORD_SMALL_UNTIL = 32 * 1024,
 	RECORD_IDLE_MS = 1000,
 };

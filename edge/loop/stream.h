@@ -46,7 +46,7 @@ enum result stream_write(struct stream *stream, const char *bytes, size_t size, 
  * with it: more bytes, or the end. stream_release lets it go without. */
 void stream_expect_more(struct stream *stream, bool more);
 void stream_release(struct stream *stream);
-/* A long body comes: from now on TLS reads up to 64 KiB at a time. */
+/* A long body comes: from now on TLS reads two records at a time. */
 void stream_expect_long_input(struct stream *stream);
 /* From now on TLS that ends without close_notify ends in order: for who reads messages that tell their own
  * length (RFC 9112 section 9.8). */

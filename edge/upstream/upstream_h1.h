@@ -41,8 +41,8 @@ struct upstream_preface {
 enum {
 	UPSTREAM_SEND_BUFFER = 32 * 1024, /* body bytes waiting for the socket; the head comes on top */
 	UPSTREAM_OUT_MAX = H1_HEAD_ROOM + UPSTREAM_SEND_BUFFER + H1_TRAILERS_MAX,
-	UPSTREAM_READ_BUFFER = 128 * 1024, /* also the longest response head */
-	UPSTREAM_INTERIM_MAX = 32,         /* 1xx responses before the final one; more is malformed */
+	UPSTREAM_READ_BUFFER = 256 * 1024,
+	UPSTREAM_INTERIM_MAX = 32, /* 1xx responses before the final one; more is malformed */
 };
 
 /* What is to be known of a request beside its bytes. */

@@ -64,6 +64,7 @@ static void offer_data(struct upstream_h1 *upstream, size_t size)
 	h1_body_take(&upstream->body, taken);
 	buf_consume(&upstream->in, taken);
 	upstream->held_back = taken < size;
+	upstream->client_is_slow = upstream->client_is_slow || upstream->held_back;
 }
 
 static void take_end(struct upstream_h1 *upstream, size_t framing)
@@ -130,12 +131,22 @@ static void take_eof(struct upstream_h1 *upstream)
 		upstream_h1_fail(upstream, UPSTREAM_CLOSED);
 }
 
-/* A body that is known to be long, or has filled the small buffer, is worth a large one. */
+/* A body that is known to be long, or has filled the small buffer, is worth a large one: each read opens the
+ * upstream's window, and fewer of them are a tenth of what a body costs. It is let go when the client turns
+ * out to be slow, since then it would only hold what waits. */
 static size_t read_size(const struct upstream_h1 *upstream)
 {
 	bool is_long = upstream->response == RESPONSE_BODY && upstream->body.left > READ_SMALL;
 
-	return upstream->filled || is_long ? UPSTREAM_READ_BUFFER : READ_SMALL;
+	if (!upstream->filled && !is_long)
+		return READ_SMALL;
+	return upstream->client_is_slow ? READ_SLOW : UPSTREAM_READ_BUFFER;
+}
+
+static void shrink_buffer(struct upstream_h1 *upstream)
+{
+	if (upstream->client_is_slow && upstream->in.capacity > READ_SLOW + 1 && buf_size(&upstream->in) == 0)
+		buf_fini(&upstream->in);
 }
 
 /* False: the socket is drained, or reading is over for now. */
@@ -143,6 +154,8 @@ static bool receive_once(struct upstream_h1 *upstream)
 {
 	char *space = NULL;
 	size_t got = 0;
+
+	shrink_buffer(upstream);
 	size_t room = buf_reserve(&upstream->in, read_size(upstream), &space);
 	assert(room > 0);
 	enum result result = stream_read(&upstream->stream, space, room, &got);

@@ -16,6 +16,7 @@ void upstream_h1_start(struct upstream_h1 *upstream, struct buf *head, const str
 	upstream->scan = (struct h1_scan){0};
 	upstream->interim_count = 0;
 	upstream->sent = 0;
+	upstream->client_is_slow = false;
 	upstream->gave_away = upstream->held_back = upstream->filled = false;
 	upstream->wants_room = request->was_elsewhere && !request->is_whole;
 }

@@ -20,6 +20,7 @@ enum response_state { RESPONSE_AWAITED, RESPONSE_HEAD, RESPONSE_BODY, RESPONSE_D
 
 enum {
 	READ_SMALL = 16 * 1024 - 1, /* struct buf rounds up with a byte to spare */
+	READ_SLOW = 64 * 1024 - 1,  /* a body whose client does not keep up */
 	READS_PER_EVENT = 4,        /* then the other connections have their turn */
 	DIRECT_MIN = 4 * 1024,      /* body pieces from here on are written without a copy */
 };
@@ -50,9 +51,10 @@ struct upstream_h1 {
 	enum response_state response;
 	int interim_count;
 	bool keep_alive;
-	int64_t began_us;   /* to connect */
-	int64_t connect_us; /* what that took, handshake included; -1: not for this request */
-	bool held_back;     /* on_body took less than it was offered */
+	int64_t began_us;    /* to connect */
+	int64_t connect_us;  /* what that took, handshake included; -1: not for this request */
+	bool client_is_slow; /* it was held back once: no more is read than keeps the socket busy */
+	bool held_back;      /* on_body took less than it was offered */
 	bool was_used;
 };
 
