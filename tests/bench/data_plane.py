@@ -57,20 +57,20 @@ def anonymous_kib(server):
 
 # ---- rows: (title, unit of the figure, measure one server once)
 
-def handshake(mode, tls, count=1500):
+def handshake(mode, tls, count=1000):
     return lambda server: load(server, mode, tls=tls, count=count, warm=100, connections=8, path="/1k")["cpu_us"]
 
 
 def keep_alive(server):
-    return load(server, "requests", count=40000, warm=2000, connections=64, path="/1k")
+    return load(server, "requests", count=25000, warm=2000, connections=64, path="/1k")
 
 
 def down(server):
-    return load(server, "requests", count=40, warm=4, connections=4, path="/10m", size=10 << 20)["cpu_us"] / 10
+    return load(server, "requests", count=24, warm=4, connections=4, path="/10m", size=10 << 20)["cpu_us"] / 10
 
 
 def up(server):
-    return load(server, "requests", count=40, warm=4, connections=4, path="/up", body=10 << 20)["cpu_us"] / 10
+    return load(server, "requests", count=24, warm=4, connections=4, path="/up", body=10 << 20)["cpu_us"] / 10
 
 
 def idle(server):
@@ -181,7 +181,7 @@ def requests(out, rounds):
     late = {}
 
     def paced(server):
-        found = load(server, "requests", count=rate, warm=64 + rate // 4, connections=64, path="/1k", rate=rate)
+        found = load(server, "requests", count=rate // 2, warm=64 + rate // 8, connections=64, path="/1k", rate=rate)
         late.setdefault(server.name, []).append(found["p99_us"])
         return found["p50_us"]
 
