@@ -174,7 +174,7 @@ static void describe(struct job_wait *wait, const struct budget *budget, const c
 /* A statement on behalf of a job writes nothing once the job is another's: the function is not called then.
  */
 #define TAKE \
-	"budget_take($3, $4, $5::boolean, $6::text[], $7::text[], $8::float8[], $9::float8[], " \
+	"budget_take($3, $4, $5::timestamptz, $6::text[], $7::text[], $8::float8[], $9::float8[], " \
 	"$10::float8[]," \
 	" $11::boolean[])"
 static const char take_sql[] =
@@ -191,7 +191,7 @@ static enum result ask(struct pg *pg, const struct budget *budget, const char *d
 	char *keys = pg_text_array(question->keys, (size_t)question->count);
 	enum result result =
 	    pg_run(pg, JOB_QUERY_MS, &rows, error, take_sql, pg_text(job->name), pg_int(job->fence),
-		pg_text(directory), pg_text(job->lane), pg_text(job->was_promised ? "t" : "f"),
+		pg_text(directory), pg_text(job->lane), pg_text(job->turn_at[0] ? job->turn_at : NULL),
 		pg_text(ceilings), pg_text(keys), pg_text(question->numbers[0]),
 		pg_text(question->numbers[1]), pg_text(question->numbers[2]), pg_text(question->numbers[3]));
 	free(ceilings);
@@ -222,7 +222,7 @@ enum result budget_take(struct pg *pg, const struct budget *budget, const char *
 }
 
 /* Nobody's job, which fence 0 says. */
-static const struct job no_job = {.lane = "urgent", .was_promised = true};
+static const struct job no_job = {.lane = "urgent", .turn_at = "-infinity"};
 
 enum result budget_take_account(struct pg *pg, const struct budget *budget, const char *directory,
     struct job_wait *wait, struct error *error)

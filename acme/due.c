@@ -19,7 +19,7 @@ static const char due_sql[] =
     " enqueued AS (INSERT INTO issuance_jobs AS j (name, state, reason, lane)"
     "   SELECT name, 'queued', 'renewal', lane FROM batch WHERE NOT site_blocked(name)"
     "   ON CONFLICT (name) DO UPDATE SET state = 'queued', reason = 'renewal', lane = EXCLUDED.lane,"
-    "     waits_on = NULL, waits_for = NULL, requested_at = clock_timestamp(), next_try_at = "
+    "     waits_on = NULL, waits_for = NULL, turn_at = NULL, requested_at = clock_timestamp(), next_try_at = "
     "clock_timestamp()"
     "   WHERE j.state = 'idle' OR ((j.state = 'queued' OR (j.state = 'failed' AND j.waits_on IS NOT NULL))"
     "     AND lane_rank(EXCLUDED.lane) < lane_rank(j.lane))"

@@ -59,10 +59,12 @@ enum result job_set_ordering(struct pg *pg, struct job *job, const char *directo
 {
 	const struct pg_param extra[] = {pg_text(directory)};
 	enum result result = job_update(pg, job, error,
-	    "UPDATE issuance_jobs SET step = 'ordering', directory = $4, " PROLONG OURS, extra, 1);
+	    "UPDATE issuance_jobs SET step = 'ordering', directory = $4, turn_at = NULL, " PROLONG OURS,
+	    extra, 1);
 	if (result != R_OK)
 		return result;
 	job->step = JOB_ORDERING;
+	job->turn_at[0] = '\0';
 	copy_text(job->directory, sizeof job->directory, directory);
 	crash_point("ordering");
 	return R_OK;
@@ -227,9 +229,10 @@ enum result job_defer(struct pg *pg, const struct job *job, const struct job_wai
 	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error,
 	    "UPDATE issuance_jobs SET state = $3, waits_on = $4, waits_for = $5, lease_owner = NULL,"
 	    " lease_until = NULL, next_try_at = clock_timestamp() + $6::bigint * interval '1 "
-	    "millisecond'" OURS,
+	    "millisecond', turn_at = CASE WHEN $4 <> 'budget' THEN turn_at WHEN $7::bigint > 0"
+	    " THEN clock_timestamp() + $7::bigint * interval '1 millisecond' END" OURS,
 	    pg_text(job->name), pg_int(job->fence), pg_text(ms <= SOON_MS ? "queued" : "failed"),
-	    pg_text(wait->on), pg_text(wait->text), pg_int(ms));
+	    pg_text(wait->on), pg_text(wait->text), pg_int(ms), pg_int(wait->ms));
 	if (result == R_OK && strcmp(PQcmdTuples(rows), "1") != 0)
 		result = R_LOST;
 	PQclear(rows);

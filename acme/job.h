@@ -51,7 +51,7 @@ struct job {
 	int attempts;
 	char reason[12];
 	char lane[8];
-	bool was_promised; /* it comes back at the turn that the ledger gave it */
+	char turn_at[40]; /* the turn that the ledger gave it, as the database writes times; empty: none */
 	enum job_step step;
 	char directory[ACME_URL_SIZE]; /* of the order in progress, or of the last one */
 	char order_url[ACME_URL_SIZE];

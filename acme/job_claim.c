@@ -33,14 +33,14 @@ static void copy_text(char *out, size_t size, const char *text)
 #define DUE "state IN ('queued', 'failed') AND next_try_at <= now()"
 #define FIRST " ORDER BY next_try_at LIMIT 1 FOR UPDATE SKIP LOCKED"
 static const char claim_sql[] =
-    "WITH expired AS MATERIALIZED (SELECT name, waits_on FROM issuance_jobs"
+    "WITH expired AS MATERIALIZED (SELECT name FROM issuance_jobs"
     "   WHERE state = 'running' AND lease_until <= now()"
     "   ORDER BY lease_until LIMIT 1 FOR UPDATE SKIP LOCKED),"
     " by_lane AS MATERIALIZED (SELECT first.* FROM"
     "   unnest(ARRAY['urgent', 'new', 'routine', 'reissue']) AS l (lane),"
-    "   LATERAL (SELECT name, waits_on FROM issuance_jobs WHERE lane = l.lane AND " DUE FIRST ") AS first"
+    "   LATERAL (SELECT name FROM issuance_jobs WHERE lane = l.lane AND " DUE FIRST ") AS first"
     "   WHERE $3::boolean AND NOT EXISTS (SELECT 1 FROM expired) LIMIT 1),"
-    " oldest AS MATERIALIZED (SELECT name, waits_on FROM issuance_jobs WHERE NOT $3::boolean"
+    " oldest AS MATERIALIZED (SELECT name FROM issuance_jobs WHERE NOT $3::boolean"
     "   AND NOT EXISTS (SELECT 1 FROM expired) AND " DUE FIRST "),"
     " picked AS (SELECT * FROM expired UNION ALL SELECT * FROM by_lane UNION ALL SELECT * FROM oldest)"
     " UPDATE issuance_jobs j SET state = 'running', fence = nextval('fences'), lease_owner = $1,"
@@ -48,7 +48,7 @@ static const char claim_sql[] =
     "   last_try_at = clock_timestamp(), waits_on = NULL, waits_for = NULL"
     " FROM picked WHERE j.name = picked.name"
     " RETURNING j.name, j.fence, j.attempts, j.step, j.order_url, j.certificate_url, j.key_sealed,"
-    "   j.key_version, j.csr, j.directory, j.reason, j.lane, picked.waits_on = 'budget'";
+    "   j.key_version, j.csr, j.directory, j.reason, j.lane, j.turn_at";
 
 /* A statement of its own, so that its snapshot is younger than the lock on the job: what the last owner
  * committed together with the job is seen. Rows in domains of which none is active mean that ask would have
@@ -81,7 +81,7 @@ static void read_claimed(struct job *job, const PGresult *row, int64_t lease_ms)
 	job->csr = pg_get_bytes(row, 0, 8, &job->csr_size);
 	copy_text(job->reason, sizeof job->reason, pg_get(row, 0, 10));
 	copy_text(job->lane, sizeof job->lane, pg_get(row, 0, 11));
-	job->was_promised = pg_get_bool(row, 0, 12);
+	copy_text(job->turn_at, sizeof job->turn_at, pg_get(row, 0, 12));
 }
 
 /* R_AGAIN: closed. */

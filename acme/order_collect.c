@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "acme/accept.h"
-#include "common/barred_key.h"
 #include "acme/crash_point.h"
 #include "acme/order.h"
 #include "acme/sealed_key.h"
 #include "acme/store.h"
+#include "common/barred_key.h"
 #include "common/clock.h"
 
 /* Downloaded again at the next tries. Another order would most likely bring nothing better (it may be our

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/barred_key.h"
 #include "acme/job.h"
 #include "acme/sealed_key.h"
+#include "common/barred_key.h"
 #include "common/log.h"
 
 enum { PAYLOAD_MAX = 64 * 1024 };

@@ -6,11 +6,13 @@ ALTER TABLE issuance_jobs ADD COLUMN lane text NOT NULL DEFAULT 'new'
 
 -- A campaign of re-issue brings its own reason, and a visitor's second look at a failed name is told apart from the
 -- verifier's proof. `waits_on`: what holds the job back although nothing failed (the ledger, the breaker), `waits_for`:
--- the same in words; the time is next_try_at. `foreseen`: the last failure was found by our own look before the order,
--- which cost nothing of the CA's quota; `last_actor`: who can mend it.
+-- the same in words; the time is next_try_at. `turn_at`: the turn that the ledger promised it, which may be later.
+-- `foreseen`: the last failure was found by our own look before the order, which cost nothing of the CA's quota;
+-- `last_actor`: who can mend it.
 ALTER TABLE issuance_jobs
 	ADD COLUMN waits_on text CHECK (waits_on IN ('budget', 'ca')),
 	ADD COLUMN waits_for text,
+	ADD COLUMN turn_at timestamptz,
 	ADD COLUMN foreseen boolean NOT NULL DEFAULT false,
 	ADD COLUMN last_actor text CHECK (last_actor IN ('customer', 'operator', 'ca')),
 	DROP CONSTRAINT issuance_jobs_reason_check,
@@ -49,7 +51,7 @@ BEGIN
 	VALUES (p_name, 'queued', p_reason, v_lane)
 	ON CONFLICT (name) DO UPDATE
 	   SET state = 'queued', reason = EXCLUDED.reason, lane = EXCLUDED.lane, waits_on = NULL,
-	       waits_for = NULL, requested_at = clock_timestamp(), next_try_at = clock_timestamp()
+	       waits_for = NULL, turn_at = NULL, requested_at = clock_timestamp(), next_try_at = clock_timestamp()
 	 WHERE j.state = 'idle'
 	    OR (j.state IN ('queued', 'failed') AND (j.state = 'queued' OR j.waits_on IS NOT NULL)
 	        AND (lane_rank(EXCLUDED.lane) < lane_rank(j.lane)
@@ -116,10 +118,11 @@ CREATE INDEX ca_budget_full ON ca_budget (full_at);
 
 -- Takes a token of each bucket, or of none: then the ceiling that takes longest, and when this one's turn comes.
 -- For each ceiling, in the same order everywhere: key, capacity (0: not known to us, only what the CA said counts),
--- seconds per token, tokens that more urgent lanes keep, and whether to take or only to look. `p_promised`: the
--- asker was given a turn before, and does not queue behind those who got theirs later.
+-- seconds per token, tokens that more urgent lanes keep, and whether to take or only to look. `p_turn`: the
+-- turn that the asker was given before. It does not queue behind those who got theirs later; who asks before its turn
+-- is told the same again, unless there is more than those before it will want (a ceiling was raised).
 CREATE TYPE budget_answer AS (granted boolean, ceiling text, turn_at timestamptz);
-CREATE FUNCTION budget_take(p_directory text, p_lane text, p_promised boolean, p_ceilings text[], p_keys text[],
+CREATE FUNCTION budget_take(p_directory text, p_lane text, p_turn timestamptz, p_ceilings text[], p_keys text[],
 	p_capacities double precision[], p_seconds double precision[], p_floors double precision[], p_takes boolean[])
 	RETURNS budget_answer
 LANGUAGE plpgsql AS $$
@@ -156,11 +159,14 @@ BEGIN
 			v_tokens := 1;
 		END IF;
 		v_short := p_floors[i] + 1 - v_tokens;
-		IF NOT p_promised THEN
+		IF p_turn IS NULL THEN
 			v_short := v_short + ceil(extract(epoch FROM GREATEST(v_row.promised[v_rank], v_base) - v_base)
 				/ v_second - 0.01);
 		END IF;
 		v_turn := v_base + GREATEST(v_short, 0) * v_second * interval '1 second';
+		IF p_turn > v_now AND v_short > -1 THEN
+			v_turn := GREATEST(v_turn, p_turn);
+		END IF;
 		IF v_turn > v_now AND (v_answer.turn_at IS NULL OR v_turn > v_answer.turn_at) THEN
 			v_answer := (false, p_ceilings[i], v_turn);
 			v_key := p_keys[i];
@@ -294,11 +300,11 @@ GRANT SELECT (foreseen, last_actor) ON issuance_jobs TO postern_verifier;
 
 REVOKE ALL ON FUNCTION lane_rank(text), is_pressing(timestamptz, timestamptz), issuance_lane(text, text), breaker_enter(text, bigint),
 	breaker_failed(text, text, text, bigint, integer), breaker_worked(text), budget_give_back(text, text[], text[]),
-	budget_block(text, text, text, bigint), budget_take(text, text, boolean, text[], text[], double precision[],
+	budget_block(text, text, text, bigint), budget_take(text, text, timestamptz, text[], text[], double precision[],
 	double precision[], double precision[], boolean[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION lane_rank(text), is_pressing(timestamptz, timestamptz), issuance_lane(text, text), breaker_enter(text, bigint),
 	breaker_failed(text, text, text, bigint, integer), breaker_worked(text), budget_give_back(text, text[], text[]),
-	budget_block(text, text, text, bigint), budget_take(text, text, boolean, text[], text[], double precision[],
+	budget_block(text, text, text, bigint), budget_take(text, text, timestamptz, text[], text[], double precision[],
 	double precision[], double precision[], boolean[]) TO postern_acme;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ca_budget TO postern_acme;
 GRANT SELECT, INSERT, UPDATE ON ca_health TO postern_acme;

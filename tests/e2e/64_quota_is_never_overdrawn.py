@@ -19,7 +19,7 @@ def time_passes(issuance, interval):
     issuance.db.query(f"UPDATE ca_budget SET counted_at = counted_at - interval '{interval}', "
                       f"blocked_until = blocked_until - interval '{interval}', "
                       "promised = array_fill('-infinity'::timestamptz, ARRAY[4])")
-    issuance.db.query("UPDATE issuance_jobs SET next_try_at = now() WHERE waits_on IS NOT NULL; "
+    issuance.db.query("UPDATE issuance_jobs SET next_try_at = now(), turn_at = now() WHERE waits_on IS NOT NULL; "
                       "NOTIFY postern_job")
 
 

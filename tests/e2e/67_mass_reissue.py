@@ -58,7 +58,7 @@ def test_a_campaign_waits_for_the_quota_in_the_last_lane_and_survives_a_restart(
     issuer.restart()
     issuance.db.query("UPDATE ca_budget SET counted_at = counted_at - interval '10 h', promised = "
                       "array_fill('-infinity'::timestamptz, ARRAY[4]); "
-                      "UPDATE issuance_jobs SET next_try_at = now() WHERE waits_on IS NOT NULL; NOTIFY postern_job")
+                      "UPDATE issuance_jobs SET next_try_at = now(), turn_at = now() WHERE waits_on IS NOT NULL; NOTIFY postern_job")
     wait_until(lambda: all(serial != before[name] for name, serial in serials(issuance).items()), 15, "the rest")
 
 

@@ -130,7 +130,7 @@ static void turns_are_kept_lane_by_lane(void **state)
 	database_run(admin, "UPDATE ca_budget SET counted_at = counted_at - interval '59 min 59 s 900 ms'");
 	assert_true(wait_of(pg, &budget, &fresh) > 3600 * 1000);
 	database_run(admin, "UPDATE ca_budget SET counted_at = counted_at - interval '1 s'");
-	fresh.was_promised = true;
+	snprintf(fresh.turn_at, sizeof fresh.turn_at, "-infinity");
 	assert_int_equal(wait_of(pg, &budget, &fresh), 0);
 }
 
@@ -258,6 +258,30 @@ static void full_buckets_are_swept_and_others_stay(void **state)
 	    database_value(admin, "SELECT string_agg(ceiling, ' ') FROM ca_budget"), "orders");
 }
 
+/* A job looks again after a day at most. Thousands that do so before their turn must not all be told the next
+ * token's time, or they would all come back then. */
+static void who_looks_before_its_turn_is_told_the_same_turn_again(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	struct pg *admin = database_connect(state, NULL);
+	const struct budget budget = ceilings("10/10h", "0", "0", "0");
+	struct job job = running(admin, "a.test", "new");
+	for (int i = 0; i < 9; i++)
+		assert_int_equal(wait_of(pg, &budget, &job), 0);
+	for (int i = 1; i <= 50; i++)
+		assert_true(is_about(wait_of(pg, &budget, &job), i * 3600));
+	snprintf(
+	    job.turn_at, sizeof job.turn_at, "%s", database_value(admin, "SELECT now() + interval '50 h'"));
+	assert_true(is_about(wait_of(pg, &budget, &job), 50 * 3600));
+	assert_true(is_about(wait_of(pg, &budget, &job), 50 * 3600));
+	struct job newcomer = running(admin, "b.test", "new");
+	assert_true(is_about(wait_of(pg, &budget, &newcomer), 51 * 3600));
+	/* Of a ceiling that was raised it has its share at once. */
+	const struct budget raised = ceilings("1000/10h", "0", "0", "0");
+	database_run(admin, "UPDATE ca_budget SET counted_at = counted_at - interval '10 h'");
+	assert_int_equal(wait_of(pg, &raised, &job), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +294,7 @@ int main(void)
 	    database_test(failed_validations_are_counted_by_name_and_stop_the_next_order),
 	    database_test(the_cas_word_closes_the_ceiling_that_it_names),
 	    database_test(words_that_name_no_ceiling_close_all_orders_for_an_hour_at_most),
+	    database_test(who_looks_before_its_turn_is_told_the_same_turn_again),
 	    database_test(who_lost_the_job_takes_nothing),
 	    database_test(full_buckets_are_swept_and_others_stay),
 	};

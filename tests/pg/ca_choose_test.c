@@ -5,8 +5,8 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-#include "common/barred_key.h"
 #include "acme/jws.h"
+#include "common/barred_key.h"
 #include "tests/pg/database.h"
 
 static const char name[] = "shop.brand.test";

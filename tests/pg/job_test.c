@@ -308,7 +308,7 @@ static void a_job_that_is_put_off_keeps_its_step_and_says_why(void **state)
 	const struct job_wait wait = {.ms = 3600 * 1000, .on = "budget", .text = "the CA's limit"};
 	enqueue(pg, name, "first_hit");
 	struct job job = claim(pg);
-	assert_false(job.was_promised);
+	assert_string_equal(job.turn_at, "");
 	assert_int_equal(job_set_ordering(pg, &job, directory, &error), R_OK);
 	assert_int_equal(job_defer(pg, &job, &wait, &error), R_OK);
 	assert_int_equal(job_defer(pg, &job, &wait, &error), R_LOST);
@@ -325,7 +325,7 @@ static void a_job_that_is_put_off_keeps_its_step_and_says_why(void **state)
 	assert_string_equal(database_value(admin, "SELECT state FROM issuance_jobs"), "failed");
 	database_run(admin, "UPDATE issuance_jobs SET next_try_at = now()");
 	job = claim(pg);
-	assert_true(job.was_promised);
+	assert_string_not_equal(job.turn_at, "");
 	assert_string_equal(database_value(admin, "SELECT waits_on IS NULL FROM issuance_jobs"), "t");
 	job_fini(&job);
 }
