@@ -188,12 +188,15 @@ END
 $$;
 
 -- The CA refused before it counted, or what was taken came to nothing. Never above the capacity: who takes next
--- sees to that.
+-- sees to that. One after the other, in the order in which budget_take locks them: else the two lock each other out.
 CREATE FUNCTION budget_give_back(p_directory text, p_ceilings text[], p_keys text[]) RETURNS void
-LANGUAGE sql AS $$
-	UPDATE ca_budget b SET tokens = b.tokens + 1
-	  FROM unnest(p_ceilings, p_keys) AS t (ceiling, key)
-	 WHERE b.directory = p_directory AND b.ceiling = t.ceiling AND b.key = t.key
+LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. cardinality(p_ceilings) LOOP
+		UPDATE ca_budget SET tokens = tokens + 1
+		 WHERE directory = p_directory AND ceiling = p_ceilings[i] AND key = p_keys[i];
+	END LOOP;
+END
 $$;
 
 -- The CA says: not before. One token is there then, as its own bucket has it.

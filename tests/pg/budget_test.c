@@ -1,6 +1,7 @@
 /* The ledger: what is taken, kept for others, promised, given back, and learnt from the CA. */
 #include "acme/budget.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -282,6 +283,66 @@ static void who_looks_before_its_turn_is_told_the_same_turn_again(void **state)
 	assert_int_equal(wait_of(pg, &raised, &job), 0);
 }
 
+struct charger {
+	pthread_t thread;
+	struct pg *pg;
+	struct job job;
+	struct budget budget;
+	bool gives_back;
+	int granted, refused, failed;
+};
+
+/* Half of them refund in between, which locks the same rows. */
+static void *charge(void *arg)
+{
+	struct charger *charger = arg;
+	struct error why;
+	for (int i = 0; i < 20; i++) {
+		struct job_wait wait = {.ms = 0};
+		enum result result =
+		    budget_take(charger->pg, &charger->budget, directory, &charger->job, &wait, &why);
+		charger->granted += result == R_OK;
+		charger->refused += result == R_LIMIT;
+		charger->failed += result != R_OK && result != R_LIMIT;
+		if (!charger->gives_back || result != R_OK)
+			continue;
+		result = budget_refund_order(charger->pg, directory, charger->job.name, &why);
+		charger->granted -= result == R_OK;
+		charger->failed += result != R_OK;
+	}
+	return NULL;
+}
+
+static void forty_at_once_get_what_is_there_and_no_more(void **state)
+{
+	enum { CHARGERS = 40, TOKENS = 300 };
+	static struct charger chargers[CHARGERS];
+	struct pg *admin = database_connect(state, NULL);
+	int granted = 0;
+	int failed = 0;
+	for (int i = 0; i < CHARGERS; i++) {
+		char name[32];
+		snprintf(name, sizeof name, "n%d.brand.test", i);
+		chargers[i] = (struct charger){.pg = database_connect(state, "postern_acme"),
+		    .job = running(admin, name, "urgent"),
+		    .budget = ceilings("300/366d", "300/366d", "20/366d", "5/366d"),
+		    .gives_back = i % 2 == 0};
+	}
+	for (int i = 0; i < CHARGERS; i++)
+		pthread_create(&chargers[i].thread, NULL, charge, &chargers[i]);
+	for (int i = 0; i < CHARGERS; i++) {
+		pthread_join(chargers[i].thread, NULL);
+		granted += chargers[i].granted;
+		failed += chargers[i].failed;
+	}
+	assert_int_equal(failed, 0);
+	/* A refund comes too late for whoever was refused meanwhile; but nothing is lost and nothing made. */
+	assert_true(granted <= TOKENS);
+	assert_int_equal(granted + atoi(database_value(admin,
+				       "SELECT round(tokens) FROM ca_budget WHERE ceiling = 'orders'")),
+	    TOKENS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +356,7 @@ int main(void)
 	    database_test(the_cas_word_closes_the_ceiling_that_it_names),
 	    database_test(words_that_name_no_ceiling_close_all_orders_for_an_hour_at_most),
 	    database_test(who_looks_before_its_turn_is_told_the_same_turn_again),
+	    database_test(forty_at_once_get_what_is_there_and_no_more),
 	    database_test(who_lost_the_job_takes_nothing),
 	    database_test(full_buckets_are_swept_and_others_stay),
 	};

@@ -13,7 +13,7 @@
 #include "common/mem.h"
 #include "common/process.h"
 
-enum { CONNECTIONS_MAX = 32, CONNINFOS_MAX = 32, PARAMS_MAX = 16, VALUE_MAX = 8192, QUERY_MS = 10000 };
+enum { CONNECTIONS_MAX = 48, CONNINFOS_MAX = 48, PARAMS_MAX = 16, VALUE_MAX = 8192, QUERY_MS = 10000 };
 
 struct database {
 	char name[64];
