@@ -52,7 +52,7 @@ def test_a_campaign_waits_for_the_quota_in_the_last_lane_and_survives_a_restart(
     # Of twenty, six are used and twelve kept: two are left for a campaign.
     wait_until(lambda: int(issuance.db.value("SELECT count(*) FROM issuance_jobs WHERE waits_on = 'budget' "
                                              "AND lane = 'reissue'")) == 4, 15, "the others to wait")
-    assert sum(serial != before[name] for name, serial in serials(issuance).items()) == 2
+    wait_until(lambda: sum(serial != before[name] for name, serial in serials(issuance).items()) == 2, 10, "two of them")
     told = reissue(issuance, "--status")
     assert "waits_on=budget" in told and "still_old=4" in told, told
     issuer.restart()
