@@ -82,7 +82,7 @@ static void leave(struct exchange *exchange)
 		upstream_h1_close(exchange->upstream);
 	exchange->upstream = NULL;
 	if (exchange->shelf)
-		upstream_pool_leave(exchange->pool, exchange->shelf);
+		upstream_shelf_leave(exchange->shelf);
 	exchange->shelf = NULL;
 }
 
@@ -263,7 +263,7 @@ struct exchange *exchange_start(struct upstream_pool *pool, struct http_head *he
 	buf_init(&exchange->head, UPSTREAM_OUT_MAX);
 	forward_request(head, route->identity);
 	h1_write_request(&exchange->head, head);
-	if (upstream_pool_is_pending(pool, exchange->target)) {
+	if (upstream_target_is_pending(exchange->target)) {
 		wait_for_lookup(exchange);
 		return exchange;
 	}

@@ -56,7 +56,7 @@ const char *h1_answer_connection(const struct h1_conn *conn)
 	return conn->request.minor_version == 0 ? "keep-alive" : NULL;
 }
 
-void h1_answer(struct h1_conn *conn, struct reply *reply)
+static void answer(struct h1_conn *conn, struct reply *reply)
 {
 	conn->request.keep_alive = h1_answer_goes_on(conn);
 	conn->request.status = reply->status;
@@ -71,7 +71,7 @@ void h1_answer(struct h1_conn *conn, struct reply *reply)
 
 void h1_answer_status(struct h1_conn *conn, int status)
 {
-	h1_answer(conn, &(struct reply){.status = status});
+	answer(conn, &(struct reply){.status = status});
 }
 
 void h1_answer_failure(struct h1_conn *conn, int status)
@@ -83,7 +83,7 @@ void h1_answer_failure(struct h1_conn *conn, int status)
 		reply.content_type = "text/html; charset=utf-8";
 		reply.body = (struct http_slice){config->page, config->page_size};
 	}
-	h1_answer(conn, &reply);
+	answer(conn, &reply);
 }
 
 void h1_answer_and_close(struct h1_conn *conn, int status)
@@ -134,9 +134,9 @@ static void answer_challenge(struct h1_conn *conn, const struct challenge_reply 
 		return;
 	}
 	conn->request.challenge_row = reply->id;
-	h1_answer(conn, &(struct reply){.status = 200,
-			    .content_type = "application/octet-stream",
-			    .body = http_slice_of(reply->key_authorization)});
+	answer(conn, &(struct reply){.status = 200,
+			 .content_type = "application/octet-stream",
+			 .body = http_slice_of(reply->key_authorization)});
 }
 
 /* The head is read once more: it has waited in `in`, which may have moved. */
@@ -183,7 +183,7 @@ static void redirect(
 	snprintf(location, sizeof location, "%s%s%s%s%.*s", scheme, route->host.text, port,
 	    has_path ? "" : "/", has_target ? (int)head->target.size : 0, head->target.bytes);
 	buf_consume(&conn->in, used);
-	h1_answer(conn, &(struct reply){.status = 308, .location = location});
+	answer(conn, &(struct reply){.status = 308, .location = location});
 }
 
 /* A name whose certificate is in memory costs no look-up, and most redirects are of such a one. */
@@ -221,8 +221,8 @@ void h1_answer_with_notice(struct h1_conn *conn, const struct notice_reply *repl
 		return;
 	}
 	buf_consume(&conn->in, used);
-	h1_answer(conn, &(struct reply){.status = 503,
-			    .content_type = "text/html; charset=utf-8",
-			    .body = notice_page_write(page, reply->kind, reply->retry_s, clock_wall_ms()),
-			    .retry_after = notice_retry_after(reply->kind, reply->retry_s)});
+	answer(conn, &(struct reply){.status = 503,
+			 .content_type = "text/html; charset=utf-8",
+			 .body = notice_page_write(page, reply->kind, reply->retry_s, clock_wall_ms()),
+			 .retry_after = notice_retry_after(reply->kind, reply->retry_s)});
 }

@@ -158,8 +158,6 @@ void h1_request_time_out(struct h1_conn *conn);
 void h1_request_pump(struct h1_conn *conn);
 bool h1_request_wants_body(const struct h1_conn *conn);
 void h1_request_pass_on(struct h1_conn *conn, struct http_head *head, size_t used);
-/* The address of who sent the request, as the app and the log are to know it. */
-const char *h1_request_client(const struct h1_conn *conn);
 /* The response is with the socket, or never will be: counts and logs it. Harmless where there is no request.
  */
 void h1_request_end(struct h1_conn *conn);
@@ -169,7 +167,6 @@ void h1_request_end(struct h1_conn *conn);
 bool h1_answer_goes_on(struct h1_conn *conn);
 /* The value of Connection for this response; NULL: none. */
 const char *h1_answer_connection(const struct h1_conn *conn);
-void h1_answer(struct h1_conn *conn, struct reply *reply);
 void h1_answer_status(struct h1_conn *conn, int status);
 /* No upstream, or no good answer of one: for 503 the operator may have a page. */
 void h1_answer_failure(struct h1_conn *conn, int status);

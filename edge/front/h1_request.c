@@ -39,7 +39,8 @@ static void start_request(struct h1_conn *conn, const struct http_head *head, si
 		stream_expect_long_input(&conn->stream);
 }
 
-const char *h1_request_client(const struct h1_conn *conn)
+/* Who sent the request, as the app and the log are to know him. */
+static const char *client_of(const struct h1_conn *conn)
 {
 	return conn->request.client[0] ? conn->request.client : conn->client;
 }
@@ -52,7 +53,7 @@ static void write_access_line(struct h1_conn *conn, int64_t took_us)
 
 	access_entry_end(request->entry, conn->worker->edge->access_log,
 	    &(struct access_outcome){
-		.client = h1_request_client(conn),
+		.client = client_of(conn),
 		.request_id = request->id[0] ? request->id : NULL,
 		.status = request->status,
 		.minor_version = request->minor_version,
@@ -237,7 +238,7 @@ void h1_request_pass_on(struct h1_conn *conn, struct http_head *head, size_t use
 	int status = 503;
 	const struct trust *trust = h1_trust(conn);
 	const char *sni = conn->peer.sni;
-	const char *client = h1_request_client(conn);
+	const char *client = client_of(conn);
 	char forwarded[IDENTITY_FORWARDED_SIZE];
 	struct http_slice host = head->host.size > 0 ? head->host : http_slice_of(sni);
 	const struct forward_identity identity = {

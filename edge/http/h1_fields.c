@@ -117,14 +117,6 @@ static enum result read_length(struct http_head *head, struct http_slice value)
 	return R_OK;
 }
 
-static bool is_token(struct http_slice slice)
-{
-	for (size_t i = 0; i < slice.size; i++)
-		if (!http_char_is(slice.bytes[i], HTTP_CHAR_TOKEN))
-			return false;
-	return slice.size > 0;
-}
-
 /* RFC 9112 section 6.1: codings that we do not know, and chunks around them that tell the end: 501. */
 static enum result read_coding(struct http_head *head, struct http_slice list)
 {
@@ -138,7 +130,7 @@ static enum result read_coding(struct http_head *head, struct http_slice list)
 		return R_OK;
 	}
 	while (http_list_next(&list, &member) && !http_slice_is(member, "chunked"))
-		if (!is_token(member) || ++before > CODINGS_MAX)
+		if (!http_slice_is_token(member) || ++before > CODINGS_MAX)
 			return R_INVALID;
 	return before > 0 && http_slice_is(member, "chunked") && list.size == 0 ? R_DENIED : R_INVALID;
 }
@@ -190,7 +182,8 @@ enum result h1_read_connection(struct http_head *head)
 		if (head->fields[i].id != HTTP_CONNECTION)
 			continue;
 		while (http_list_next(&list, &member)) {
-			if (!is_token(member) || !may_be_listed(member) || ++members > H1_CONNECTION_MAX)
+			if (!http_slice_is_token(member) || !may_be_listed(member) ||
+			    ++members > H1_CONNECTION_MAX)
 				return R_INVALID;
 			close = close || http_slice_is(member, "close");
 			keep_alive = keep_alive || http_slice_is(member, "keep-alive");

@@ -33,6 +33,14 @@ bool http_slice_same(struct http_slice one, struct http_slice other)
 	return one.size == other.size && is_same(one.bytes, other.bytes, one.size);
 }
 
+bool http_slice_is_token(struct http_slice slice)
+{
+	for (size_t i = 0; i < slice.size; i++)
+		if (!http_char_is(slice.bytes[i], HTTP_CHAR_TOKEN))
+			return false;
+	return slice.size > 0;
+}
+
 struct known_name {
 	const char *text; /* lower case, with hyphens */
 	enum http_name id;
@@ -144,21 +152,6 @@ bool http_list_next(struct http_slice *list, struct http_slice *member)
 		list->size -= used;
 		if (member->size > 0)
 			return true;
-	}
-	return false;
-}
-
-bool http_head_lists(const struct http_head *head, const char *lower_case_name, const char *token)
-{
-	for (size_t i = 0; i < head->field_count; i++) {
-		struct http_slice list = head->fields[i].value;
-		struct http_slice member;
-
-		if (!http_slice_is(head->fields[i].name, lower_case_name))
-			continue;
-		while (http_list_next(&list, &member))
-			if (http_slice_is(member, token))
-				return true;
 	}
 	return false;
 }

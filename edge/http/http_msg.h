@@ -78,6 +78,7 @@ struct http_slice http_slice_of(const char *string);
 bool http_slice_is(struct http_slice slice, const char *lower_case); /* without case */
 bool http_slice_equal(struct http_slice slice, const char *exact);
 bool http_slice_same(struct http_slice one, struct http_slice other); /* without case */
+bool http_slice_is_token(struct http_slice slice);
 
 enum http_name http_name_of(struct http_slice name);
 
@@ -89,8 +90,6 @@ void http_head_add(
 /* The first field of that name; NULL where none. `*count`, if given, is how many there are. */
 const struct http_field *http_head_find(
     const struct http_head *head, const char *lower_case_name, size_t *count);
-/* Is `token` a member of the comma-separated list in any field of that name? */
-bool http_head_lists(const struct http_head *head, const char *lower_case_name, const char *token);
 /* Takes the first member off a comma-separated list, optional whitespace cut; false at the end. Empty members
  * are skipped (RFC 9110 section 5.6.1). */
 bool http_list_next(struct http_slice *list, struct http_slice *member);

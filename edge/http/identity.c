@@ -163,14 +163,6 @@ bool identity_is_loop(const struct http_head *head, const struct trust *trust)
 
 /* ---- RFC 7239 */
 
-static bool is_token(struct http_slice text)
-{
-	for (size_t i = 0; i < text.size; i++)
-		if (!http_char_is(text.bytes[i], HTTP_CHAR_TOKEN))
-			return false;
-	return text.size > 0;
-}
-
 /* Cuts where there is no more room. */
 static void put(char **at, const char *end, struct http_slice piece)
 {
@@ -185,7 +177,7 @@ const char *identity_forwarded(
     char out[IDENTITY_FORWARDED_SIZE], const char *client, struct http_slice host, bool tls)
 {
 	bool is_v6 = strchr(client, ':');
-	const char *quote = is_token(host) ? "" : "\"";
+	const char *quote = http_slice_is_token(host) ? "" : "\"";
 	const struct http_slice pieces[] = {http_slice_of(is_v6 ? "for=\"[" : "for="), http_slice_of(client),
 	    http_slice_of(is_v6 ? "]\";host=" : ";host="), http_slice_of(quote), host, http_slice_of(quote),
 	    http_slice_of(tls ? ";proto=https" : ";proto=http")};

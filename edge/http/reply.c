@@ -7,7 +7,7 @@
 #include "edge/http/h1_write.h"
 #include "edge/http/http_date.h"
 
-const char *reply_reason(int status)
+static const char *reason_of(int status)
 {
 	switch (status) {
 	case 200: return "OK";
@@ -37,14 +37,14 @@ void reply_write(struct buf *out, const struct reply *reply)
 	struct http_slice body = reply->body;
 
 	if (!reply->content_type) {
-		int size = snprintf(page, sizeof page, "%d %s\n", reply->status, reply_reason(reply->status));
+		int size = snprintf(page, sizeof page, "%d %s\n", reply->status, reason_of(reply->status));
 
 		body = (struct http_slice){page, (size_t)size};
 	}
 	snprintf(retry_after, sizeof retry_after, "%d", reply->retry_after);
 	http_head_clear(&head);
 	head.status = reply->status;
-	head.reason = http_slice_of(reply_reason(reply->status));
+	head.reason = http_slice_of(reason_of(reply->status));
 	head.content_length = body.size;
 	http_head_add(&head, http_slice_of("Date"), http_slice_of(http_date_now()), HTTP_OTHER);
 	http_head_add(&head, http_slice_of("Content-Type"),

@@ -18,7 +18,6 @@ struct reply {
 	bool to_head;           /* the same head, no body */
 };
 
-const char *reply_reason(int status);
 /* Appends the whole response. Asserts that the buffer has room. */
 void reply_write(struct buf *out, const struct reply *reply);
 

@@ -70,7 +70,7 @@ static void drop(struct check *check)
 
 	if (check->upstream)
 		upstream_h1_close(check->upstream);
-	upstream_pool_leave(checks->pool, check->shelf);
+	upstream_shelf_leave(check->shelf);
 	loop_timer_clear(checks->loop, &check->deadline);
 	LIST_REMOVE(check, entry);
 	check->address->is_checked = false;

@@ -178,11 +178,6 @@ void upstream_pool_keep(struct upstream_pool *pool, struct upstream_h1 *upstream
 		deadline_set(&pool->sweep, UPSTREAM_SWEEP_MS);
 }
 
-size_t upstream_pool_idle_count(const struct upstream_pool *pool)
-{
-	return pool->idle_count;
-}
-
 /* ---- new connections */
 
 /* NULL: out of memory, or CAs that this library context refuses though they could be read at the start. */
@@ -208,18 +203,30 @@ static void write_preface(
 	    pool->config->proxy_v2 ? proxy_v2_write(preface->bytes, client->client, client->local) : 0;
 }
 
-struct upstream_h1 *upstream_pool_connect(struct upstream_pool *pool, struct upstream_shelf *shelf,
-    const struct upstream_client *client, enum upstream_failure *failure)
+static struct upstream_h1 *connect_once(struct upstream_pool *pool, struct upstream_shelf *shelf,
+    const struct upstream_preface *preface, enum upstream_failure *failure)
 {
-	struct upstream_preface preface;
 	SSL *ssl = NULL;
 
 	if (shelf->place.address->tls && !(ssl = make_ssl(pool, shelf))) {
 		*failure = UPSTREAM_TLS;
 		return NULL;
 	}
+	return upstream_h1_connect(&shelf->place, ssl, preface, failure);
+}
+
+/* Out of descriptors or ports, what is kept for later gives way to what is wanted now. */
+struct upstream_h1 *upstream_pool_connect(struct upstream_pool *pool, struct upstream_shelf *shelf,
+    const struct upstream_client *client, enum upstream_failure *failure)
+{
+	struct upstream_preface preface;
+
 	write_preface(pool, client, &preface);
-	return upstream_h1_connect(&shelf->place, ssl, &preface, failure);
+	struct upstream_h1 *upstream = connect_once(pool, shelf, &preface, failure);
+	if (upstream || *failure != UPSTREAM_LOCAL || pool->idle_count == 0)
+		return upstream;
+	sweep_all(pool, true);
+	return connect_once(pool, shelf, &preface, failure);
 }
 
 /* ---- settings */

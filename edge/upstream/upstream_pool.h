@@ -32,19 +32,17 @@ void upstream_pool_free(struct upstream_pool *pool);
 struct upstream_target *upstream_pool_target(struct upstream_pool *pool, const char *url);
 struct upstream_target *upstream_target_ref(struct upstream_target *target);
 void upstream_target_unref(struct upstream_target *target); /* NULL is fine */
-/* What it was looked up by; NULL: the settings'. */
-const char *upstream_target_url(const struct upstream_target *target);
 
 /* Which address takes the next request; not one of those `tried`. NULL: none is left. The shelf stays at
- * least until upstream_pool_leave, which each choice needs. */
+ * least until upstream_shelf_leave, which each choice needs. */
 struct upstream_shelf *upstream_pool_choose(struct upstream_pool *pool, struct upstream_target *target,
     const struct upstream_address *const *tried, size_t tried_count);
-void upstream_pool_leave(struct upstream_pool *pool, struct upstream_shelf *shelf);
+void upstream_shelf_leave(struct upstream_shelf *shelf);
 struct upstream_address *upstream_shelf_address(const struct upstream_shelf *shelf);
 
 /* No address yet, but its first look-up is under way: on_over is called once, when it has ended or after
  * upstream-connect-timeout. */
-bool upstream_pool_is_pending(struct upstream_pool *pool, const struct upstream_target *target);
+bool upstream_target_is_pending(const struct upstream_target *target);
 struct upstream_wait {
 	TAILQ_ENTRY(upstream_wait) entry;
 	struct upstream_target *target;
@@ -69,14 +67,13 @@ struct upstream_h1 *upstream_pool_connect(struct upstream_pool *pool, struct ups
     const struct upstream_client *client, enum upstream_failure *failure);
 /* Gives back a connection that upstream_h1_is_reusable, or closes it. */
 void upstream_pool_keep(struct upstream_pool *pool, struct upstream_h1 *upstream);
-size_t upstream_pool_idle_count(const struct upstream_pool *pool);
 
 /* The settings as this worker goes by them now, until it returns to its loop. */
 const struct upstream_config *upstream_pool_config(struct upstream_pool *pool);
 const struct upstream_metrics *upstream_pool_metrics(const struct upstream_pool *pool);
 int64_t upstream_pool_now(const struct upstream_pool *pool);
 
-/* For the health checks, which choose nothing: the shelf of an address, until upstream_pool_leave. */
+/* For the health checks, which choose nothing: the shelf of an address, until upstream_shelf_leave. */
 struct upstream_shelf *upstream_pool_visit(struct upstream_pool *pool, struct upstream_address *address);
 
 #endif

@@ -81,11 +81,6 @@ struct upstream_target *upstream_pool_target(struct upstream_pool *pool, const c
 		     : target_new(pool, url);
 }
 
-const char *upstream_target_url(const struct upstream_target *target)
-{
-	return target->url;
-}
-
 /* ---- choosing */
 
 struct upstream_shelf *upstream_pool_choose(struct upstream_pool *pool, struct upstream_target *target,
@@ -116,18 +111,16 @@ struct upstream_shelf *upstream_pool_visit(struct upstream_pool *pool, struct up
 	return upstream_shelf_hold(pool, address);
 }
 
-void upstream_pool_leave(struct upstream_pool *pool, struct upstream_shelf *shelf)
+void upstream_shelf_leave(struct upstream_shelf *shelf)
 {
-	(void)pool;
 	atomic_fetch_sub_explicit(&shelf->place.address->outstanding, 1, memory_order_relaxed);
 	upstream_shelf_drop(shelf);
 }
 
 /* ---- waiting for a first look-up */
 
-bool upstream_pool_is_pending(struct upstream_pool *pool, const struct upstream_target *target)
+bool upstream_target_is_pending(const struct upstream_target *target)
 {
-	(void)pool;
 	return upstream_group_is_pending(target->group);
 }
 

@@ -259,7 +259,7 @@ static void end(void)
 		free(origins[i].bytes);
 	}
 	rounds(2);
-	fuzz_check(upstream_pool_idle_count(rig.worker.upstreams) == 0);
+	fuzz_check(harness_idle_upstreams() == 0);
 	buf_fini(&said);
 }
 

@@ -241,7 +241,7 @@ static void expect_502_for(const char *response)
 	say(&rig.origin, response);
 	client_gets_page(502);
 	expect_closed(&rig.origin, response);
-	assert_int_equal(upstream_pool_idle_count(rig.worker.upstreams), 0);
+	assert_int_equal(harness_idle_upstreams(), 0);
 	leave();
 }
 
@@ -439,7 +439,7 @@ static void bytes_on_an_idle_connection_end_it(void **state)
 	client_gets("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
 	say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
 	expect_closed(&rig.origin, "the origin");
-	assert_int_equal(upstream_pool_idle_count(rig.worker.upstreams), 0);
+	assert_int_equal(harness_idle_upstreams(), 0);
 }
 
 /* The request is ready first, so that the bytes are still in the socket when a connection is wanted. */
@@ -467,9 +467,9 @@ static void an_idle_upstream_connection_is_not_kept_for_ever(void **state)
 	origin_accepts();
 	say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
 	client_gets("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
-	assert_int_equal(upstream_pool_idle_count(rig.worker.upstreams), 1);
+	assert_int_equal(harness_idle_upstreams(), 1);
 	time_passes(UPSTREAM_IDLE_MS + 100);
-	assert_int_equal(upstream_pool_idle_count(rig.worker.upstreams), 0);
+	assert_int_equal(harness_idle_upstreams(), 0);
 	expect_closed(&rig.origin, "the origin");
 }
 
@@ -486,9 +486,9 @@ static void an_upstream_connection_used_again_is_kept_anew(void **state)
 		client_gets("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
 		time_passes(UPSTREAM_IDLE_MS - 20000);
 	}
-	assert_int_equal(upstream_pool_idle_count(rig.worker.upstreams), 1);
+	assert_int_equal(harness_idle_upstreams(), 1);
 	time_passes(20000);
-	assert_int_equal(upstream_pool_idle_count(rig.worker.upstreams), 0);
+	assert_int_equal(harness_idle_upstreams(), 0);
 }
 
 /* A connection that has served one request and waits for the next. */

@@ -56,7 +56,7 @@ static void the_next_request_reuses_both_connections(void **state)
 		say(&rig.origin, "HTTP/1.1 204 No Content\r\n\r\n");
 		client_gets("HTTP/1.1 204 No Content\r\n\r\n");
 		turn();
-		assert_int_equal(upstream_pool_idle_count(rig.worker.upstreams), 1);
+		assert_int_equal(harness_idle_upstreams(), 1);
 	}
 }
 
@@ -160,7 +160,7 @@ static void a_chunked_body_and_its_trailers_are_streamed_up(void **state)
 	origin_gets("0\r\nX-Sum: 9\r\n\r\n");
 	say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 	client_gets("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-	assert_int_equal(upstream_pool_idle_count(rig.worker.upstreams), 1);
+	assert_int_equal(harness_idle_upstreams(), 1);
 }
 
 static void chunks_and_trailers_are_streamed_down(void **state)
@@ -316,7 +316,7 @@ static void connection_close_is_obeyed(void **state)
 	say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
 	client_gets("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
 	expect_closed(&rig.client, "the client");
-	assert_int_equal(upstream_pool_idle_count(rig.worker.upstreams), 1);
+	assert_int_equal(harness_idle_upstreams(), 1);
 }
 
 static void a_client_may_close_its_half_after_the_request(void **state)
@@ -345,7 +345,7 @@ static void an_early_response_ends_an_upload(void **state)
 	say(&rig.client, "more");
 	expect_closed(&rig.client, "the client");
 	assert_true(rig.client.eof);
-	assert_int_equal(upstream_pool_idle_count(rig.worker.upstreams), 0);
+	assert_int_equal(harness_idle_upstreams(), 0);
 }
 
 /* The body of a response, byte i being i modulo 251, so that a hole or a swap shows. */

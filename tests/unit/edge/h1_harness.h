@@ -325,6 +325,12 @@ static inline void another_upstream_comes_first(const struct net_address *other)
 	upstreams_group_unref(rig.edge.upstreams, group);
 }
 
+/* Connections kept for later requests, to whatever address. */
+static inline int64_t harness_idle_upstreams(void)
+{
+	return metric_get(upstreams_metrics(rig.edge.upstreams)->idle);
+}
+
 static inline int harness_setup(void **state)
 {
 	(void)state;

@@ -1,6 +1,8 @@
 /* What a request meets on its way to an upstream: which one, what is tried again, what is never. */
 #include "h1_harness.h"
 
+#include <sys/resource.h>
+
 #include "edge/conn/proxy_protocol.h"
 
 #define OK "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -218,13 +220,61 @@ static void what_is_kept_to_an_address_that_is_gone_is_closed(void **state)
 	origin_gets(FORWARDED("/"));
 	say(&rig.origin, OK);
 	client_gets(OK);
-	assert_int_equal(upstream_pool_idle_count(rig.worker.upstreams), 1);
+	assert_int_equal(harness_idle_upstreams(), 1);
 	add_upstream(config, &other);
 	upstreams_configure(rig.edge.upstreams, config);
 	upstream_config_unref(config);
 	time_passes(UPSTREAM_SWEEP_MS + 10);
 	expect_closed(&rig.origin, "the origin that is gone");
-	assert_int_equal(upstream_pool_idle_count(rig.worker.upstreams), 0);
+	assert_int_equal(harness_idle_upstreams(), 0);
+	close(listener);
+}
+
+/* What this process may have open from now on: nothing more. Returns what to give back. */
+static rlim_t forbid_descriptors(void)
+{
+	struct rlimit limit;
+	int next = dup(STDERR_FILENO);
+
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	rlim_t before = limit.rlim_cur;
+	limit.rlim_cur = (rlim_t)next;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	return before;
+}
+
+static void allow_descriptors(rlim_t most)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = most;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void out_of_descriptors_what_is_kept_for_others_makes_room(void **state)
+{
+	struct net_address other = {.size = 0};
+	int listener = listen_anywhere(&other);
+
+	(void)state;
+	visit();
+	say(&rig.client, GET("/"));
+	origin_accepts();
+	origin_gets(FORWARDED("/"));
+	say(&rig.origin, OK);
+	client_gets(OK);
+	assert_int_equal(harness_idle_upstreams(), 1);
+	another_upstream_comes_first(&other);
+	rlim_t before = forbid_descriptors();
+	say(&rig.client, GET("/"));
+	turns(3);
+	allow_descriptors(before);
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(harness_idle_upstreams(), 0);
+	close(fd);
 	close(listener);
 }
 
@@ -245,7 +295,7 @@ static void a_request_in_flight_to_an_address_that_goes_is_served(void **state)
 	turns(3);
 	say(&rig.origin, OK);
 	client_gets(OK);
-	assert_int_equal(upstream_pool_idle_count(rig.worker.upstreams), 0);
+	assert_int_equal(harness_idle_upstreams(), 0);
 	expect_closed(&rig.origin, "the origin that is gone");
 	close(listener);
 }
@@ -311,6 +361,7 @@ int main(void)
 	    rig_test(an_idempotent_request_goes_to_another_upstream_once),
 	    rig_test(a_post_that_was_sent_goes_nowhere_else),
 	    rig_test(what_is_kept_to_an_address_that_is_gone_is_closed),
+	    rig_test(out_of_descriptors_what_is_kept_for_others_makes_room),
 	    rig_test(a_request_in_flight_to_an_address_that_goes_is_served),
 	    rig_test(with_proxy_headers_each_request_has_a_connection_of_its_own),
 	    rig_test(headers_switched_on_end_what_was_kept_without),
