@@ -153,7 +153,7 @@ static enum result start(struct daemon *daemon, struct issuer_config *config, st
 	config->ask = daemon->ask.url ? &daemon->ask : NULL;
 	config->abandon = &daemon->abandon;
 	daemon->issuer = issuer_start(config);
-	daemon->renew = renew_start(config->database, &daemon->cas);
+	daemon->renew = renew_start(config->database, &daemon->cas, preflight_lookup(daemon->preflight));
 	daemon->desk = operator_desk_start(config->database, &daemon->cas, daemon->keys);
 	atomic_store(&daemon->started, true);
 	log_info("postern-acme started", log_str("directory", daemon->first.directory_url),

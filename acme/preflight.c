@@ -9,6 +9,7 @@
 #include "acme/caa.h"
 #include "acme/jws.h"
 #include "acme/persist_record.h"
+#include "acme/persist_watch.h"
 #include "acme/self_fetch.h"
 #include "common/clock.h"
 #include "common/dns/routing_check.h"
@@ -172,10 +173,17 @@ static enum result judge_caa(struct look *look)
 /* Which issuers the CA will take is in the authorization only: here any will do. */
 static bool has_persist_record(const struct look *look)
 {
+	const struct preflight_asker *asker = look->asker;
+	bool is_renewal =
+	    strcmp(asker->job->reason, "renewal") == 0 || strcmp(asker->job->reason, "reissue") == 0;
 	if (!look->persist_name[0])
 		return false;
 	struct persist_record record = persist_record_judge(
-	    &look->answers[PERSIST], NULL, look->asker->account_url, false, clock_wall_ms() / 1000);
+	    &look->answers[PERSIST], NULL, asker->account_url, false, clock_wall_ms() / 1000);
+	if ((record.standing == PERSIST_GOOD || is_renewal) &&
+	    persist_watch_note(asker->pg, asker->job->name, asker->account_url, &record, look->error) != R_OK)
+		log_warn("cannot note what became of a dns-persist-01 record",
+		    log_str("name", asker->job->name), log_str("error", look->error->text));
 	return record.standing == PERSIST_GOOD;
 }
 
@@ -224,17 +232,18 @@ static enum self_fetch fetch_from(
 	return came;
 }
 
-/* IPv6 first, as CAs do; IPv4 where nobody answers there. The first address of each stands for the others. */
-static enum result fetch(struct look *look, enum self_fetch *came)
+/* IPv6 first, as CAs do; IPv4 where nobody answers there. The first address of each that is not ours stands
+ * for the others. */
+static enum result fetch(struct look *look, const struct routing_facts *facts, enum self_fetch *came)
 {
 	char token[TOKEN_SIZE];
 	char content[TOKEN_SIZE];
+	const struct resolver_value *const foreign[] = {
+	    routing_find(facts, &facts->name_aaaa, false), routing_find(facts, &facts->name_a, false)};
 	enum result result = publish_token(look, token, content);
 	*came = SELF_FETCH_BARRED;
-	for (int at = NAME_AAAA; result == R_OK && at >= NAME_A; at--) {
-		const struct resolver_answer *answer = &look->answers[at];
-		enum self_fetch one = answer->count > 0 ? fetch_from(look, &answer->values[0], token, content)
-							: SELF_FETCH_BARRED;
+	for (int i = 0; result == R_OK && i < 2; i++) {
+		enum self_fetch one = foreign[i] ? fetch_from(look, foreign[i], token, content) : *came;
 		if (one == SELF_FETCH_US || one == SELF_FETCH_STRANGER) {
 			*came = one;
 			return R_OK;
@@ -245,17 +254,22 @@ static enum result fetch(struct look *look, enum self_fetch *came)
 	return result;
 }
 
-/* Silence where nobody has ever answered may be a firewall of ours. */
-static enum result judge_elsewhere(struct look *look)
+/* Silence where nobody has ever answered may be a firewall of ours. Not so where a record that was forgotten
+ * stands beside one that leads here. */
+static bool may_be_us(const struct look *look, const struct routing_facts *facts)
+{
+	return !atomic_load(&look->preflight->has_egress) && !routing_find(facts, &facts->name_a, true) &&
+	       !routing_find(facts, &facts->name_aaaa, true);
+}
+
+static enum result judge_elsewhere(struct look *look, const struct routing_facts *facts)
 {
 	enum self_fetch came = SELF_FETCH_BARRED;
 	size_t size = strlen(look->note);
-	enum result result = fetch(look, &came);
-	if (result != R_OK)
+	enum result result = fetch(look, facts, &came);
+	if (result != R_OK || came == SELF_FETCH_US)
 		return result;
-	if (came == SELF_FETCH_US)
-		return R_OK;
-	if (came == SELF_FETCH_NO_ANSWER && !atomic_load(&look->preflight->has_egress))
+	if (came == SELF_FETCH_NO_ANSWER && may_be_us(look, facts))
 		return R_NONE;
 	snprintf(look->note + size, sizeof look->note - size, " %s",
 	    came == SELF_FETCH_STRANGER ? "A request for the challenge that was sent there did not reach us."
@@ -287,7 +301,7 @@ static enum result judge_routing(struct look *look)
 		return known ? R_OK : R_NONE;
 	switch (routing_check(&facts, look->note, sizeof look->note)) {
 	case ROUTING_HERE: return R_OK;
-	case ROUTING_ELSEWHERE: return judge_elsewhere(look);
+	case ROUTING_ELSEWHERE: return judge_elsewhere(look, &facts);
 	case ROUTING_UNKNOWN: break;
 	}
 	return R_NONE;
@@ -338,6 +352,11 @@ enum result preflight_check(struct preflight *preflight, const struct preflight_
 							    : preflight->unknown,
 	    1);
 	return result == R_NONE ? R_OK : result;
+}
+
+struct lookup *preflight_lookup(const struct preflight *preflight)
+{
+	return preflight->config.lookup;
 }
 
 bool preflight_persist_record_seen(

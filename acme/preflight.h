@@ -37,6 +37,9 @@ struct preflight_asker {
 enum result preflight_check(struct preflight *preflight, const struct preflight_asker *asker,
     struct acme_failure *failure, struct error *error);
 
+/* For others who look names up. */
+struct lookup *preflight_lookup(const struct preflight *preflight);
+
 /* challenge_context.persist_record_seen; `arg` is the preflight. */
 bool preflight_persist_record_seen(
     void *arg, const char *name, const struct acme_issuer_names *issuers, const char *account_url);

@@ -11,6 +11,7 @@
 #include "acme/challenge_set.h"
 #include "acme/due.h"
 #include "acme/job.h"
+#include "acme/persist_watch.h"
 #include "acme/reissue.h"
 #include "acme/renewal_info.h"
 #include "common/clock.h"
@@ -39,8 +40,10 @@ struct renew {
 	bool stopping;
 	struct pg *pg;
 	const struct ca_list *cas;
+	struct lookup *lookup;
 	struct account *account; /* of the first CA */
 	struct ca_sessions sessions;
+	bool has_names[CA_MAX]; /* its names in records are in the database, since this process started */
 	struct metric *due;
 	struct metric *queued;
 	struct metric *enqueued;
@@ -57,7 +60,8 @@ static enum result read_gauges(struct renew *renew, struct error *error)
 		return result;
 	metric_set(renew->queued, queued);
 	metric_set(renew->due, due);
-	return breaker_show(renew->pg, error);
+	result = persist_watch_show(renew->pg, error);
+	return result == R_OK ? breaker_show(renew->pg, error) : result;
 }
 
 /* Batch after batch, but no more of them than a tick should take: the other instances tick as well. */
@@ -106,6 +110,13 @@ static void ask_about_renewals(struct renew *renew)
 		log_warn("cannot look which certificates to ask the CA about", log_str("error", error.text));
 }
 
+static void watch_records(struct renew *renew)
+{
+	struct error error = {0};
+	if (persist_watch_step(renew->pg, renew->lookup, &error) != R_OK)
+		log_warn("cannot look after dns-persist-01 records", log_str("error", error.text));
+}
+
 static bool seek_account(struct renew *renew, struct error *error)
 {
 	struct account_view view;
@@ -116,6 +127,35 @@ static bool seek_account(struct renew *renew, struct error *error)
 		return true;
 	account_view_fini(&view);
 	return account_is_known(renew->account);
+}
+
+/* How records name the CA: the operator's command tells customers, who speaks to no CA. */
+static enum result note_issuer_names(
+    struct renew *renew, size_t at, const struct acme_directory *directory, struct error *error)
+{
+	const char *names[ACME_CAA_IDENTITIES_MAX];
+	for (size_t i = 0; i < directory->caa_identity_count; i++)
+		names[i] = directory->caa_identities[i];
+	char *array = pg_text_array(names, directory->caa_identity_count);
+	enum result result = pg_run(renew->pg, QUERY_MS, NULL, error,
+	    "UPDATE ca_accounts SET issuer_names = $2::text[] WHERE directory = $1"
+	    " AND issuer_names <> $2::text[]",
+	    pg_text(ca_directory_url(renew->cas->cas[at])), pg_text(array));
+	free(array);
+	return result;
+}
+
+static void learn_issuer_names(struct renew *renew)
+{
+	for (size_t at = 0; at < renew->cas->count; at++) {
+		struct acme_directory directory;
+		struct acme_failure failure;
+		struct error error = {0};
+		if (renew->has_names[at] || !account_is_known(renew->cas->accounts[at]) ||
+		    ca_directory(renew->sessions.sessions[at], &directory, &failure) != R_OK)
+			continue;
+		renew->has_names[at] = note_issuer_names(renew, at, &directory, &error) == R_OK;
+	}
 }
 
 static int64_t pause_ms(void)
@@ -151,8 +191,10 @@ static void *run(void *arg)
 		if (!has_schema)
 			continue;
 		seek_account(renew, &error);
+		learn_issuer_names(renew);
 		go_on_reissuing(renew);
 		ask_about_renewals(renew);
+		watch_records(renew);
 		if (clock_monotonic_ms() < tick_at_ms)
 			continue;
 		tick_at_ms = clock_monotonic_ms() + pause_ms();
@@ -162,7 +204,7 @@ static void *run(void *arg)
 	return NULL;
 }
 
-struct renew *renew_start(const char *database, const struct ca_list *cas)
+struct renew *renew_start(const char *database, const struct ca_list *cas, struct lookup *lookup)
 {
 	struct renew *renew = mem_alloc(sizeof *renew);
 	condition_init(&renew->changed);
@@ -170,6 +212,7 @@ struct renew *renew_start(const char *database, const struct ca_list *cas)
 	renew->pg = pg_new(database, "postern-acme-upkeep");
 	ca_sessions_init(&renew->sessions, cas);
 	renew->cas = cas;
+	renew->lookup = lookup;
 	renew->account = cas->accounts[0];
 	renew->due = metrics_gauge("postern_acme_renewals_due", NULL,
 	    "Stored certificates whose time to renew has come, up to 10,000.");

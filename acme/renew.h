@@ -8,10 +8,12 @@
 #define ACME_RENEW_H
 
 #include "acme/ca_list.h"
+#include "acme/lookup.h"
 
 struct renew;
 
-struct renew *renew_start(const char *database, const struct ca_list *cas);
+/* The lookup is borrowed. */
+struct renew *renew_start(const char *database, const struct ca_list *cas, struct lookup *lookup);
 void renew_stop(struct renew *renew);
 
 #endif

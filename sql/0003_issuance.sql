@@ -295,12 +295,6 @@ CREATE TABLE reissues (
 -- The same campaign is not doubled, also once it is done.
 CREATE UNIQUE INDEX reissues_once ON reissues (selector, value, reason) WHERE state <> 'cancelled';
 
--- Who can mend it. The owner's tenant is in the name of where it should lead.
-ALTER TABLE failures ADD COLUMN actor text NOT NULL DEFAULT 'ca' CHECK (actor IN ('customer', 'operator', 'ca'));
-GRANT SELECT (tenant) ON domains TO postern_acme;
-GRANT SELECT (foreseen) ON issuance_jobs TO postern_edge;
-GRANT SELECT (foreseen, last_actor) ON issuance_jobs TO postern_verifier;
-
 REVOKE ALL ON FUNCTION lane_rank(text), is_pressing(timestamptz, timestamptz), issuance_lane(text, text), breaker_enter(text, bigint),
 	breaker_failed(text, text, text, bigint, integer), breaker_worked(text), budget_give_back(text, text[], text[]),
 	budget_block(text, text, text, bigint), budget_take(text, text, timestamptz, text[], text[], double precision[],
@@ -373,3 +367,26 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ca_trouble TO postern_acme;
 GRANT SELECT, UPDATE ON ca_tasks TO postern_acme;
 GRANT SELECT, INSERT ON barred_keys TO postern_acme;
 GRANT SELECT (revoked_at, revoked_reason) ON certificates TO postern_verifier;
+
+-- The dns-persist-01 records that orders relied on, as last seen. `issuer_names`: how the CA is called in CAA and
+-- dns-persist-01 records.
+CREATE TABLE persist_records (
+	name          text PRIMARY KEY,
+	account_url   text NOT NULL,
+	standing      text NOT NULL CHECK (standing IN ('good', 'ending', 'expired', 'foreign', 'gone')),
+	until         timestamptz,  -- persistUntil
+	checked_at    timestamptz NOT NULL DEFAULT now(),
+	next_check_at timestamptz NOT NULL DEFAULT now() + interval '1 day'
+);
+CREATE INDEX persist_records_due ON persist_records (next_check_at);
+CREATE INDEX persist_records_trouble ON persist_records (name) WHERE standing <> 'good';
+ALTER TABLE ca_accounts ADD COLUMN issuer_names text[] NOT NULL DEFAULT '{}';
+GRANT SELECT, INSERT, UPDATE ON persist_records TO postern_acme;
+GRANT SELECT ON persist_records TO postern_verifier;
+GRANT SELECT (directory, account_url, status, issuer_names) ON ca_accounts TO postern_verifier;
+
+-- Who can mend it. The owner's tenant is in the name of where it should lead.
+ALTER TABLE failures ADD COLUMN actor text NOT NULL DEFAULT 'ca' CHECK (actor IN ('customer', 'operator', 'ca'));
+GRANT SELECT (tenant) ON domains TO postern_acme;
+GRANT SELECT (foreseen) ON issuance_jobs TO postern_edge;
+GRANT SELECT (foreseen, last_actor) ON issuance_jobs TO postern_verifier;

@@ -71,9 +71,20 @@ static const struct page_part explain_parts[] = {
 	"lease_owner,"
 	" date_trunc('second', lease_until) AS lease_until, order_url FROM issuance_jobs WHERE name = $1"},
     {"failures", "none",
-	"SELECT cause, actor AS who_can_mend_it, count, date_trunc('second', last_at) AS last, date_trunc('second', retry_at) AS "
+	"SELECT cause, actor AS who_can_mend_it, count, date_trunc('second', last_at) AS last, "
+	"date_trunc('second', retry_at) AS "
 	"retry, detail"
 	" FROM failures WHERE name = $1 ORDER BY last_at DESC"},
+    {"lasting proof (dns-persist-01): add one of these TXT records",
+	"no account at a CA that says how records name it",
+	"SELECT '_validation-persist.' || $1 AS name, issuer_names[1] || '; accounturi=' || account_url AS "
+	"value,"
+	" directory FROM ca_accounts WHERE status = 'valid' AND account_url IS NOT NULL"
+	" AND issuer_names <> '{}' ORDER BY directory"},
+    {"that record as last seen", "never",
+	"SELECT standing, date_trunc('second', until) AS until, date_trunc('second', checked_at) AS "
+	"checked_at"
+	" FROM persist_records WHERE name = $1"},
     {"CAs in trouble with it", "none",
 	"SELECT directory, cause, count, date_trunc('second', last_at) AS last,"
 	" date_trunc('second', retry_at) AS passed_over_until FROM ca_trouble WHERE name = $1 ORDER BY "

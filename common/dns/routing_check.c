@@ -36,21 +36,13 @@ static bool chain_ends_at_target(const struct routing_facts *facts)
 	return strcmp(end, facts->target) == 0 || (target_end[0] && strcmp(end, target_end) == 0);
 }
 
-static const struct resolver_value *first_foreign(
-    const struct resolver_answer *answer, const struct routing_facts *facts)
+const struct resolver_value *routing_find(
+    const struct routing_facts *facts, const struct resolver_answer *answer, bool ours)
 {
 	for (size_t i = 0; i < answer->count; i++)
-		if (!is_ours(&answer->values[i], facts))
+		if (is_ours(&answer->values[i], facts) == ours)
 			return &answer->values[i];
 	return NULL;
-}
-
-static bool any_ours(const struct resolver_answer *answer, const struct routing_facts *facts)
-{
-	for (size_t i = 0; i < answer->count; i++)
-		if (is_ours(&answer->values[i], facts))
-			return true;
-	return false;
 }
 
 static const char *address_text(const struct resolver_value *value, char text[INET6_ADDRSTRLEN])
@@ -61,9 +53,9 @@ static const char *address_text(const struct resolver_value *value, char text[IN
 static enum routing judge_addresses(const struct routing_facts *facts, char *note, size_t size)
 {
 	char text[INET6_ADDRSTRLEN];
-	const struct resolver_value *foreign6 = first_foreign(&facts->name_aaaa, facts);
-	const struct resolver_value *foreign4 = first_foreign(&facts->name_a, facts);
-	bool ours = any_ours(&facts->name_a, facts) || any_ours(&facts->name_aaaa, facts);
+	const struct resolver_value *foreign6 = routing_find(facts, &facts->name_aaaa, false);
+	const struct resolver_value *foreign4 = routing_find(facts, &facts->name_a, false);
+	bool ours = routing_find(facts, &facts->name_a, true) || routing_find(facts, &facts->name_aaaa, true);
 	if (ours && foreign6) {
 		snprintf(note, size, "A left-over AAAA record leads to %s: remove it.",
 		    address_text(foreign6, text));

@@ -20,6 +20,10 @@ struct routing_facts {
 	size_t apex_count;
 };
 
+/* The first of these addresses that is ours, or that is not. */
+const struct resolver_value *routing_find(
+    const struct routing_facts *facts, const struct resolver_answer *answer, bool ours);
+
 /* HERE: the CNAME chain passes our target, or an address is one of ours; and no AAAA leads elsewhere, for
  * browsers and the CA prefer IPv6. `note`: what was seen, in a sentence for a person. */
 enum routing routing_check(const struct routing_facts *facts, char *note, size_t size);

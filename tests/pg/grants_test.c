@@ -27,8 +27,8 @@ static const struct right {
     {"postern_edge", "schema_migrations", ALL, NULL, NULL, false},
     {"postern_edge", "certificates", ALL, NULL, NULL, false},
     {"postern_edge", "domains", "name status tenant options", NULL, NULL, false},
-    {"postern_edge", "issuance_jobs", "name state next_try_at last_cause last_try_at attempts foreseen", NULL, NULL,
-	false},
+    {"postern_edge", "issuance_jobs", "name state next_try_at last_cause last_try_at attempts foreseen", NULL,
+	NULL, false},
     {"postern_edge", "challenges", "id name type token key_authorization expires_at seen_at", NULL, "seen_at",
 	false},
     {"postern_edge", "ticket_keys", ALL, NULL, NULL, false},
@@ -46,6 +46,7 @@ static const struct right {
     {"postern_acme", "ca_trouble", ALL, ALL, ALL, true},
     {"postern_acme", "ca_tasks", ALL, NULL, ALL, false},
     {"postern_acme", "barred_keys", ALL, ALL, NULL, false},
+    {"postern_acme", "persist_records", ALL, ALL, ALL, false},
 
     {"postern_verifier", "schema_migrations", ALL, NULL, NULL, false},
     {"postern_verifier", "tenants", ALL, ALL, NULL, false},
@@ -56,6 +57,8 @@ static const struct right {
     {"postern_verifier", "certificates", PUBLIC_HALF, NULL, NULL, false},
     {"postern_verifier", "issuance_jobs", JOB_VIEW, NULL, NULL, false},
     {"postern_verifier", "failures", ALL, NULL, NULL, false},
+    {"postern_verifier", "persist_records", ALL, NULL, NULL, false},
+    {"postern_verifier", "ca_accounts", "directory account_url status issuer_names", NULL, NULL, false},
 };
 
 static const char *const roles[] = {"postern_edge", "postern_acme", "postern_verifier"};
