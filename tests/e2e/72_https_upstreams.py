@@ -1,6 +1,7 @@
 """TLS to the upstream: verified against a fixed name and the operator's CA, sessions resumed, and what does not verify
 is never asked for anything."""
 
+import json
 import os
 import shutil
 
@@ -99,3 +100,20 @@ def test_without_a_name_of_its_own_the_urls_host_is_verified(lab):
     app.wait_asked(2, "/healthz")
     wait_until(lambda: platform.edge.metric("postern_edge_upstream_checks_total", result="ok") > 1, 5, "two checks")
     assert platform.edge.metric("postern_edge_upstream_up") == 1
+
+
+def test_what_vouches_for_one_name_carries_nothing_that_asked_for_another(lab):
+    """The same address twice: by the setting, under the internal name, and as a domain's own, under its address."""
+    other = "other.brand.test"
+    app = origin(lab, "twice", *certificate(lab, "twice", f"DNS:{INTERNAL}"))
+    platform = platform_with(lab, app.url)
+    platform.activate(other)
+    assert [platform.visit(name, edge=platform.edge).body for name in (NAME, other)] == [b"twice", b"twice"]
+    options = json.dumps({"upstream": app.url})
+    platform.db.query(f"UPDATE domains SET options = '{options}' WHERE name = '{other}'")
+    wait_until(lambda: platform.visit(other, path="/own", edge=platform.edge).status == 502, 10, "its own name to count")
+    for _ in range(3):  # a kept connection and a session under the other name are there each time
+        assert platform.visit(NAME, path="/warm", edge=platform.edge).body == b"twice"
+        assert platform.visit(other, path="/never", edge=platform.edge).status == 502
+    assert len(app.wait_asked(3, "/warm")) == 3
+    assert app.asked("/never") == []
