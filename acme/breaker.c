@@ -34,6 +34,8 @@ static bool is_the_cas_own(const struct acme_failure *failure)
 
 static bool shows_that_it_works(const struct acme_failure *failure)
 {
+	if (failure->foreseen)
+		return false;
 	switch (failure->cause) {
 	case CAUSE_DNS:
 	case CAUSE_CONNECTION:

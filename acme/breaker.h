@@ -1,7 +1,7 @@
 /*
  * The circuit breaker of a CA, shared by the fleet (table ca_health): after failures of the CA's own doing
  * for BREAKER_THRESHOLD names in a row nobody contacts it for 15 s, doubling to 10 minutes, or for as long as
- * it asked for; then one job tries, and its end decides.
+ * it asked for, an hour at most; then one job tries, and its end decides.
  */
 #ifndef ACME_BREAKER_H
 #define ACME_BREAKER_H
@@ -18,7 +18,7 @@ enum result breaker_enter(
     struct pg *pg, const char *directory, int64_t lease_ms, struct job_wait *wait, struct error *error);
 
 /* What a job's end says of the CA. `failure` NULL: a certificate. A customer's failure shows that the CA
- * works; what may be about the name alone shows nothing. */
+ * works; what may be about the name alone, or was foreseen without asking it, shows nothing. */
 void breaker_report(
     struct pg *pg, const char *directory, const char *name, const struct acme_failure *failure);
 

@@ -247,26 +247,27 @@ END
 $$;
 
 -- A failure of the CA's own doing. It opens at p_threshold in a row, not counting the same name twice, at a failed
--- probe, and for as long as the CA itself asked for. TRUE: this one opened it.
+-- probe, and for as long as the CA itself asked for, an hour at most: then one asks again. TRUE: this one opened it.
 CREATE FUNCTION breaker_failed(p_directory text, p_name text, p_error text, p_retry_after_s bigint,
 	p_threshold integer) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
 	v_row ca_health%ROWTYPE;
 	v_now timestamptz := clock_timestamp();
+	v_asked_s bigint := LEAST(p_retry_after_s, 3600);
 BEGIN
 	INSERT INTO ca_health (directory) VALUES (p_directory) ON CONFLICT DO NOTHING;
 	UPDATE ca_health h SET failures = failures + CASE WHEN last_name IS DISTINCT FROM p_name THEN 1 ELSE 0 END,
 	       last_name = p_name, last_error = p_error, last_at = v_now
 	 WHERE directory = p_directory RETURNING * INTO v_row;
-	IF v_row.open_until > v_now AND v_row.open_until >= v_now + p_retry_after_s * interval '1 second' THEN
+	IF v_row.open_until > v_now AND v_row.open_until >= v_now + v_asked_s * interval '1 second' THEN
 		RETURN false; -- one that was under way when it opened
 	END IF;
 	IF v_row.open_until IS NULL AND v_row.failures < p_threshold AND p_retry_after_s <= 0 THEN
 		RETURN false;
 	END IF;
 	UPDATE ca_health SET opened = opened + 1, probe_until = NULL,
-	       open_until = v_now + GREATEST(p_retry_after_s, LEAST(600, 15 * 2 ^ LEAST(opened, 10))) * interval '1 second'
+	       open_until = v_now + GREATEST(v_asked_s, LEAST(600, 15 * 2 ^ LEAST(opened, 10))) * interval '1 second'
 	 WHERE directory = p_directory;
 	RETURN true;
 END

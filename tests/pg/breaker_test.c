@@ -97,6 +97,29 @@ static void after_the_pause_one_tries_and_a_success_closes_it(void **state)
 	assert_string_equal(database_value(admin, "SELECT failures || ' ' || opened FROM ca_health"), "0 0");
 }
 
+/* Our own look found it: nobody asked the CA. */
+static void what_was_foreseen_says_nothing_about_the_ca(void **state)
+{
+	const struct acme_failure foreseen = {.cause = CAUSE_DNS, .foreseen = true, .detail = "no address"};
+	struct pg *pg = database_connect(state, "postern_acme");
+	struct pg *admin = database_connect(state, NULL);
+	fail_for(pg, BREAKER_THRESHOLD, &down);
+	end_of_pause(admin);
+	assert_int_equal(enter(pg), 0);
+	breaker_report(pg, directory, "n1.test", &foreseen);
+	assert_in_range(enter(pg), 1, 60100);
+}
+
+/* One server of the CA in its madness does not stop the fleet for a day. */
+static void a_pause_of_ten_years_is_one_of_an_hour(void **state)
+{
+	const struct acme_failure mad = {
+	    .cause = CAUSE_CA, .status = 503, .retry_after = 86400, .detail = "later"};
+	struct pg *pg = database_connect(state, "postern_acme");
+	breaker_report(pg, directory, "n1.test", &mad);
+	assert_in_range(enter(pg), 3590000, 3600100);
+}
+
 static void a_try_that_fails_doubles_the_pause(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
@@ -141,6 +164,8 @@ int main(void)
 	    database_test(what_may_be_the_names_own_trouble_counts_for_nothing),
 	    database_test(retry_after_opens_it_at_once_and_for_that_time),
 	    database_test(after_the_pause_one_tries_and_a_success_closes_it),
+	    database_test(what_was_foreseen_says_nothing_about_the_ca),
+	    database_test(a_pause_of_ten_years_is_one_of_an_hour),
 	    database_test(a_try_that_fails_doubles_the_pause),
 	    database_test(a_try_whose_owner_died_is_made_again),
 	    database_test(late_failures_do_not_prolong_it),
