@@ -42,8 +42,8 @@ static enum result check_external(
 	if (!directory->external_account_required || ca_config(ca)->external.kid)
 		return R_OK;
 	acme_failure_set(failure, CAUSE_CA,
-	    "the CA %s wants an external account: set acme-eab-kid and acme-eab-key-file to what it gave you",
-	    ca_directory_url(ca));
+	    "the CA %s wants an external account: set %s-eab-kid and %s-eab-key-file to what it gave you",
+	    ca_directory_url(ca), ca_config(ca)->prefix, ca_config(ca)->prefix);
 	return R_ERROR;
 }
 

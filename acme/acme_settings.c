@@ -273,7 +273,8 @@ enum result acme_settings_ca(
     const struct settings *settings, const char *prefix, struct ca_config *out, struct error *error)
 {
 	const struct names names = names_of(prefix);
-	*out = (struct ca_config){.directory_url = settings_string(settings, names.directory),
+	*out = (struct ca_config){.prefix = prefix,
+	    .directory_url = settings_string(settings, names.directory),
 	    .ca_file = settings_string(settings, names.ca),
 	    .contact = settings_string(settings, names.contact),
 	    .profile = settings_string(settings, names.profile),

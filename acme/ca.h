@@ -22,6 +22,7 @@ struct ca_session;
 
 /* What the operator says about one CA; NULL where it was not said. */
 struct ca_config {
+	const char *prefix; /* of its settings' names, for messages */
 	const char *directory_url;
 	const char *ca_file;          /* to trust when speaking to it */
 	const char *contact;          /* an address, with or without "mailto:" */

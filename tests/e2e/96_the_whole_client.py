@@ -200,6 +200,35 @@ def test_the_second_ca_takes_over_what_the_first_cannot_do_and_gives_it_back(lab
     assert issuance.db.value("SELECT count(*) FROM ca_trouble WHERE name = 'limited.brand.test'") == "0"
 
 
+def test_the_second_ca_has_an_account_a_contact_and_a_profile_of_its_own(lab):
+    kid, text = "kid-2", base64.urlsafe_b64encode(MAC).decode().rstrip("=")
+    issuance = Issuance(lab, second_ca=True, second_config={"externalAccountBindingRequired": True,
+                                                            "externalAccountMACKeys": {kid: text}})
+    path = f"{issuance.ground.directory}/eab"
+    with open(path, "w") as file:
+        file.write(text + "\n")
+    first, second = issuance.ca, issuance.second_ca
+    first.fail("new-order", status=403, problem="caa", times=None)
+
+    def with_profile(status, headers, body):
+        directory = json.loads(body)
+        directory["meta"]["profiles"] = {"six-days": "short"}
+        return status, headers, json.dumps(directory).encode()
+    second.change("directory", with_profile, None)
+    without = issuance.issuer(acme_contact="ops@saas.test", acme_profile="unheard-of").start()
+    issuance.ask_for(NAME)
+    issuance.db.wait(f"SELECT state = 'failed' AND last_error LIKE '%acme-fallback-eab-kid%' FROM issuance_jobs")
+    without.stop()
+
+    issuance.issuer(acme_contact="ops@saas.test", acme_fallback_contact="second@saas.test", acme_fallback_eab_kid=kid,
+                    acme_fallback_eab_key_file=path, acme_fallback_profile="six-days").start()
+    issuance.retry_soon()
+    issuance.wait_issued(NAME)
+    assert second.order_payloads[-1]["profile"] == "six-days"
+    contacts = dict(issuance.db.query("SELECT directory, contact FROM ca_accounts"))
+    assert contacts == {first.directory_url: "ops@saas.test", second.directory_url: "second@saas.test"}
+
+
 @pytest.fixture
 def newer(lab):
     """An issuance with a Pebble that has profiles and renewal information."""

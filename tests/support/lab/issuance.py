@@ -29,7 +29,7 @@ class Issuance:
     """`issuer()` makes one more; nothing of it runs before its start()."""
 
     def __init__(self, lab, own_postgres=False, pebble_environment=None, acme=None, crash_points=False, ca_is_up=True,
-                 pebble_config=None, pebble_program=None, second_ca=False):
+                 pebble_config=None, pebble_program=None, second_ca=False, second_config=None):
         ground = lab.ground(own_postgres)
         self.ground, self.db, self._acme = ground, ground.database, acme or {}
         address = ground.address(2)
@@ -41,7 +41,7 @@ class Issuance:
                           free_port(address), address, environment, config, program=pebble_program)
         self.pebble = pebble("pebble", pebble_config)
         self.ca = CaProxy(self.pebble, address)
-        self.second_pebble = pebble("pebble2", None) if second_ca else None
+        self.second_pebble = pebble("pebble2", second_config) if second_ca else None
         self.second_ca = CaProxy(self.second_pebble, address) if second_ca else None
         self.issuers = []
         self._program = build_crash_variant() if crash_points else Acme.program
