@@ -148,7 +148,7 @@ static void record_failure(struct worker *worker, struct job *job, struct acme_f
 	count_order("failed");
 	budget_of_directory(&budget, &worker->issuer->config.budget, directory);
 	if (!failure->foreseen) {
-		order_settle_budget(worker->pg, &budget, job, failure);
+		order_settle_budget(worker->pg, &budget, directory, job, failure);
 		breaker_report(worker->pg, directory, job->name, failure);
 	}
 	log_warn("issuance failed", log_str("name", job->name), log_str("cause", cause),
@@ -251,6 +251,7 @@ static enum result choose_ca(struct worker *worker, struct job *job, struct erro
 	enum result result = ca_choose(worker->pg, cas, job, &worker->at, error);
 	if (result != R_OK || job->step == JOB_NONE || ca_list_find(cas, job->directory) == worker->at)
 		return result;
+	order_refund_unused(worker->pg, job);
 	return job_forget_order(worker->pg, job, error);
 }
 

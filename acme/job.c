@@ -11,7 +11,8 @@
 #define OURS " WHERE name = $1 AND fence = $2 AND state = 'running' AND lease_until > clock_timestamp()"
 #define PROLONG "lease_until = clock_timestamp() + $3::bigint * interval '1 millisecond'"
 #define FORGET \
-	"step = 'none', order_url = NULL, key_sealed = NULL, key_version = NULL, csr = NULL, " \
+	"step = 'none', is_charged = false, order_url = NULL, key_sealed = NULL, key_version = NULL, csr = " \
+	"NULL, " \
 	"certificate_url = NULL"
 
 void job_fini(struct job *job)
@@ -55,14 +56,17 @@ enum result job_hold(struct pg *pg, const struct job *job, struct error *error)
 	return half_used ? lease_renew(&job->lease, pg, (int)job->lease_ms, error) : result;
 }
 
-enum result job_set_ordering(struct pg *pg, struct job *job, const char *directory, struct error *error)
+enum result job_set_ordering(
+    struct pg *pg, struct job *job, const char *directory, bool is_charged, struct error *error)
 {
-	const struct pg_param extra[] = {pg_text(directory)};
+	const struct pg_param extra[] = {pg_text(directory), pg_text(is_charged ? "t" : "f")};
 	enum result result = job_update(pg, job, error,
-	    "UPDATE issuance_jobs SET step = 'ordering', directory = $4, turn_at = NULL, " PROLONG OURS,
-	    extra, 1);
+	    "UPDATE issuance_jobs SET step = 'ordering', directory = $4, is_charged = $5::boolean, turn_at = "
+	    "NULL, " PROLONG OURS,
+	    extra, 2);
 	if (result != R_OK)
 		return result;
+	job->is_charged = is_charged;
 	job->step = JOB_ORDERING;
 	job->turn_at[0] = '\0';
 	copy_text(job->directory, sizeof job->directory, directory);
@@ -125,6 +129,7 @@ enum result job_forget_order(struct pg *pg, struct job *job, struct error *error
 	if (result != R_OK)
 		return result;
 	job->step = JOB_NONE;
+	job->is_charged = false;
 	job->order_url[0] = job->certificate_url[0] = '\0';
 	free(job->key_sealed);
 	free(job->csr);

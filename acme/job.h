@@ -53,6 +53,7 @@ struct job {
 	char lane[8];
 	char turn_at[40]; /* the turn that the ledger gave it, as the database writes times; empty: none */
 	enum job_step step;
+	bool is_charged;               /* the ledger has taken tokens for the order in progress */
 	char directory[ACME_URL_SIZE]; /* of the order in progress, or of the last one */
 	char order_url[ACME_URL_SIZE];
 	char certificate_url[ACME_URL_SIZE];
@@ -77,7 +78,8 @@ enum result job_claim(
 enum result job_hold(struct pg *pg, const struct job *job, struct error *error);
 
 /* The steps. Each prolongs the lease and changes *job only when the row was changed. */
-enum result job_set_ordering(struct pg *pg, struct job *job, const char *directory, struct error *error);
+enum result job_set_ordering(
+    struct pg *pg, struct job *job, const char *directory, bool is_charged, struct error *error);
 enum result job_set_ordered(struct pg *pg, struct job *job, const char *order_url, struct error *error);
 enum result job_set_finalizing(struct pg *pg, struct job *job, const void *key_sealed, size_t key_size,
     const void *csr, size_t csr_size, struct error *error);

@@ -92,6 +92,7 @@ enum result order_start_over(struct order_run *run, const char *why)
 	run->has_order = false;
 	run->was_placed = false;
 	run->deadline_ms = 0;
+	order_refund_unused(run->tools->pg, run->job);
 	return order_judge_query(run, job_forget_order(run->tools->pg, run->job, run->error));
 }
 

@@ -87,10 +87,14 @@ enum result order_judge_query(struct order_run *run, enum result result);
 /* order_budget.c. Before newOrder: R_LIMIT where the ledger has no room for it. An order that the CA exempts
  * from its limits (RFC 9773 section 5) costs nothing. */
 enum result order_take_budget(struct order_run *run, bool is_exempt);
-/* newOrder was refused with *run->failure: the ledger learns of it, and gets back what was not counted. */
+/* newOrder was refused with *run->failure: the ledger gets back what was not counted. */
 enum result order_refused(struct order_run *run, bool is_exempt);
-/* The job failed with this: what the CA counts of it, and what it does not. Errors are only logged. */
-void order_settle_budget(
-    struct pg *pg, const struct budget *budget, const struct job *job, const struct acme_failure *failure);
+/* The job failed with this at the CA of `directory`: what the CA counts of it, what it does not, and what its
+ * words teach. Errors are only logged. */
+void order_settle_budget(struct pg *pg, const struct budget *budget, const char *directory,
+    const struct job *job, const struct acme_failure *failure);
+/* The order in progress is about to be forgotten. Before finalize no certificate can come of it, and CAs
+ * count certificates that they made. Errors are only logged. */
+void order_refund_unused(struct pg *pg, const struct job *job);
 
 #endif

@@ -27,12 +27,10 @@ enum result order_refused(struct order_run *run, bool is_exempt)
 	enum result result = R_OK;
 	if (!is_exempt && was_not_counted(run->failure))
 		result = budget_refund_order(tools->pg, ca_directory_url(tools->ca), name, run->error);
-	if (result == R_OK)
-		result = budget_learn(tools->pg, ca_directory_url(tools->ca), name, run->failure, run->error);
 	if (result == R_DOWN || result == R_TIMEOUT)
 		return R_DOWN;
 	if (result != R_OK)
-		log_warn("the ledger is not told of a refusal", log_str("name", name),
+		log_warn("the ledger gets nothing back for a refusal", log_str("name", name),
 		    log_str("error", run->error->text));
 	return R_ERROR;
 }
@@ -49,16 +47,29 @@ static bool is_of_validation(const struct acme_failure *failure)
 	}
 }
 
-void order_settle_budget(
-    struct pg *pg, const struct budget *budget, const struct job *job, const struct acme_failure *failure)
+void order_refund_unused(struct pg *pg, const struct job *job)
 {
 	struct error error = {""};
-	if (job->step != JOB_ORDERED || !is_of_validation(failure))
+	if (job->step != JOB_ORDERED || !job->is_charged)
 		return;
-	enum result result = budget_count_failure(pg, budget, job->directory, job->name, &error);
-	if (result == R_OK)
-		result = budget_refund_certificate(pg, job->directory, job->name, &error);
-	if (result != R_OK)
-		log_warn("the ledger is not told of a failed validation", log_str("name", job->name),
+	if (budget_refund_certificate(pg, job->directory, job->name, &error) != R_OK)
+		log_warn("the ledger gets nothing back for an order", log_str("name", job->name),
 		    log_str("error", error.text));
+}
+
+void order_settle_budget(struct pg *pg, const struct budget *budget, const char *directory,
+    const struct job *job, const struct acme_failure *failure)
+{
+	struct error error = {""};
+	enum result result = R_OK;
+	/* Limits of our own have no status. */
+	if (failure->status != 0)
+		result = budget_learn(pg, directory, job->name, failure, &error);
+	if (result == R_OK && job->step == JOB_ORDERED && is_of_validation(failure))
+		result = budget_count_failure(pg, budget, directory, job->name, &error);
+	if (result != R_OK)
+		log_warn("the ledger is not told of a failure", log_str("name", job->name),
+		    log_str("error", error.text));
+	if (acme_cause_ends_order(failure->cause) && !failure->keeps_order)
+		order_refund_unused(pg, job);
 }

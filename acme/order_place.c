@@ -100,7 +100,11 @@ static enum result lose_exemption(struct order_run *run, struct extras *extras)
 	if (!extras->is_exempt || extras->replaces[0] != '\0')
 		return R_OK;
 	extras->is_exempt = false;
-	return order_take_budget(run, false);
+	enum result result = order_take_budget(run, false);
+	if (result == R_OK)
+		result = order_judge_query(run, job_set_ordering(run->tools->pg, run->job,
+						    ca_directory_url(run->tools->ca), true, run->error));
+	return result;
 }
 
 static enum result keep(struct order_run *run, const struct acme_response *response)
@@ -144,8 +148,9 @@ enum result order_place(struct order_run *run)
 	if (result == R_OK)
 		result = order_take_budget(run, extras.is_exempt);
 	if (result == R_OK)
-		result = order_judge_query(run,
-		    job_set_ordering(run->tools->pg, run->job, ca_directory_url(run->tools->ca), run->error));
+		result = order_judge_query(
+		    run, job_set_ordering(run->tools->pg, run->job, ca_directory_url(run->tools->ca),
+			     !extras.is_exempt, run->error));
 	if (result != R_OK)
 		return result;
 

@@ -7,12 +7,13 @@ ALTER TABLE issuance_jobs ADD COLUMN lane text NOT NULL DEFAULT 'new'
 -- A campaign of re-issue brings its own reason, and a visitor's second look at a failed name is told apart from the
 -- verifier's proof. `waits_on`: what holds the job back although nothing failed (the ledger, the breaker), `waits_for`:
 -- the same in words; the time is next_try_at. `turn_at`: the turn that the ledger promised it, which may be later.
--- `foreseen`: the last failure was found by our own look before the order, which cost nothing of the CA's quota;
+-- `is_charged`: the ledger has taken tokens for the order in progress. `foreseen`: the last failure was found by our own look before the order, which cost nothing of the CA's quota;
 -- `last_actor`: who can mend it.
 ALTER TABLE issuance_jobs
 	ADD COLUMN waits_on text CHECK (waits_on IN ('budget', 'ca')),
 	ADD COLUMN waits_for text,
 	ADD COLUMN turn_at timestamptz,
+	ADD COLUMN is_charged boolean NOT NULL DEFAULT false,
 	ADD COLUMN foreseen boolean NOT NULL DEFAULT false,
 	ADD COLUMN last_actor text CHECK (last_actor IN ('customer', 'operator', 'ca')),
 	DROP CONSTRAINT issuance_jobs_reason_check,

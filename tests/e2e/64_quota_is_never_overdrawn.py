@@ -85,6 +85,31 @@ def test_urgent_work_has_what_others_may_not_use(lab):
     issuance.db.wait(f"SELECT not_after > now() FROM certificates WHERE name = '{name}'", 10)
 
 
+def test_an_order_that_the_ca_lost_costs_no_certificate(lab):
+    issuance = Issuance(lab, acme={"budget_exact": "1/7d"})
+    issuance.issuer().start()
+    issuance.ca.fail("authorization", status=500)
+    issuance.ask_for("a.brand.test")
+    assert issuance.wait_failed("a.brand.test") == "ca"
+    issuance.ca.fail("order", status=404, problem="malformed", detail="no such order")
+    issuance.db.query("UPDATE issuance_jobs SET next_try_at = now(), attempts = 5; NOTIFY postern_job")
+    issuance.wait_issued("a.brand.test")
+    assert issuance.ca.orders_for("a.brand.test") == 2
+
+
+def test_a_limit_is_learnt_wherever_the_ca_speaks_of_it(lab):
+    issuance = Issuance(lab)
+    issuance.issuer().start()
+    issuance.ca.fail("finalize", status=429, problem="rateLimited", headers={"Retry-After": "3600"},
+                     detail='too many certificates (50) already issued for "brand.test" in the last 168h0m0s')
+    issuance.ask_for("a.brand.test")
+    assert issuance.wait_failed("a.brand.test") == "rate_limited"
+    before = issuance.ca.seen["new-order"]
+    issuance.ask_for("b.brand.test")
+    wait_until(lambda: waiting(issuance) == 1, 10, "the name of the same domain to wait")
+    assert issuance.ca.seen["new-order"] == before
+
+
 def test_a_refused_order_and_a_failed_validation_cost_no_certificate(lab):
     issuance = Issuance(lab, acme={"budget_exact": "1/7d", "budget_failures": "2/1h"})
     issuance.issuer().start()

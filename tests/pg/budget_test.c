@@ -1,5 +1,6 @@
 /* The ledger: what is taken, kept for others, promised, given back, and learnt from the CA. */
 #include "acme/budget.h"
+#include "acme/order.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -283,6 +284,27 @@ static void who_looks_before_its_turn_is_told_the_same_turn_again(void **state)
 	assert_int_equal(wait_of(pg, &raised, &job), 0);
 }
 
+static void what_cost_nothing_gives_nothing_back(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	struct pg *admin = database_connect(state, NULL);
+	const struct budget budget = ceilings("0", "0", "1/7d", "0");
+	struct job job = running(admin, "a.brand.test", "new");
+	snprintf(job.directory, sizeof job.directory, "%s", directory);
+	assert_int_equal(wait_of(pg, &budget, &job), 0);
+	job.step = JOB_ORDERED;
+	order_refund_unused(pg, &job); /* the CA exempted it */
+	assert_true(wait_of(pg, &budget, &job) > 0);
+	job.is_charged = true;
+	job.step = JOB_FINALIZING;
+	order_refund_unused(pg, &job); /* a certificate may have come of it */
+	assert_true(wait_of(pg, &budget, &job) > 0);
+	job.step = JOB_ORDERED;
+	order_refund_unused(pg, &job);
+	snprintf(job.turn_at, sizeof job.turn_at, "-infinity");
+	assert_int_equal(wait_of(pg, &budget, &job), 0);
+}
+
 struct charger {
 	pthread_t thread;
 	struct pg *pg;
@@ -356,6 +378,7 @@ int main(void)
 	    database_test(the_cas_word_closes_the_ceiling_that_it_names),
 	    database_test(words_that_name_no_ceiling_close_all_orders_for_an_hour_at_most),
 	    database_test(who_looks_before_its_turn_is_told_the_same_turn_again),
+	    database_test(what_cost_nothing_gives_nothing_back),
 	    database_test(forty_at_once_get_what_is_there_and_no_more),
 	    database_test(who_lost_the_job_takes_nothing),
 	    database_test(full_buckets_are_swept_and_others_stay),

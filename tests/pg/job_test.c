@@ -96,7 +96,7 @@ static void a_dead_owners_job_is_taken_over_where_it_was(void **state)
 	struct pg *pg = database_connect(state, "postern_acme");
 	enqueue(pg, name, "first_hit");
 	struct job dead = claim(pg);
-	assert_int_equal(job_set_ordering(pg, &dead, directory, &error), R_OK);
+	assert_int_equal(job_set_ordering(pg, &dead, directory, true, &error), R_OK);
 	assert_int_equal(job_set_ordered(pg, &dead, "https://ca.test/order/1", &error), R_OK);
 	assert_int_equal(job_set_finalizing(pg, &dead, "sealed", 6, "csr", 3, &error), R_OK);
 	let_lease_run_out(database_connect(state, NULL));
@@ -128,7 +128,7 @@ static void who_lost_the_job_writes_nothing(void **state)
 	struct job heir = {.fence = 0};
 	for (int round = 0; round < 2; round++) {
 		assert_int_equal(job_hold(pg, &dead, &error), R_LOST);
-		assert_int_equal(job_set_ordering(pg, &dead, directory, &error), R_LOST);
+		assert_int_equal(job_set_ordering(pg, &dead, directory, true, &error), R_LOST);
 		assert_int_equal(job_set_ordered(pg, &dead, "https://ca.test/o", &error), R_LOST);
 		assert_int_equal(job_set_finalizing(pg, &dead, "k", 1, "c", 1, &error), R_LOST);
 		assert_int_equal(job_set_issued(pg, &dead, "https://ca.test/c", &error), R_LOST);
@@ -165,7 +165,7 @@ static void an_order_says_at_which_ca_it_is(void **state)
 	struct pg *pg = database_connect(state, "postern_acme");
 	enqueue(pg, name, "first_hit");
 	struct job job = claim(pg);
-	assert_int_equal(job_set_ordering(pg, &job, "https://other.test/dir", &error), R_OK);
+	assert_int_equal(job_set_ordering(pg, &job, "https://other.test/dir", true, &error), R_OK);
 	assert_int_equal(job_set_ordered(pg, &job, "https://other.test/order/1", &error), R_OK);
 	assert_int_equal(job_release(pg, &job, &error), R_OK);
 	job_fini(&job);
@@ -218,7 +218,7 @@ static void the_customers_failure_ends_the_order_and_the_cas_does_not(void **sta
 	const struct acme_failure dns = {.cause = CAUSE_DNS, .detail = "NXDOMAIN"};
 	enqueue(pg, name, "first_hit");
 	struct job job = claim(pg);
-	assert_int_equal(job_set_ordering(pg, &job, directory, &error), R_OK);
+	assert_int_equal(job_set_ordering(pg, &job, directory, true, &error), R_OK);
 	assert_int_equal(job_set_ordered(pg, &job, "https://ca.test/o", &error), R_OK);
 	assert_int_equal(job_fail(pg, &job, &network, &error), R_OK);
 	job_fini(&job);
@@ -309,7 +309,7 @@ static void a_job_that_is_put_off_keeps_its_step_and_says_why(void **state)
 	enqueue(pg, name, "first_hit");
 	struct job job = claim(pg);
 	assert_string_equal(job.turn_at, "");
-	assert_int_equal(job_set_ordering(pg, &job, directory, &error), R_OK);
+	assert_int_equal(job_set_ordering(pg, &job, directory, true, &error), R_OK);
 	assert_int_equal(job_defer(pg, &job, &wait, &error), R_OK);
 	assert_int_equal(job_defer(pg, &job, &wait, &error), R_LOST);
 	job_fini(&job);
