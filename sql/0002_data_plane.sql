@@ -58,7 +58,8 @@ BEGIN
 	INSERT INTO ticket_keys (generation, key_sealed)
 	SELECT p_generation, p_key_sealed
 	 WHERE p_generation = COALESCE((SELECT max(generation) FROM ticket_keys), 0) + 1
-	   AND NOT EXISTS (SELECT 1 FROM ticket_keys WHERE made_at > clock_timestamp() - interval '10 hours')
+	   AND NOT EXISTS (SELECT 1 FROM ticket_keys WHERE made_at BETWEEN clock_timestamp() - interval '10 hours'
+	                                                           AND clock_timestamp() + interval '5 minutes')
 	ON CONFLICT DO NOTHING;
 	IF NOT FOUND THEN
 		RETURN false;

@@ -45,6 +45,9 @@ static char *wildcards_literal(
 #define MARK "hashtextextended(concat_ws(' ', c.name, d.name, d.tenant, d.options), 0)"
 #define MARK_OF_EXCEPTIONS "hashtextextended(coalesce(sum(hashtextextended(e, 0))::text, ''), 0)"
 
+/* One a line. The text of a jsonb holds no newline. */
+#define OPTIONS "(SELECT string_agg(jsonb_build_object(key, value)::text, E'\\n') FROM jsonb_each(d.options))"
+
 /* The columns of look_sql. */
 enum {
 	LOOK_PLACE,
@@ -62,10 +65,11 @@ enum {
 	LOOK_JOB_RECHECK,
 };
 
-/* The time of a re-check is the one that enqueue_issuance keeps; one that is foreseen costs the CA nothing. */
+/* The time of a re-check is the one that enqueue_issuance keeps; one that is foreseen costs the CA nothing.
+ */
 static const char look_sql[] =
     "SELECT q.place, site_blocked(q.name), c.name, c.version, c.chain_pem, c.key_sealed, s.shared, " MARK ","
-    " d.tenant, d.options, j.state, j.next_try_at > clock_timestamp(),"
+    " d.tenant, " OPTIONS ", j.state, j.next_try_at > clock_timestamp(),"
     " CASE WHEN j.foreseen THEN j.last_try_at < clock_timestamp() - interval '15 seconds'"
     " ELSE j.last_cause IN ('dns', 'connection', 'tls', 'unauthorized')"
     " AND j.last_try_at < clock_timestamp() - interval '12 minutes' END" FROM_NAMES

@@ -123,15 +123,16 @@ static const char *read_option(struct site_options *out, const char *key, const 
 	return "this edge does not know it";
 }
 
-void site_options_read(struct site_options *out, const char *tenant, const char *json, const char *name)
+/* One line. What jansson does not take (a number beyond its range, too deep nesting) costs this option alone.
+ */
+static void read_line(struct site_options *out, const char *json, const char *name)
 {
-	json_t *root = json ? json_loads(json, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, NULL);
 	const char *key = NULL;
 	json_t *value = NULL;
 
-	*out = (struct site_options){.tenant = tenant ? mem_string(tenant) : NULL};
-	if (json && !json_is_object(root))
-		complain(name, "", "the options are no JSON object");
+	if (!json_is_object(root))
+		complain(name, "", "it cannot be read as JSON");
 	json_object_foreach(root, key, value)
 	{
 		const char *problem = read_option(out, key, value);
@@ -140,6 +141,17 @@ void site_options_read(struct site_options *out, const char *tenant, const char 
 			complain(name, key, problem);
 	}
 	json_decref(root);
+}
+
+void site_options_read(struct site_options *out, const char *tenant, const char *lines, const char *name)
+{
+	char *copy = lines ? mem_string(lines) : NULL;
+	char *rest = copy;
+
+	*out = (struct site_options){.tenant = tenant ? mem_string(tenant) : NULL};
+	while (rest)
+		read_line(out, strsep(&rest, "\n"), name);
+	free(copy);
 }
 
 void site_options_fini(struct site_options *options)

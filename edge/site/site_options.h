@@ -8,9 +8,10 @@
 
 #include "edge/site/site.h"
 
-/* `tenant` and `json` (a JSON object) may be NULL: there is no row. `name` is for the log. The strings are
- * the caller's, until site_options_fini. */
-void site_options_read(struct site_options *out, const char *tenant, const char *json, const char *name);
+/* `tenant` and `lines` may be NULL: there is no row, or it asks for nothing. Each line is a JSON object of
+ * one option, so that none can spoil the others. `name` is for the log. The strings are the caller's, until
+ * site_options_fini. */
+void site_options_read(struct site_options *out, const char *tenant, const char *lines, const char *name);
 void site_options_fini(struct site_options *options);
 
 #endif

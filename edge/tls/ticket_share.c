@@ -21,6 +21,7 @@ enum {
 	CONNECT_STEP_MS = 100,
 	QUERY_MS = 2 * 1000,
 	OLD_MS = 11 * 3600 * 1000, /* an hour for the next one to become known */
+	AHEAD_MS = 5 * 60 * 1000,  /* of the database's own clock: it was put back */
 	SEALED_MAX = 1024,
 };
 
@@ -78,6 +79,12 @@ static enum result open_key(struct ticket_share *share, const PGresult *found, i
 	return result;
 }
 
+/* A key from a time to come would never grow old: it counts as old at once, and is not used. */
+static bool is_from_the_future(int64_t age_ms)
+{
+	return age_ms < -AHEAD_MS;
+}
+
 /* A key that does not open (sealed for a key that is gone) is left out: its tickets are worth a full
  * handshake. */
 static enum result read_rows(struct ticket_share *share, struct pg *pg, struct rows *out, struct error *error)
@@ -96,10 +103,10 @@ static enum result read_rows(struct ticket_share *share, struct pg *pg, struct r
 
 		if (at == 0) {
 			out->newest = pg_get_int(found, at, 0);
-			out->newest_age_ms = age;
+			out->newest_age_ms = is_from_the_future(age) ? OLD_MS : age;
 		}
 		out->ages_ms[out->count] = age > 0 ? age : 0;
-		if (open_key(share, found, at, &out->keys[out->count]) == R_OK)
+		if (!is_from_the_future(age) && open_key(share, found, at, &out->keys[out->count]) == R_OK)
 			out->count++;
 	}
 	PQclear(found);
@@ -125,6 +132,7 @@ static enum result add_next(
 	return result;
 }
 
+/* What was read is shared also where nothing can be added (a standby, a right that is missing). */
 static enum result read_and_add(
     struct ticket_share *share, struct pg *pg, struct rows *rows, struct error *error)
 {
@@ -133,7 +141,11 @@ static enum result read_and_add(
 	if (result != R_OK || (rows->newest > 0 && rows->newest_age_ms < OLD_MS))
 		return result;
 	result = add_next(share, pg, rows->newest + 1, error);
-	return result == R_OK ? read_rows(share, pg, rows, error) : result;
+	if (result == R_OK)
+		return read_rows(share, pg, rows, error);
+	log_warn("the next shared ticket key cannot be stored; those at hand go on",
+	    log_str("error", error->text));
+	return R_OK;
 }
 
 static enum result wait_ready(struct ticket_share *share, struct pg *pg, struct error *error)

@@ -1,6 +1,8 @@
 /* Options of a domain's row on their way into a site: with the certificate, and again when they change. */
 #include "tests/support/edge_fixture.h"
 
+#include <openssl/tls1.h>
+
 static struct site *cached(const char *name)
 {
 	struct site *site = site_cache_find(fixture.cache, name);
@@ -111,6 +113,17 @@ static void unknown_and_wrong_options_do_not_unserve(void **state)
 	wait_for_hsts("shop.example.com", "max-age=5");
 }
 
+static void value_out_of_all_bounds_costs_no_other_option(void **state)
+{
+	(void)state;
+	start_with_options("shop.example.com",
+	    "{\"hsts\": 5, \"minimum_tls\": \"1.3\", \"z\": 1e400, \"y\": \"\\n\\u2028\"}");
+	struct site *site = cached("shop.example.com");
+	assert_string_equal(site->options.hsts, "max-age=5");
+	assert_int_equal(site->options.minimum_tls, TLS1_3_VERSION);
+	site_unref(site);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -120,6 +133,7 @@ int main(void)
 	    broker_test(change_is_seen_within_cache_max_age_without_one),
 	    broker_test(owner_that_appears_brings_its_options),
 	    broker_test(unknown_and_wrong_options_do_not_unserve),
+	    broker_test(value_out_of_all_bounds_costs_no_other_option),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

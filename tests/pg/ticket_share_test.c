@@ -154,6 +154,34 @@ static void key_that_does_not_open_is_left_out(void **state)
 }
 
 /* As an operator does who fears for the keys. */
+/* The database's clock was put back. */
+static void key_from_the_future_is_replaced(void **state)
+{
+	struct ticket_key stuck;
+	bool renew = false;
+
+	start_node(state, 0);
+	wait_for_shared(1);
+	ticket_keys_newest(keys[0], &stuck);
+	age_all_by("-30 days");
+	start_node(state, 0);
+	wait_for_shared(1);
+	assert_string_equal(generations(), "1 2");
+	assert_false(opens(0, &stuck, &renew));
+}
+
+static void keys_are_read_where_none_can_be_added(void **state)
+{
+	start_node(state, 0);
+	wait_for_shared(1);
+	age_all_by("11 hours 30 minutes");
+	database_run(
+	    fixture.db, "REVOKE EXECUTE ON FUNCTION add_ticket_key(bigint, bytea) FROM postern_edge");
+	start_node(state, 1);
+	wait_for_shared(1);
+	assert_string_equal(generations(), "1");
+}
+
 static void deleted_rows_bring_a_new_key(void **state)
 {
 	struct ticket_key before, after;
@@ -206,6 +234,8 @@ int main(void)
 	    share_test(nobody_can_hurry_it),
 	    share_test(key_that_does_not_open_is_left_out),
 	    share_test(deleted_rows_bring_a_new_key),
+	    share_test(key_from_the_future_is_replaced),
+	    share_test(keys_are_read_where_none_can_be_added),
 	    share_test(keys_at_hand_go_on_without_a_database),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,6 +142,15 @@ static void damaged_text_has_no_options(void **state)
 	}
 }
 
+static void each_line_stands_for_itself(void **state)
+{
+	(void)state;
+	read_json(
+	    "{\"hsts\":1e999}\n{\"x\":123456789012345678901234567890}\n{\"minimum_tls\":\"1.3\"}\nnull\n{");
+	assert_int_equal(options.minimum_tls, TLS1_3_VERSION);
+	assert_null(options.hsts);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +163,7 @@ int main(void)
 	    cmocka_unit_test_teardown(wrong_minimum_tls_is_left_out, fini),
 	    cmocka_unit_test_teardown(wrong_and_unknown_keys_leave_the_others, fini),
 	    cmocka_unit_test_teardown(damaged_text_has_no_options, fini),
+	    cmocka_unit_test_teardown(each_line_stands_for_itself, fini),
 	};
 
 	log_init("test", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, 2);
