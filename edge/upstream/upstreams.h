@@ -4,7 +4,8 @@
  * again and again by threads of its own; no worker ever waits for DNS.
  *
  * Bounds: UPSTREAM_GROUPS_MAX groups beside the settings', the least recently used one that nobody uses goes;
- * UPSTREAM_ADDRESSES_MAX addresses a group, UPSTREAM_ADDRESSES_TOTAL in all.
+ * UPSTREAM_ADDRESSES_MAX addresses a group, UPSTREAM_ADDRESSES_TOTAL in all, of which those of the settings
+ * may exceed it.
  */
 #ifndef EDGE_UPSTREAMS_H
 #define EDGE_UPSTREAMS_H

@@ -32,11 +32,17 @@ static char *key_of(
 	return mem_format("%s %s %u", text, server_name, upstreams->ca_generation);
 }
 
+/* Those of the settings always have: domains must not crowd everybody's upstream out. */
+static bool has_room(const struct upstreams *upstreams, const struct upstream_source *source)
+{
+	return source->group == upstreams->defaults || upstreams->addresses.count < UPSTREAM_ADDRESSES_TOTAL;
+}
+
 /* NULL: there are too many. */
 static struct upstream_address *add_address(struct upstreams *upstreams, const struct upstream_source *source,
     const struct net_address *address, char **key)
 {
-	if (upstreams->addresses.count >= UPSTREAM_ADDRESSES_TOTAL) {
+	if (!has_room(upstreams, source)) {
 		if (log_rate_allows(&upstreams->refused_log))
 			log_warn("more upstream addresses than there is room for",
 			    log_str("upstream", source->text), log_int("most", UPSTREAM_ADDRESSES_TOTAL));

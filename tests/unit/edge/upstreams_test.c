@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "common/mem.h"
-#include "edge/upstream/upstreams.h"
+#include "edge/upstream/upstreams_internal.h"
 
 static struct upstreams *upstreams;
 
@@ -255,6 +255,49 @@ static void a_due_check_is_handed_out_once(void **state)
 	upstreams_group_unref(upstreams, own);
 }
 
+/* As if a look-up had found them. */
+static void find_addresses(struct upstream_group *group, int net)
+{
+	static struct net_address found[UPSTREAM_ADDRESSES_MAX];
+	char text[32];
+
+	for (int i = 0; i < UPSTREAM_ADDRESSES_MAX; i++) {
+		snprintf(text, sizeof text, "10.9.%d.%d:80", net, i);
+		assert_int_equal(net_parse_address(&found[i], text, NULL), R_OK);
+	}
+	pthread_mutex_lock(&upstreams->lock);
+	upstreams_set_addresses_locked(upstreams, group->sources[0], found, UPSTREAM_ADDRESSES_MAX);
+	pthread_mutex_unlock(&upstreams->lock);
+}
+
+static void addresses_of_domains_leave_room_for_those_of_the_settings(void **state)
+{
+	enum { GROUPS = UPSTREAM_ADDRESSES_TOTAL / UPSTREAM_ADDRESSES_MAX };
+	static const char *const before[] = {"http://127.0.0.1:81"};
+	static const char *const after[] = {"http://127.0.0.1:82", "http://127.0.0.1:83"};
+	struct upstream_group *groups[GROUPS];
+	char url[40];
+
+	(void)state;
+	begin_with(before, 1);
+	for (int i = 0; i < GROUPS; i++) {
+		snprintf(url, sizeof url, "http://app%d.invalid", i);
+		assert_non_null(groups[i] = upstreams_group(upstreams, url));
+		find_addresses(groups[i], i);
+	}
+	struct upstream_group *late = upstreams_group(upstreams, "http://10.8.0.1");
+	struct upstream_members *none = members_of(late);
+	assert_int_equal(none->count, 0);
+	configure(after, 2);
+	struct upstream_members *members = defaults();
+	assert_int_equal(members->count, 2);
+	upstream_members_unref(members);
+	upstream_members_unref(none);
+	upstreams_group_unref(upstreams, late);
+	for (int i = 0; i < GROUPS; i++)
+		upstreams_group_unref(upstreams, groups[i]);
+}
+
 /* Else the first ones of the list, hanging, would keep all others from ever being asked. */
 static void who_was_checked_last_is_checked_last(void **state)
 {
@@ -290,6 +333,7 @@ int main(void)
 	    upstreams_unit_test(other_cas_or_names_make_other_addresses),
 	    upstreams_unit_test(a_name_is_looked_up_in_the_background),
 	    upstreams_unit_test(a_due_check_is_handed_out_once),
+	    upstreams_unit_test(addresses_of_domains_leave_room_for_those_of_the_settings),
 	    upstreams_unit_test(who_was_checked_last_is_checked_last),
 	};
 
