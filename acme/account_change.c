@@ -112,7 +112,8 @@ static enum result end(struct account_change *change, struct account_row *row)
 		result = account_request_deactivate(
 		    change->session, row->key, row->url, &guard, change->db.failure);
 	/* Ended already, with an answer that was lost: the CA says unauthorized to all that it signs. */
-	if (result == R_ERROR && change->db.failure->status == 403)
+	if (result == R_ERROR && change->db.failure->status == 403 &&
+	    strcmp(change->db.failure->type, "unauthorized") == 0)
 		result = R_OK;
 	return result == R_OK ? account_row_deactivate(&change->db) : result;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "acme/abandon.h"
 #include "acme/breaker.h"
 #include "acme/ca_choose.h"
 #include "acme/job.h"
@@ -48,7 +49,8 @@ struct worker {
 	struct pg *pg;
 	struct ca_sessions sessions;
 	struct ask *ask;
-	size_t at; /* the CA that the last job went to */
+	size_t at;                  /* the CA that the last job went to */
+	struct abandoned abandoned; /* of the job in work */
 	unsigned claims;
 };
 
@@ -155,6 +157,10 @@ static void record_failure(struct worker *worker, struct job *job, struct acme_f
 	    log_str("error", failure->detail), log_int("status", failure->status));
 	if (failure->cause != CAUSE_DATABASE)
 		ca_note_failure(worker->pg, worker->issuer->config.cas, job, worker->at, failure, &error);
+	if (failure->elsewhere) {
+		order_refund_unused(worker->pg, job);
+		abandon_note(&worker->abandoned, job, worker->at);
+	}
 	if (job_fail(worker->pg, job, failure, &error) != R_OK)
 		log_warn(
 		    "cannot record the failure", log_str("name", job->name), log_str("error", error.text));
@@ -249,8 +255,11 @@ static enum result choose_ca(struct worker *worker, struct job *job, struct erro
 {
 	const struct ca_list *cas = worker->issuer->config.cas;
 	enum result result = ca_choose(worker->pg, cas, job, &worker->at, error);
-	if (result != R_OK || job->step == JOB_NONE || ca_list_find(cas, job->directory) == worker->at)
+	size_t before = ca_list_find(cas, job->directory);
+	if (result != R_OK || job->step == JOB_NONE || before == worker->at)
 		return result;
+	if (before < cas->count)
+		abandon_note(&worker->abandoned, job, before);
 	order_refund_unused(worker->pg, job);
 	return job_forget_order(worker->pg, job, error);
 }
@@ -321,6 +330,8 @@ static void work_on(struct worker *worker, struct job *job)
 		record_failure(worker, job, &failure);
 	else
 		release(worker, job, error.text);
+	abandon_order(
+	    &worker->abandoned, worker->issuer->config.cas, &worker->sessions, worker->pg, job->name);
 }
 
 /* R_NONE: wait for work. R_OK: there may be more. */

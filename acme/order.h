@@ -91,10 +91,10 @@ enum result order_take_budget(struct order_run *run, bool is_exempt);
 enum result order_refused(struct order_run *run, bool is_exempt);
 /* The job failed with this at the CA of `directory`: what the CA counts of it, what it does not, and what its
  * words teach. Errors are only logged. */
-void order_settle_budget(struct pg *pg, const struct budget *budget, const char *directory,
-    const struct job *job, const struct acme_failure *failure);
+void order_settle_budget(struct pg *pg, const struct budget *budget, const char *directory, struct job *job,
+    const struct acme_failure *failure);
 /* The order in progress is about to be forgotten. Before finalize no certificate can come of it, and CAs
  * count certificates that they made. Errors are only logged. */
-void order_refund_unused(struct pg *pg, const struct job *job);
+void order_refund_unused(struct pg *pg, struct job *job);
 
 #endif

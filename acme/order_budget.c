@@ -47,18 +47,19 @@ static bool is_of_validation(const struct acme_failure *failure)
 	}
 }
 
-void order_refund_unused(struct pg *pg, const struct job *job)
+void order_refund_unused(struct pg *pg, struct job *job)
 {
 	struct error error = {""};
 	if (job->step != JOB_ORDERED || !job->is_charged)
 		return;
+	job->is_charged = false;
 	if (budget_refund_certificate(pg, job->directory, job->name, &error) != R_OK)
 		log_warn("the ledger gets nothing back for an order", log_str("name", job->name),
 		    log_str("error", error.text));
 }
 
-void order_settle_budget(struct pg *pg, const struct budget *budget, const char *directory,
-    const struct job *job, const struct acme_failure *failure)
+void order_settle_budget(struct pg *pg, const struct budget *budget, const char *directory, struct job *job,
+    const struct acme_failure *failure)
 {
 	struct error error = {""};
 	enum result result = R_OK;

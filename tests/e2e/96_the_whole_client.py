@@ -200,6 +200,29 @@ def test_the_second_ca_takes_over_what_the_first_cannot_do_and_gives_it_back(lab
     assert issuance.db.value("SELECT count(*) FROM ca_trouble WHERE name = 'limited.brand.test'") == "0"
 
 
+def test_an_order_left_at_the_first_ca_has_its_authorizations_ended(lab):
+    issuance = Issuance(lab, second_ca=True)
+    issuer = issuance.issuer().start()
+    issuance.ca.fail("challenge", status=500, times=None)
+    issuance.ask_for(NAME)
+    for attempt in (1, 2):
+        issuance.db.wait(f"SELECT state = 'failed' AND attempts = {attempt} FROM issuance_jobs", 20)
+        issuance.retry_soon()
+    issuance.wait_issued(NAME, seconds=30)
+    assert (issuance.ca.orders_for(NAME), issuance.second_ca.orders_for(NAME)) == (1, 1)
+    wait_until(lambda: "its authorizations are ended" in issuer.process.log(), 10, "the end of the first order")
+
+
+def test_a_refusal_that_is_not_the_cas_ends_no_account(lab):
+    issuance = Issuance(lab)
+    issuance.issuer().start()
+    issue(issuance, NAME)
+    issuance.ca.fail("account", status=403, body="<html>a firewall says no</html>")
+    done = issuance.operator("acme", "deactivate", f"--directory={issuance.ca.directory_url}")
+    assert done.returncode == 1, done.stdout
+    assert account(issuance)[2] == "valid"
+
+
 def test_the_second_ca_has_an_account_a_contact_and_a_profile_of_its_own(lab):
     kid, text = "kid-2", base64.urlsafe_b64encode(MAC).decode().rstrip("=")
     issuance = Issuance(lab, second_ca=True, second_config={"externalAccountBindingRequired": True,
