@@ -17,10 +17,13 @@ static const char claim_sql[] =
     "   extract(epoch FROM c.ari_window_start)::bigint, extract(epoch FROM c.ari_window_end)::bigint,"
     "   extract(epoch FROM c.renew_at)::bigint";
 
-/* However late the CA's moment, a tenth of the life is left for things that go wrong. */
+/* However late the CA's moment, a tenth of the life is left for things that go wrong; and however early, none
+ * is renewed within hours of its issuance: a CA that says "now" of each new one would have them renewed for
+ * ever. */
 static const char keep_sql[] =
-    "UPDATE certificates SET renew_at = LEAST(to_timestamp($3::bigint), not_after - (not_after - not_before) "
-    "/ 10),"
+    "UPDATE certificates SET renew_at = GREATEST(LEAST(to_timestamp($3::bigint), not_after - (not_after - "
+    "not_before)"
+    " / 10), stored_at + LEAST(interval '6 hours', (not_after - not_before) / 10)),"
     " ari_window_start = to_timestamp($4::bigint), ari_window_end = to_timestamp($5::bigint),"
     " ari_explanation = nullif($6, ''), ari_next_poll_at = clock_timestamp() + $7::bigint * interval '1 "
     "second'"

@@ -117,6 +117,10 @@ def test_the_ca_says_when_and_one_node_asks(lab):
 
     windows.append((time.time() - 7200, time.time() - 3600))  # revoked, the CA wants it replaced now
     issuance.db.query("UPDATE certificates SET ari_next_poll_at = now()")
+    # Not within hours of its issuance: a CA that says so of each would have every name renewed without end.
+    issuance.db.wait("SELECT renew_at BETWEEN now() + interval '5 h' AND now() + interval '6 h' FROM certificates")
+    windows.append((time.time() - 7200, time.time() - 3601))
+    issuance.db.query("UPDATE certificates SET ari_next_poll_at = now(), stored_at = now() - interval '1 d'")
     issuance.db.wait("SELECT renew_at < now() FROM certificates")
     issuance.issuers[0].restart()  # its upkeep begins with a look; else it comes every 30 s
     wait_until(lambda: issuance.stored(NAME) != before, 15, "the renewal")
