@@ -108,6 +108,7 @@ static void fail(struct conn *conn, int ssl_error)
 	cause_counter_add(
 	    &conn->worker->metrics->handshake_failures, tls_context_failure(&conn->session, ssl_error));
 	/* OpenSSL has sent its alert; what follows needs the socket only. */
+	conn->site = NULL;
 	SSL_free(conn->stream.ssl);
 	conn->stream.ssl = NULL;
 	conn_close_gently(conn);

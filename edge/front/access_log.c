@@ -68,6 +68,19 @@ static struct http_slice without_query(struct http_slice slice)
 	return (struct http_slice){.bytes = slice.bytes, .size = size};
 }
 
+/* RFC 9110 section 10.1.3 forbids clients to send name and password of a URL; some do. */
+static struct http_slice without_user(struct http_slice url)
+{
+	const char *scheme = memmem(url.bytes, url.size, "://", 3);
+	size_t at = 0;
+
+	for (size_t end = scheme ? (size_t)(scheme - url.bytes) + 3 : url.size;
+	     end < url.size && url.bytes[end] != '/'; end++)
+		if (url.bytes[end] == '@')
+			at = end + 1;
+	return (struct http_slice){.bytes = url.bytes + at, .size = url.size - at};
+}
+
 static struct http_slice value_of(const struct http_head *head, const char *name)
 {
 	const struct http_field *field = http_head_find(head, name, NULL);
@@ -94,7 +107,7 @@ struct access_entry *access_entry_new(const struct http_head *head)
 	struct http_slice host = cut(head->host, HOST_MAX);
 	struct http_slice path = cut(without_query(head->target), PATH_MAX_SHOWN);
 	struct http_slice agent = cut(value_of(head, "user-agent"), AGENT_MAX);
-	struct http_slice referer = cut(without_query(value_of(head, "referer")), REFERER_MAX);
+	struct http_slice referer = cut(without_user(without_query(value_of(head, "referer"))), REFERER_MAX);
 	size_t room = method.size + host.size + path.size + agent.size + referer.size + 5;
 	struct access_entry *entry = mem_resize(NULL, sizeof *entry + room);
 	char *at = entry->text;

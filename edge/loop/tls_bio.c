@@ -124,13 +124,6 @@ BIO *tls_bio_new(int fd, const void *prefix, size_t size)
 	return bio;
 }
 
-size_t tls_bio_prefix_left(BIO *bio)
-{
-	const struct tls_bio *self = BIO_get_data(bio);
-
-	return self->left;
-}
-
 void tls_bio_drop_prefix(BIO *bio)
 {
 	struct tls_bio *self = BIO_get_data(bio);

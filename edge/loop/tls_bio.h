@@ -11,7 +11,6 @@
 
 /* Closes nothing; `prefix` is borrowed until it has been read or tls_bio_drop_prefix. NULL: out of memory. */
 BIO *tls_bio_new(int fd, const void *prefix, size_t size);
-size_t tls_bio_prefix_left(BIO *bio);
 void tls_bio_drop_prefix(BIO *bio);
 /* From here on the socket is read `reads` times at most, then it looks empty, until the next call. There are
  * messages (KeyUpdate, a refused renegotiation) that OpenSSL handles one after the other as long as they

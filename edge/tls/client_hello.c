@@ -294,13 +294,6 @@ static size_t count_protocols(const struct client_hello *hello, const char *want
 	return count;
 }
 
-bool client_hello_offers(const struct client_hello *hello, const char *protocol)
-{
-	bool found = false;
-
-	return count_protocols(hello, protocol, &found) > 0 && found;
-}
-
 bool client_hello_offers_only(const struct client_hello *hello, const char *protocol)
 {
 	bool found = false;

@@ -54,8 +54,7 @@ struct client_hello {
 enum result client_hello_parse(struct client_hello *out, const void *bytes, size_t size);
 void client_hello_fini(struct client_hello *hello);
 
-/* Is `protocol` among those offered by ALPN? And is it the only one (RFC 8737 section 3)? */
-bool client_hello_offers(const struct client_hello *hello, const char *protocol);
+/* Is `protocol` the only one that is offered by ALPN (RFC 8737 section 3)? */
 bool client_hello_offers_only(const struct client_hello *hello, const char *protocol);
 const char *client_hello_problem_name(enum client_hello_problem problem); /* for metrics */
 

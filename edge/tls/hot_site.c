@@ -11,6 +11,7 @@
 
 #include "common/certificate.h"
 #include "common/mem.h"
+#include "common/metrics.h"
 #include "edge/loop/loop.h"
 #include "edge/loop/name_table.h"
 
@@ -45,6 +46,7 @@ struct hot_sites {
 	struct name_table sites;
 	struct name_table intermediates;
 	struct hot_list used; /* least recently used first */
+	struct metric *decoded, *evictions;
 };
 
 struct hot_sites *hot_sites_new(OSSL_LIB_CTX *libctx, struct site_cache *cache, size_t max_count)
@@ -56,6 +58,10 @@ struct hot_sites *hot_sites_new(OSSL_LIB_CTX *libctx, struct site_cache *cache, 
 	hot->max_count = max_count;
 	hot->sha256 = EVP_MD_fetch(libctx, "SHA256", NULL);
 	TAILQ_INIT(&hot->used);
+	hot->decoded = metrics_gauge("postern_edge_hot_certificates", NULL,
+	    "Certificates that workers have ready for handshakes; each worker counts its own.");
+	hot->evictions = metrics_counter("postern_edge_hot_certificate_evictions_total", NULL,
+	    "Decoded certificates that made room for others: many mean that hot-certificates is too small.");
 	if (hot->sha256)
 		return hot;
 	free(hot);
@@ -130,6 +136,7 @@ static void drop(struct hot_sites *hot, struct hot_site *site)
 {
 	TAILQ_REMOVE(&hot->used, site, used);
 	name_table_remove(&hot->sites, &site->entry);
+	metric_add(hot->decoded, -1);
 	free_site(hot, site);
 }
 
@@ -201,8 +208,11 @@ static enum result add(struct hot_sites *hot, struct site *cold, struct hot_site
 
 	if (!site)
 		return R_ERROR;
-	if (hot->sites.count >= hot->max_count)
+	if (hot->sites.count >= hot->max_count) {
 		drop(hot, TAILQ_FIRST(&hot->used));
+		metric_add(hot->evictions, 1);
+	}
+	metric_add(hot->decoded, 1);
 	name_table_add(&hot->sites, &site->entry);
 	TAILQ_INSERT_TAIL(&hot->used, site, used);
 	*out = site;
@@ -285,11 +295,6 @@ enum result hot_site_install(const struct hot_site *site, SSL *ssl)
 const struct site *hot_site_cold(const struct hot_site *site)
 {
 	return site->cold;
-}
-
-size_t hot_sites_count(const struct hot_sites *hot)
-{
-	return hot->sites.count;
 }
 
 size_t hot_sites_intermediates(const struct hot_sites *hot)

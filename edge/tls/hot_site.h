@@ -32,7 +32,6 @@ enum result hot_site_install(const struct hot_site *site, SSL *ssl);
 /* Its name, stamp and options. Valid as long as the hot site. */
 const struct site *hot_site_cold(const struct hot_site *site);
 
-size_t hot_sites_count(const struct hot_sites *hot);
 size_t hot_sites_intermediates(const struct hot_sites *hot);
 
 #endif

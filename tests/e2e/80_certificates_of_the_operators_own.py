@@ -1,10 +1,12 @@
 """An imported certificate is served on every node, replaced and removed under load; a wildcard's serves the names
 under it, however many are invented."""
 
+import ssl
 import threading
 
 import pytest
 
+from lab import tls
 from lab.lab import Lab
 from lab.process import wait_until
 from lab.uploads import Uploads
@@ -120,13 +122,30 @@ def test_replaced_under_load_by_rsa_and_back_without_a_failed_request(scene):
     assert set(visitors.serials) == set(serials)
 
 
+def session_of(platform, name, context):
+    sock = platform.connect(name, edge=platform.edge, context=context)
+    connection = tls.HttpOver(sock, name)
+    connection.request("GET", "/")
+    connection.getresponse().read()
+    session = sock.session
+    sock.close()
+    assert platform.visit(name, edge=platform.edge, context=context, session=session).resumed
+    return session
+
+
 def test_removed_certificate_is_gone_on_every_node(scene):
     platform, uploads = scene
     name = "leaves.brand.test"
     wait_for_serial(platform, uploads, name, uploads.add(name), 5)
+    contexts = [tls.trust(uploads.authority.ca, version=version)
+                for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)]
+    sessions = [session_of(platform, name, context) for context in contexts]
     uploads.remove(name)
     for edge in platform.edges:
         wait_until(lambda: platform.refusal(name, edge=edge).alert == "unrecognized_name", 2, f"{edge.name} to drop it")
+        for context, session in zip(contexts, sessions):
+            with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+                platform.visit(name, edge=edge, context=context, session=session)
 
 
 def test_issuer_leaves_an_upload_alone(scene):
