@@ -37,7 +37,7 @@ ifneq ($(CRASH_POINTS),)
 COMPILE   += -DPOSTERN_CRASH_POINTS
 endif
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lunbound
+LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lunbound -lldns
 
 PROGRAMS  := $(BUILD)/postern-edge $(BUILD)/postern-acme $(BUILD)/postern-verifier $(BUILD)/postern
 # edge/ has rooms, which are one library; common/cli and common/dns are libraries of their own.

@@ -14,6 +14,7 @@ static const struct {
     [ACME_TLS_ALPN_01] = {"tls-alpn-01", true},
     [ACME_HTTP_01] = {"http-01", true},
     [ACME_DNS_PERSIST_01] = {"dns-persist-01", false},
+    [ACME_DNS_01] = {"dns-01", true},
 };
 
 static const char *const status_names[] = {

@@ -31,7 +31,13 @@ enum acme_status {
 	ACME_REVOKED,
 };
 
-enum acme_challenge_type { ACME_TLS_ALPN_01, ACME_HTTP_01, ACME_DNS_PERSIST_01, ACME_CHALLENGE_TYPES };
+enum acme_challenge_type {
+	ACME_TLS_ALPN_01,
+	ACME_HTTP_01,
+	ACME_DNS_PERSIST_01,
+	ACME_DNS_01,
+	ACME_CHALLENGE_TYPES
+};
 const char *acme_challenge_name(enum acme_challenge_type type);
 /* Without: the CA's answer needs no word from us but that it may look (dns-persist-01). */
 bool acme_challenge_has_token(enum acme_challenge_type type);

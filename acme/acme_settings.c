@@ -66,9 +66,10 @@ static const struct setting table[] = {
 	0},
     {"acme-fallback-profile", SETTING_STRING, 0, NULL, "As acme-profile, for the second CA; never required.",
 	NULL, 0, 0},
-    {"challenge-types", SETTING_STRING, SETTING_REPEAT, "dns-persist-01,tls-alpn-01,http-01",
+    {"challenge-types", SETTING_STRING, SETTING_REPEAT, "dns-persist-01,dns-01,tls-alpn-01,http-01",
 	"Challenges to use, the preferred first: dns-persist-01 (where the CA offers it and the customer's "
-	"record is seen), tls-alpn-01, http-01. After a failure the next type is tried.",
+	"record is seen), dns-01 (where _acme-challenge.<name> leads into dns-zone), tls-alpn-01, http-01. "
+	"After a failure the next type is tried.",
 	NULL, 0, 0},
     {"preflight", SETTING_SWITCH, 0, "on",
 	"Look before each order whether it can succeed: does the name lead here (saas-root, cname-target, "
@@ -87,6 +88,11 @@ static const struct setting table[] = {
 	NULL, 0, 0},
     SETTINGS_OF_THE_RESOLVER,
     SETTINGS_OF_OUR_PLACE(0),
+    {"dns-zone", SETTING_STRING, 0, NULL,
+	"The verifiers' dns-zone, lower case: names whose _acme-challenge leads into it are validated by "
+	"dns-01. "
+	"Default: none are.",
+	NULL, 0, 0},
     {"ask-url", SETTING_URL, 0, NULL,
 	"Asked before a renewal whether the name may still have a certificate: GET ask-url?domain=NAME. An "
 	"answer "

@@ -1,14 +1,25 @@
 #include "acme/challenge_set.h"
 
+#include <openssl/sha.h>
 #include <string.h>
 
 #include "acme/crash_point.h"
+#include "common/delegation.h"
+
+enum { DIGEST_SIZE = 64 };
 
 static bool persist_is_ready(const struct challenge_context *context,
     const struct acme_authorization *authorization, const char *account_url)
 {
 	return context->persist_record_seen && context->persist_record_seen(context->arg, authorization->name,
 						   &authorization->issuer_names, account_url);
+}
+
+static bool dns_is_ready(const struct challenge_context *context,
+    const struct acme_authorization *authorization, const char *account_url)
+{
+	(void)account_url;
+	return context->is_delegated && context->is_delegated(context->arg, authorization->name);
 }
 
 /* `is_ready` NULL: always. */
@@ -20,6 +31,7 @@ static const struct {
     [ACME_TLS_ALPN_01] = {true, NULL},
     [ACME_HTTP_01] = {true, NULL},
     [ACME_DNS_PERSIST_01] = {false, persist_is_ready},
+    [ACME_DNS_01] = {true, dns_is_ready},
 };
 
 bool challenge_is_published(enum acme_challenge_type type)
@@ -44,7 +56,7 @@ enum result challenge_types_add(struct challenge_types *types, const char *name,
 	bool is_known = type < ACME_CHALLENGE_TYPES;
 	if (!is_known || types_contain(types, (enum acme_challenge_type)type)) {
 		error_set(error,
-		    "challenge-types: `%.100s` is %s; give dns-persist-01, tls-alpn-01, "
+		    "challenge-types: `%.100s` is %s; give dns-persist-01, dns-01, tls-alpn-01, "
 		    "http-01 or some of them",
 		    name, is_known ? "there twice" : "not a type that is spoken here");
 		return R_INVALID;
@@ -92,18 +104,36 @@ const struct acme_challenge *challenge_choose(const struct acme_authorization *a
 	return count > 0 ? usable[(size_t)attempts % count] : NULL;
 }
 
+/* RFC 8555 section 8.4: what the TXT record holds. */
+static void digest_of(struct buf *out, const char *key_authorization)
+{
+	unsigned char hash[SHA256_DIGEST_LENGTH];
+	SHA256((const unsigned char *)key_authorization, strlen(key_authorization), hash);
+	base64url_encode(out, hash, sizeof hash);
+}
+
 enum result challenge_publish(struct pg *pg, const struct job *job, const struct acme_challenge *challenge,
     const char *key_authorization, int64_t *id, struct error *error)
 {
 	PGresult *rows = NULL;
+	bool is_dns = challenge->type == ACME_DNS_01;
+	char label[DELEGATION_LABEL + 1];
+	struct buf digest;
+	buf_init(&digest, DIGEST_SIZE);
+	delegation_label(label, job->name);
+	digest_of(&digest, key_authorization);
 	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error,
-	    "INSERT INTO challenges (name, type, token, key_authorization, fence, expires_at)"
-	    " SELECT $1, $3, $4, $5, $2::bigint, now() + $6::bigint * interval '1 second' WHERE " JOB_IS_OURS
+	    "INSERT INTO challenges (name, type, token, key_authorization, fence, expires_at, label, digest)"
+	    " SELECT $1, $3, $4, $5, $2::bigint, now() + $6::bigint * interval '1 second', $7, $8"
+	    " WHERE " JOB_IS_OURS
 	    " ON CONFLICT (name, type, token) DO UPDATE SET key_authorization = EXCLUDED.key_authorization,"
-	    " fence = EXCLUDED.fence, expires_at = EXCLUDED.expires_at, seen_at = NULL"
+	    " digest = EXCLUDED.digest, fence = EXCLUDED.fence, expires_at = EXCLUDED.expires_at, seen_at = "
+	    "NULL"
 	    " RETURNING id",
 	    pg_text(job->name), pg_int(job->fence), pg_text(acme_challenge_name(challenge->type)),
-	    pg_text(challenge->token), pg_text(key_authorization), pg_int(CHALLENGE_LIFE_S));
+	    pg_text(challenge->token), pg_text(key_authorization), pg_int(CHALLENGE_LIFE_S),
+	    pg_text(is_dns ? label : NULL), pg_text(is_dns ? buf_string(&digest) : NULL));
+	buf_fini(&digest);
 	if (result == R_OK && PQntuples(rows) == 0)
 		result = R_LOST;
 	if (result == R_OK) {

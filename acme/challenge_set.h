@@ -29,6 +29,8 @@ enum result challenge_types_add(struct challenge_types *types, const char *name,
 struct challenge_context {
 	bool (*persist_record_seen)(
 	    void *arg, const char *name, const struct acme_issuer_names *issuers, const char *account_url);
+	/* Does the name's _acme-challenge lead into the zone that we answer for? NULL: there is none. */
+	bool (*is_delegated)(void *arg, const char *name);
 	void *arg;
 };
 

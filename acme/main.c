@@ -113,7 +113,8 @@ static enum result start_preflight(struct daemon *daemon, struct error *error)
 {
 	const struct settings *settings = daemon->settings;
 	struct resolver *resolver = NULL;
-	struct preflight_config config = {.port = (int)settings_number(settings, "preflight-port"),
+	struct preflight_config config = {.dns_zone = settings_string(settings, "dns-zone"),
+	    .port = (int)settings_number(settings, "preflight-port"),
 	    .allow_private = settings_switch(settings, "preflight-allow-private"),
 	    .is_on = settings_switch(settings, "preflight")};
 	enum result result = our_place_load(&config.place, settings, error);
@@ -146,8 +147,10 @@ static enum result start(struct daemon *daemon, struct issuer_config *config, st
 	if (daemon->fallback.directory_url)
 		add_ca(daemon, &daemon->fallback, &config->budget, config->lease_ms);
 	config->preflight = daemon->preflight;
-	config->challenge_context = (struct challenge_context){
-	    .persist_record_seen = preflight_persist_record_seen, .arg = daemon->preflight};
+	config->challenge_context =
+	    (struct challenge_context){.persist_record_seen = preflight_persist_record_seen,
+		.is_delegated = preflight_is_delegated,
+		.arg = daemon->preflight};
 	config->keys = daemon->keys;
 	config->cas = &daemon->cas;
 	config->ask = daemon->ask.url ? &daemon->ask : NULL;

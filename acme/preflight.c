@@ -12,6 +12,7 @@
 #include "acme/persist_watch.h"
 #include "acme/self_fetch.h"
 #include "common/clock.h"
+#include "common/delegation.h"
 #include "common/dns/routing_check.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -20,7 +21,16 @@
 
 enum { NOTE_SIZE = 400, TOKEN_BYTES = 16, TOKEN_SIZE = 2 * TOKEN_BYTES + 16, TOKEN_LIFE_S = 30 };
 
-enum { NAME_A, NAME_AAAA, TARGET_A, TARGET_AAAA, PERSIST, CAA_FIRST, QUESTIONS = CAA_FIRST + CAA_CLIMB_MAX };
+enum {
+	NAME_A,
+	NAME_AAAA,
+	TARGET_A,
+	TARGET_AAAA,
+	PERSIST,
+	DELEGATION,
+	CAA_FIRST,
+	QUESTIONS = CAA_FIRST + CAA_CLIMB_MAX
+};
 
 struct preflight {
 	struct preflight_config config;
@@ -36,6 +46,7 @@ struct look {
 	const struct preflight_asker *asker;
 	char target[HOSTNAME_MAX + 1]; /* "": there is none */
 	char persist_name[HOSTNAME_MAX + 1];
+	char delegated_name[HOSTNAME_MAX + 1];
 	const char *climb[CAA_CLIMB_MAX];
 	size_t climb_count;
 	struct resolver_question questions[QUESTIONS];
@@ -102,6 +113,11 @@ static bool types_have(const struct challenge_types *types, enum acme_challenge_
 	return false;
 }
 
+static bool delegated_name(char out[HOSTNAME_MAX + 1], const char *name)
+{
+	return snprintf(out, HOSTNAME_MAX + 1, DELEGATION_PREFIX "%s", name) <= HOSTNAME_MAX;
+}
+
 /* A question that is not asked is one about the name's addresses again: every place has an answer. */
 static void set_questions(struct look *look)
 {
@@ -117,6 +133,13 @@ static void set_questions(struct look *look)
 	    (struct resolver_question){wants_persist ? look->persist_name : name, RESOLVER_TXT};
 	if (!wants_persist)
 		look->persist_name[0] = '\0';
+	bool may_delegate = types_have(look->asker->types, ACME_DNS_01) && look->preflight->config.dns_zone &&
+			    delegated_name(look->delegated_name, name);
+	if (!may_delegate)
+		look->delegated_name[0] = '\0';
+	look->questions[DELEGATION] = may_delegate
+					  ? (struct resolver_question){look->delegated_name, RESOLVER_CNAME}
+					  : (struct resolver_question){name, RESOLVER_A};
 	look->climb_count = caa_climb(name, look->climb);
 	for (size_t i = 0; i < look->climb_count; i++)
 		look->questions[CAA_FIRST + i] = (struct resolver_question){look->climb[i], RESOLVER_CAA};
@@ -185,6 +208,24 @@ static bool has_persist_record(const struct look *look)
 		log_warn("cannot note what became of a dns-persist-01 record",
 		    log_str("name", asker->job->name), log_str("error", look->error->text));
 	return record.standing == PERSIST_GOOD;
+}
+
+static bool leads_to_us(
+    const struct preflight *preflight, const char *name, const struct resolver_answer *answer)
+{
+	char label[DELEGATION_LABEL + 1];
+	char wanted[DELEGATION_LABEL + 1 + HOSTNAME_MAX + 1];
+	delegation_label(label, name);
+	snprintf(wanted, sizeof wanted, "%s.%s", label, preflight->config.dns_zone);
+	return answer->outcome == RESOLVER_FOUND && answer->count == 1 &&
+	       answer->values[0].size == strlen(wanted) &&
+	       memcmp(answer->values[0].bytes, wanted, strlen(wanted)) == 0;
+}
+
+static bool has_delegation(const struct look *look)
+{
+	return look->delegated_name[0] &&
+	       leads_to_us(look->preflight, look->asker->job->name, &look->answers[DELEGATION]);
 }
 
 static bool is_known(const struct resolver_answer *answer)
@@ -313,7 +354,7 @@ static enum result judge(struct look *look)
 	enum result result = judge_dnssec(look);
 	if (result == R_OK)
 		result = judge_caa(look);
-	if (result != R_OK || has_persist_record(look))
+	if (result != R_OK || has_persist_record(look) || has_delegation(look))
 		return result;
 	return judge_routing(look);
 }
@@ -357,6 +398,21 @@ enum result preflight_check(struct preflight *preflight, const struct preflight_
 struct lookup *preflight_lookup(const struct preflight *preflight)
 {
 	return preflight->config.lookup;
+}
+
+bool preflight_is_delegated(void *arg, const char *name)
+{
+	struct preflight *preflight = arg;
+	char place[HOSTNAME_MAX + 1];
+	struct resolver_answer answer;
+	if (!preflight->config.dns_zone || !delegated_name(place, name))
+		return false;
+	const struct resolver_question question = {place, RESOLVER_CNAME};
+	if (lookup_ask(preflight->config.lookup, name, &question, 1, &answer) != R_OK)
+		return false;
+	bool is_ours = leads_to_us(preflight, name, &answer);
+	resolver_answer_free(&answer);
+	return is_ours;
 }
 
 bool preflight_persist_record_seen(

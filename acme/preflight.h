@@ -15,9 +15,10 @@
 struct preflight_config {
 	struct lookup *lookup;
 	struct our_place place; /* taken over; without addresses nobody asks where names lead */
-	int port;               /* of http-01 */
-	bool allow_private;     /* may a request be sent to addresses that are not public? */
-	bool is_on;             /* off: only persist_record_seen is of use */
+	const char *dns_zone; /* the zone for delegated dns-01; NULL: there is none. Outlives the preflight */
+	int port;             /* of http-01 */
+	bool allow_private;   /* may a request be sent to addresses that are not public? */
+	bool is_on;           /* off: only persist_record_seen is of use */
 };
 
 struct preflight;
@@ -41,6 +42,7 @@ enum result preflight_check(struct preflight *preflight, const struct preflight_
 struct lookup *preflight_lookup(const struct preflight *preflight);
 
 /* challenge_context.persist_record_seen; `arg` is the preflight. */
+bool preflight_is_delegated(void *arg, const char *name); /* challenge_context.is_delegated */
 bool preflight_persist_record_seen(
     void *arg, const char *name, const struct acme_issuer_names *issuers, const char *account_url);
 

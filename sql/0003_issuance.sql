@@ -392,3 +392,14 @@ ALTER TABLE failures ADD COLUMN actor text NOT NULL DEFAULT 'ca' CHECK (actor IN
 GRANT SELECT (tenant) ON domains TO postern_acme;
 GRANT SELECT (foreseen) ON issuance_jobs TO postern_edge;
 GRANT SELECT (foreseen, last_actor) ON issuance_jobs TO postern_verifier;
+
+-- dns-01 is answered by the verifier, which sees what is public anyway: the digest, and the label of its zone at
+-- which it is asked for.
+ALTER TABLE challenges
+	ADD COLUMN label text,
+	ADD COLUMN digest text,
+	DROP CONSTRAINT challenges_type_check,
+	ADD CONSTRAINT challenges_type_check CHECK (type IN ('tls-alpn-01', 'http-01', 'dns-01')),
+	ADD CONSTRAINT challenges_dns_check CHECK ((type = 'dns-01') = (label IS NOT NULL AND digest IS NOT NULL));
+CREATE INDEX challenges_label ON challenges (label) WHERE type = 'dns-01';
+GRANT SELECT (id, type, label, digest, expires_at) ON challenges TO postern_verifier;

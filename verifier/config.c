@@ -35,6 +35,18 @@ static const struct setting table[] = {
     SETTINGS_OF_THE_RESOLVER,
     {"txt-label", SETTING_STRING, 0, "acme_verify",
 	"First label of the customers' TXT records: <txt-label>.<domain>.", NULL, 0, 0},
+    {"dns-listen", SETTING_ADDRESS, 0, NULL,
+	"Address (UDP and TCP) at which dns-zone is served, for customers who delegate their dns-01 "
+	"validation. "
+	"Default: nowhere.",
+	NULL, 0, 0},
+    {"dns-zone", SETTING_STRING, 0, NULL,
+	"The zone that is delegated to dns-listen, for example acme.acme-saas.io: customers' "
+	"_acme-challenge.<name> lead into it.",
+	NULL, 0, 0},
+    {"dns-ns", SETTING_STRING, SETTING_REPEAT, NULL,
+	"Names of the servers of dns-zone, as its parent delegates to them; outside of the zone.", NULL, 0,
+	0},
     {"pre-issue", SETTING_SWITCH, 0, "on",
 	"Obtain the certificate as soon as a domain is verified and points here, before its first visitor.",
 	NULL, 0, 0},

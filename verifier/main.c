@@ -12,6 +12,7 @@
 #include "common/schema.h"
 #include "verifier/api.h"
 #include "verifier/ask.h"
+#include "verifier/dns_server.h"
 #include "verifier/mhd.h"
 #include "verifier/poller.h"
 
@@ -26,6 +27,8 @@ struct verifier {
 	struct api *api;
 	struct poller *poller;
 	atomic_bool schema_fits; /* seen once: a migration for the next release takes no running one away */
+	struct dns_server *dns;
+	struct dns_sockets dns_sockets;
 	int api_fd, ask_fd;
 };
 
@@ -54,9 +57,10 @@ static enum result bind_all(struct verifier *verifier, struct error *error)
 		return result;
 	}
 	result = mhd_bind(&verifier->api_fd, "listen", settings_string(settings, "listen"), error);
-	return result == R_OK
-		   ? mhd_bind(&verifier->ask_fd, "ask-listen", settings_string(settings, "ask-listen"), error)
-		   : result;
+	if (result == R_OK)
+		result =
+		    mhd_bind(&verifier->ask_fd, "ask-listen", settings_string(settings, "ask-listen"), error);
+	return result == R_OK ? dns_server_bind(&verifier->dns_sockets, settings, error) : result;
 }
 
 static enum result start_all(struct verifier *verifier, struct error *error)
@@ -72,6 +76,8 @@ static enum result start_all(struct verifier *verifier, struct error *error)
 		result = api_start(&verifier->api, verifier->config, verifier->api_fd, verifier->pool,
 		    verifier->resolver, error);
 	if (result == R_OK)
+		result = dns_server_start(&verifier->dns, settings, &verifier->dns_sockets, error);
+	if (result == R_OK)
 		result = poller_start(&verifier->poller, verifier->config, verifier->resolver, error);
 	return result;
 }
@@ -82,6 +88,7 @@ static void stop_all(struct verifier *verifier)
 	api_stop(verifier->api);
 	poller_stop(verifier->poller);
 	ask_stop(verifier->ask);
+	dns_server_stop(verifier->dns);
 	admin_stop(verifier->admin);
 	resolver_free(verifier->resolver);
 	pg_pool_free(verifier->pool);
@@ -100,7 +107,7 @@ static int fail(struct verifier *verifier, enum result result, const struct erro
 
 int main(int argc, char **argv)
 {
-	struct verifier verifier = {.api_fd = -1, .ask_fd = -1};
+	struct verifier verifier = {.dns_sockets = {-1, -1}, .api_fd = -1, .ask_fd = -1};
 	struct error error = {""};
 	process_init();
 	enum result result = config_load(&verifier.config, argc, argv, &error);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/cli/command.h"
+#include "common/delegation.h"
 #include "common/hostname.h"
 #include "common/schema.h"
 
@@ -135,6 +136,11 @@ int command_explain(const struct settings *settings, char **words)
 		return EXIT_FAILED;
 	printf("%s\n", name.text);
 	bool done = print_parts(pg, explain_parts, sizeof explain_parts / sizeof *explain_parts, name.text);
+	char label[DELEGATION_LABEL + 1];
+	delegation_label(label, name.text);
+	printf("delegated proof (dns-01), where the setting dns-zone is in use: add this record\n"
+	       "  " DELEGATION_PREFIX "%s CNAME %s.<dns-zone>\n",
+	    name.text, label);
 	pg_free(pg);
 	return done ? EXIT_DONE : EXIT_FAILED;
 }

@@ -170,7 +170,7 @@ def test_a_database_that_goes_away_in_the_middle_costs_no_order(lab):
 @pytest.mark.parametrize("setting, words", [
     ("--acme-directory=http://ca.test/dir", ["acme-directory", "https"]),
     ("--acme-contact=nobody", ["acme-contact", "ops@example.com"]),
-    ("--challenge-types=dns-01", ["challenge-types", "tls-alpn-01"]),
+    ("--challenge-types=dns-account-01", ["challenge-types", "tls-alpn-01"]),
     ("--jobs=65", ["jobs", "64"]),
     ("--seal-key-file=/nonexistent", ["seal-key-file", "/nonexistent"]),
     ("--acme-diretory=https://ca.test/", ["acme-diretory", "acme-directory"]),

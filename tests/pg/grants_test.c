@@ -57,6 +57,7 @@ static const struct right {
     {"postern_verifier", "certificates", PUBLIC_HALF, NULL, NULL, false},
     {"postern_verifier", "issuance_jobs", JOB_VIEW, NULL, NULL, false},
     {"postern_verifier", "failures", ALL, NULL, NULL, false},
+    {"postern_verifier", "challenges", "id type label digest expires_at", NULL, NULL, false},
     {"postern_verifier", "persist_records", ALL, NULL, NULL, false},
     {"postern_verifier", "ca_accounts", "directory account_url status issuer_names", NULL, NULL, false},
 };
