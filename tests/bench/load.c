@@ -79,6 +79,7 @@ static struct {
 	struct client *clients;
 	struct client **idle; /* with a rate: connections that have nothing to do */
 	long idle_count, opened;
+	long begun, gate; /* requests without a rate: how many may have begun */
 	long connects, done, failed;
 	int32_t *latencies; /* us */
 	int64_t started, cpu;
@@ -245,6 +246,36 @@ static void open_next(void)
 	drive(client);
 }
 
+static void rest(struct client *client)
+{
+	client->step = STEP_IDLE;
+	run.idle[run.idle_count++] = client;
+}
+
+/* No more begin than are counted, nor before all that came before have ended: half a body at either end of
+ * the count would be someone else's. */
+static void begin_or_rest(struct client *client)
+{
+	if (run.begun == run.gate) {
+		rest(client);
+		return;
+	}
+	run.begun++;
+	client->started = now_ns();
+	begin_request(client);
+}
+
+static void open_gate(void)
+{
+	run.gate += setup.count;
+	for (long left = run.idle_count; left > 0; left--) {
+		struct client *client = run.idle[--run.idle_count];
+
+		begin_or_rest(client);
+		drive(client);
+	}
+}
+
 static void next_operation(struct client *client)
 {
 	operation_done(client);
@@ -252,13 +283,13 @@ static void next_operation(struct client *client)
 		forget(client);
 		open_connection(client);
 	} else if (setup.rate || setup.idles) {
-		client->step = STEP_IDLE;
-		run.idle[run.idle_count++] = client;
+		rest(client);
 		if (setup.idles && run.opened < setup.connections)
 			open_next();
 	} else {
-		client->started = now_ns();
-		begin_request(client);
+		begin_or_rest(client);
+		if (run.done == run.gate)
+			open_gate();
 	}
 }
 
@@ -285,7 +316,10 @@ static bool step_handshake(struct client *client)
 		fail(client, "not resumed");
 		return true;
 	}
-	begin_request(client);
+	if (setup.closes || setup.rate || setup.idles)
+		begin_request(client);
+	else
+		begin_or_rest(client);
 	return true;
 }
 
@@ -569,6 +603,7 @@ int main(int argc, char **argv)
 	if (run.epoll < 0 || !run.clients || !run.idle || !run.latencies)
 		die("out of memory");
 	make_context();
+	run.gate = setup.warm > 0 ? setup.warm : setup.count;
 	setup.at_once = setup.idles && setup.connections > AT_ONCE ? AT_ONCE : setup.connections;
 	while (run.opened < setup.at_once)
 		open_next();
