@@ -33,11 +33,6 @@ const char *acme_challenge_name(enum acme_challenge_type type)
 	return challenge_types[type].name;
 }
 
-bool acme_challenge_has_token(enum acme_challenge_type type)
-{
-	return challenge_types[type].has_token;
-}
-
 json_t *acme_json_object(const char *what, const char *json, size_t size, struct error *error)
 {
 	json_error_t reason;

@@ -39,8 +39,6 @@ enum acme_challenge_type {
 	ACME_CHALLENGE_TYPES
 };
 const char *acme_challenge_name(enum acme_challenge_type type);
-/* Without: the CA's answer needs no word from us but that it may look (dns-persist-01). */
-bool acme_challenge_has_token(enum acme_challenge_type type);
 
 /* `issuer-domain-names` of dns-persist-01: what the customer's record may name (1 to 10). */
 struct acme_issuer_names {
