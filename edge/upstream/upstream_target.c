@@ -86,9 +86,10 @@ struct upstream_target *upstream_pool_target(struct upstream_pool *pool, const c
 struct upstream_shelf *upstream_pool_choose(struct upstream_pool *pool, struct upstream_target *target,
     const struct upstream_address *const *tried, size_t tried_count)
 {
-	upstream_pool_refresh(pool);
 	if (upstream_group_version(target->group) != target->version)
 		see_members(target);
+	/* Behind the members: CAs that are older than an address would vouch for it in their stead. */
+	upstream_pool_refresh(pool);
 	int index = upstream_choose(target->members, &(struct upstream_choice){
 							 .now_ms = loop_now(pool->loop),
 							 .slow_start_ms = pool->config->slow_start_ms,
