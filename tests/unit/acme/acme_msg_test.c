@@ -183,7 +183,8 @@ static void challenges_that_we_cannot_answer_are_left_out(void **state)
 	assert_int_equal(
 	    read_authorization(AUTHORIZATION(
 		"{\"type\":\"dns-persist-01\",\"status\":\"pending\",\"url\":\"https://ca/1\"},"
-		"{\"type\":\"dns-account-01\",\"status\":\"pending\",\"url\":\"https://ca/2\",\"token\":\"t\"},"
+		"{\"type\":\"dns-account-01\",\"status\":\"pending\",\"url\":\"https://ca/"
+		"2\",\"token\":\"t\"},"
 		"{\"type\":\"http-01\",\"status\":\"pending\",\"url\":\"https://ca/3\"},"
 		"{\"type\":\"http-01\",\"status\":\"pending\",\"url\":\"https://ca/4\",\"token\":\"../../"
 		"x\"},"

@@ -60,7 +60,7 @@ static void what_does_not_follow_the_grammar_forbids(void **state)
 {
 	(void)state;
 	const char *const bad[] = {"ca.test accounturi=x", "ca.test; =x", "ca.test; accounturi",
-	    "ca.test; a b=c", "%ca.test", "ca.test; ;accounturi=" ACCOUNT};
+	    "ca.test; a b=c", "%ca.test", ("ca.test; ;accounturi=" ACCOUNT)};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		if (judge_issue(bad[i]) != CAA_FORBIDDEN)
 			fail_msg("%s is allowed", bad[i]);
