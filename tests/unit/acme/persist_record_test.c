@@ -42,10 +42,9 @@ static void anything_else_is_somebody_elses(void **state)
 {
 	(void)state;
 	const char *const foreign[] = {"", "hello", "ca.test", "ca.test; accounturi=https://ca.test/acct/2",
-	    "third.test; accounturi=" ACCOUNT, "; accounturi=" ACCOUNT, "v=spf1 -all",
-	    GOOD "; accounturi=" ACCOUNT, GOOD "; persistUntil=soon",
-	    GOOD "; persistUntil=", GOOD "; persistUntil=-1", GOOD "; persistUntil=9999999999999999",
-	    GOOD " policy=wildcard"};
+	    ("third.test; accounturi=" ACCOUNT), ("; accounturi=" ACCOUNT), "v=spf1 -all",
+	    (GOOD "; accounturi=" ACCOUNT), (GOOD "; persistUntil=soon"), (GOOD "; persistUntil="),
+	    (GOOD "; persistUntil=-1"), (GOOD "; persistUntil=9999999999999999"), (GOOD " policy=wildcard")};
 	for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
 		if (standing(foreign[i]) != PERSIST_FOREIGN)
 			fail_msg("\"%s\" is taken for %d", foreign[i], standing(foreign[i]));
@@ -63,12 +62,12 @@ static void the_record_that_lasts_longest_counts(void **state)
 {
 	(void)state;
 	struct persist_record record =
-	    judge((const char *const[]){"v=spf1", GOOD "; persistUntil=1", GOOD "; persistUntil=2000000005",
-		      GOOD "; persistUntil=2000000009", NULL},
+	    judge((const char *const[]){"v=spf1", (GOOD "; persistUntil=1"),
+		      (GOOD "; persistUntil=2000000005"), (GOOD "; persistUntil=2000000009"), NULL},
 		false);
 	assert_int_equal(record.standing, PERSIST_GOOD);
 	assert_int_equal(record.until, 2000000009);
-	record = judge((const char *const[]){GOOD "; persistUntil=2000000009", GOOD, NULL}, false);
+	record = judge((const char *const[]){(GOOD "; persistUntil=2000000009"), GOOD, NULL}, false);
 	assert_int_equal(record.until, 0);
 }
 
@@ -76,8 +75,8 @@ static void wildcards_want_the_policy(void **state)
 {
 	(void)state;
 	const char *const plain[] = {
-	    GOOD, GOOD "; policy=specific", GOOD "; policy=wildcard; policy=wildcard", NULL};
-	const char *const wild[] = {GOOD, GOOD "; Policy=WildCard", NULL};
+	    GOOD, (GOOD "; policy=specific"), (GOOD "; policy=wildcard; policy=wildcard"), NULL};
+	const char *const wild[] = {GOOD, (GOOD "; Policy=WildCard"), NULL};
 	assert_int_equal(judge(plain, true).standing, PERSIST_FOREIGN);
 	assert_int_equal(judge(plain, false).standing, PERSIST_GOOD);
 	assert_int_equal(judge(wild, true).standing, PERSIST_GOOD);
