@@ -57,20 +57,20 @@ def anonymous_kib(server):
 
 # ---- rows: (title, unit of the figure, measure one server once)
 
-def handshake(mode, tls, count=1000):
-    return lambda server: load(server, mode, tls=tls, count=count, warm=100, connections=8, path="/1k")["cpu_us"]
+def handshake(mode, tls, count=300):
+    return lambda server: load(server, mode, tls=tls, count=count, warm=32, connections=8, path="/1k")["cpu_us"]
 
 
 def keep_alive(server):
-    return load(server, "requests", count=25000, warm=2000, connections=64, path="/1k")
+    return load(server, "requests", count=6000, warm=640, connections=64, path="/1k")
 
 
 def down(server):
-    return load(server, "requests", count=24, warm=4, connections=4, path="/10m", size=10 << 20)["cpu_us"] / 10
+    return load(server, "requests", count=8, warm=4, connections=4, path="/10m", size=10 << 20)["cpu_us"] / 10
 
 
 def up(server):
-    return load(server, "requests", count=24, warm=4, connections=4, path="/up", body=10 << 20)["cpu_us"] / 10
+    return load(server, "requests", count=8, warm=4, connections=4, path="/up", body=10 << 20)["cpu_us"] / 10
 
 
 def idle(server):
@@ -109,7 +109,8 @@ class Table:
         samples, complaints = {server.name: [] for server in self.servers}, set()
         for turn in range(rounds):
             # Who comes first after the slowest finds the caches as that one left them: everybody takes a turn.
-            for server in self.servers[turn:] + self.servers[:turn]:
+            first = turn % len(self.servers)
+            for server in self.servers[first:] + self.servers[:first]:
                 try:
                     samples[server.name].append(measure(server))
                 except RuntimeError as error:
@@ -139,7 +140,7 @@ class DataPlane:
                                           self.ground.seal_key, self.ask, self.origin, **settings))
 
 
-def table(plane, rounds=3, rows=None):
+def table(plane, rounds=9, rows=None):
     """The main table. `rows`: titles that begin with one of these words; nothing: all."""
     others, absent = peers.others(plane.lab, plane.pem, plane.origin, plane.ground)
     for name in absent:
@@ -186,7 +187,7 @@ def requests(out, rounds):
         late.setdefault(server.name, []).append(found["p99_us"])
         return found["p50_us"]
 
-    out.measured(f"  p50 at {rate} a second (us)", paced, rounds, digits=0)
+    out.measured(f"  p50 at {rate} a second (us)", paced, 3, digits=0)
     out.row("  p99 (us)", {name: statistics.median(values) for name, values in late.items()}, digits=0)
 
 

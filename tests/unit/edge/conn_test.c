@@ -323,6 +323,65 @@ static void stored_site_is_served(void **state)
 	assert_int_equal(connections(*state), 0);
 }
 
+/* P-521, which the server has not, is the only share in the first hello: a HelloRetryRequest follows. The
+ * certificate is wanted by the second. */
+static void retry_is_served_though_the_site_has_gone_meanwhile(void **state)
+{
+	struct world *world = *state;
+
+	put_site(world, "shop.example");
+	SSL_CTX_set1_groups_list(world->client_ctx, "P-521:X25519");
+	struct client client = call(world, "shop.example", "\x08http/1.1");
+	site_cache_remove(world->edge.sites, "shop.example");
+	/* Its place in the worker's own tier is given up when the name is asked for again. */
+	struct client other = call(world, "shop.example", "\x08http/1.1");
+	assert_int_equal(told.found, 1);
+	hang_up(&other);
+	assert_true(is_served(world, &client));
+	hang_up(&client);
+	rounds(world, 1);
+}
+
+static int keep_session(SSL *ssl, SSL_SESSION *session)
+{
+	SSL_SESSION **kept = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+	SSL_SESSION_free(*kept);
+	*kept = session;
+	return 1;
+}
+
+static void returning_visitor_is_served(struct world *world, int version)
+{
+	SSL_SESSION *session = NULL;
+
+	put_site(world, "shop.example");
+	SSL_CTX_set_max_proto_version(world->client_ctx, version);
+	SSL_CTX_set_session_cache_mode(world->client_ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_set_app_data(world->client_ctx, &session);
+	SSL_CTX_sess_set_new_cb(world->client_ctx, keep_session);
+	struct client client = call(world, "shop.example", "\x08http/1.1");
+	assert_true(is_served(world, &client));
+	SSL_set_shutdown(client.ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	hang_up(&client);
+	assert_non_null(session);
+	client = (struct client){.fd = dial(world, true)};
+	client.ssl = fixture_client(world->client_ctx, client.fd, "shop.example", "\x08http/1.1", NULL);
+	SSL_set_session(client.ssl, session);
+	SSL_do_handshake(client.ssl);
+	assert_true(is_served(world, &client));
+	assert_true(SSL_session_reused(client.ssl));
+	hang_up(&client);
+	rounds(world, 2);
+	SSL_SESSION_free(session);
+}
+
+static void returning_visitor_is_served_in_both_versions(void **state)
+{
+	returning_visitor_is_served(*state, TLS1_3_VERSION);
+	returning_visitor_is_served(*state, TLS1_2_VERSION);
+}
+
 static void name_is_normalised(void **state)
 {
 	put_site(*state, "shop.example");
@@ -909,6 +968,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	    TEST(stored_site_is_served),
+	    TEST(retry_is_served_though_the_site_has_gone_meanwhile),
+	    TEST(returning_visitor_is_served_in_both_versions),
 	    TEST(name_is_normalised),
 	    TEST(plain_connection_goes_to_http),
 	    TEST(proxied_client_is_the_one_of_the_header),

@@ -4,9 +4,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/mem.h"
@@ -280,6 +282,74 @@ static void shutdown_sends_the_end_and_still_reads(void **state)
 	assert_int_equal(got, 4);
 }
 
+/* A TCP connection: only there does the kernel hold anything back. */
+static int tcp_setup(void **state)
+{
+	struct pair *pair = mem_alloc(sizeof *pair);
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof address;
+	int door = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(door, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(listen(door, 1), 0);
+	assert_int_equal(getsockname(door, (struct sockaddr *)&address, &size), 0);
+	pair->peer = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(pair->peer, (struct sockaddr *)&address, sizeof address), 0);
+	pair->loop = loop_new();
+	stream_init(&pair->stream, pair->loop, accept4(door, NULL, NULL, SOCK_NONBLOCK), NULL);
+	close(door);
+	*state = pair;
+	return 0;
+}
+
+static bool has_come(const struct pair *pair)
+{
+	int waiting = 0;
+
+	ioctl(pair->peer, FIONREAD, &waiting);
+	return waiting > 0;
+}
+
+static void what_is_held_back_can_be_let_go(void **state)
+{
+	struct pair *pair = *state;
+	size_t put = 0;
+	char byte;
+
+	stream_expect_more(&pair->stream, true);
+	assert_int_equal(stream_write(&pair->stream, "x", 1, &put), R_OK);
+	assert_false(has_come(pair));
+	stream_release(&pair->stream);
+	assert_int_equal(recv(pair->peer, &byte, 1, 0), 1);
+}
+
+static void what_is_held_back_leaves_with_what_follows(void **state)
+{
+	struct pair *pair = *state;
+	size_t put = 0;
+	char bytes[8];
+
+	stream_expect_more(&pair->stream, true);
+	assert_int_equal(stream_write(&pair->stream, "ab", 2, &put), R_OK);
+	stream_expect_more(&pair->stream, false);
+	assert_int_equal(stream_write(&pair->stream, "cd", 2, &put), R_OK);
+	assert_int_equal(recv(pair->peer, bytes, sizeof bytes, 0), 4);
+}
+
+/* Unread bytes turn a close into a reset, which would throw away what had not left yet. */
+static void what_is_held_back_survives_an_end_with_unread_bytes(void **state)
+{
+	struct pair *pair = *state;
+	size_t put = 0;
+	char bytes[8];
+
+	assert_int_equal(write(pair->peer, "unread", 6), 6);
+	stream_expect_more(&pair->stream, true);
+	assert_int_equal(stream_write(&pair->stream, "last", 4, &put), R_OK);
+	stream_fini(&pair->stream);
+	assert_int_equal(recv(pair->peer, bytes, sizeof bytes, 0), 4);
+}
+
 static void end_of_a_stream_is_told_by_close_notify(void **state)
 {
 	struct pair *pair = *state;
@@ -436,6 +506,10 @@ int main(void)
 	    PLAIN(shutdown_sends_the_end_and_still_reads),
 	    TLS(shutdown_sends_the_end_and_still_reads),
 	    TLS(end_of_a_stream_is_told_by_close_notify),
+	    cmocka_unit_test_setup_teardown(what_is_held_back_can_be_let_go, tcp_setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_is_held_back_leaves_with_what_follows, tcp_setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		what_is_held_back_survives_an_end_with_unread_bytes, tcp_setup, teardown),
 	    PLAIN(watch_follows_what_tls_needs),
 	    cmocka_unit_test_setup_teardown(records_begin_small_and_grow, tls_setup, teardown),
 	    cmocka_unit_test_setup_teardown(records_begin_small_again_after_a_pause, tls_setup, teardown),
