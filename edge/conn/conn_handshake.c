@@ -121,17 +121,13 @@ static bool only_ticket_is_left(const SSL *ssl)
 	return SSL_get_state(ssl) == TLS_ST_EARLY_DATA;
 }
 
-/* The client has to speak again, and by then the site may be gone. Its next message may be a second hello
- * (after HelloRetryRequest) that wants a certificate, unless we have resumed. */
-static enum result let_go_of_site(struct conn *conn)
+/* The client has to speak again, and by then the site may be gone. Whatever follows does without asking
+ * again: where HelloRetryRequest was the answer, the certificate was installed by the first hello; a second
+ * one that gives up a resumption which the first was granted finds none and fails. */
+static void let_go_of_site(struct conn *conn)
 {
-	SSL *ssl = conn->stream.ssl;
-	bool resumed = SSL_version(ssl) < TLS1_3_VERSION ? SSL_session_reused(ssl) : only_ticket_is_left(ssl);
-	enum result result = conn->site && !resumed ? hot_site_install(conn->site, ssl) : R_OK;
-
 	conn->site = NULL;
-	SSL_set_cert_cb(ssl, NULL, NULL);
-	return result;
+	SSL_set_cert_cb(conn->stream.ssl, NULL, NULL);
 }
 
 /* The socket is read `reads` times at most; what is left in it wakes us again. */
@@ -149,11 +145,13 @@ static void proceed(struct conn *conn, int reads)
 		return;
 	}
 	int error = SSL_get_error(ssl, done);
-	if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
+	if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
 		fail(conn, error);
-	else if (let_go_of_site(conn) != R_OK ||
-		 loop_watch(conn->worker->loop, &conn->stream.io,
-		     error == SSL_ERROR_WANT_READ ? EPOLLIN : EPOLLOUT) != R_OK)
+		return;
+	}
+	let_go_of_site(conn);
+	if (loop_watch(conn->worker->loop, &conn->stream.io,
+		error == SSL_ERROR_WANT_READ ? EPOLLIN : EPOLLOUT) != R_OK)
 		conn_free(conn);
 }
 
