@@ -12,22 +12,6 @@
 #include "edge/front/notice_page.h"
 #include "edge/http/h1_parse.h"
 
-/* A domain that is suspended or deleted gets no handshake any more; who had theirs before must not stay for
- * ever. A site that was only evicted costs its visitors a new connection. */
-static bool is_still_served(struct h1_conn *conn)
-{
-	struct site_cache *sites = conn->worker->edge->sites;
-	uint64_t change = site_cache_change(sites);
-
-	if (!conn->peer.tls || change == conn->sites_change)
-		return true;
-	struct site *site = site_cache_find(sites, conn->peer.sni);
-	site_unref(site);
-	if (site)
-		conn->sites_change = change;
-	return site;
-}
-
 /* Who pipelines and then shuts his side still gets his answers. */
 static bool may_hold_another(const struct h1_conn *conn)
 {
@@ -44,7 +28,7 @@ static bool has_served_enough(const struct h1_conn *conn)
 
 bool h1_answer_goes_on(struct h1_conn *conn)
 {
-	return conn->request.keep_alive && is_still_served(conn) && h1_body_is_done(&conn->request.body) &&
+	return conn->request.keep_alive && h1_site_is_served(conn) && h1_body_is_done(&conn->request.body) &&
 	       may_hold_another(conn) && !has_served_enough(conn) && !conn->draining &&
 	       !atomic_load_explicit(&conn->worker->edge->draining, memory_order_relaxed);
 }

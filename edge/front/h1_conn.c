@@ -351,7 +351,8 @@ struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const 
 	conn->on_closed = on_closed;
 	conn->draining = worker->draining;
 	conn->owner = owner;
-	conn->sites_change = site_cache_change(worker->edge->sites);
+	conn->site_change = site_cache_change(worker->edge->sites);
+	conn->is_served = true;
 	conn->closed_task.run = run_closed;
 	conn->go_on_task.run = run_go_on;
 	h1_deadlines_init(conn);

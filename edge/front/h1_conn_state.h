@@ -95,9 +95,10 @@ struct h1_conn {
 	enum h1_state state;
 	uint64_t request_count; /* begun so far */
 	int64_t head_began_us;  /* a part of a head came; 0: nothing yet, or the whole at once */
-	uint64_t sites_change;  /* of the site cache, when its name was last known to be served */
-	struct site *site;      /* of its name, for the options; NULL: not looked for yet */
-	uint64_t site_change;   /* of the site cache, when it was looked for last */
+	struct site *site;      /* of its name; NULL: not looked for yet, or never in memory */
+	uint64_t site_change;   /* of the site cache, when its name was last known to be served, or not */
+	bool has_looked;        /* for the site, at that change */
+	bool is_served;         /* its name, as of that change */
 	bool read_eof;
 	bool draining;
 	bool driving;       /* h1_conn_drive is on the stack */
@@ -113,9 +114,8 @@ struct h1_conn {
 	struct h1_scan scan;
 	struct h1_out out;
 	struct exchange *exchange;
-	bool has_target;                /* it was looked up */
+	bool has_target;                /* of `site` as it is now */
 	struct upstream_target *target; /* of its name's site; NULL: that cannot be one */
-	uint64_t target_change;         /* of the site cache, when it was */
 	struct h1_request request;
 };
 
@@ -130,7 +130,12 @@ static inline const struct trust *h1_trust(const struct h1_conn *conn)
 	return &conn->worker->config->trust;
 }
 
-/* h1_site.c: adds what the site's options want in a response. */
+/* h1_site.c */
+/* The site of the connection's name, as of now; one that has left the memory meanwhile stays good for the
+ * rest of the connection, which ends with this response. NULL: there was none. */
+const struct site *h1_site_own(struct h1_conn *conn);
+bool h1_site_is_served(struct h1_conn *conn);
+/* Adds what the site's options want in a response. */
 void h1_site_complete(struct h1_conn *conn, struct http_head *head);
 
 /* h1_conn.c */
