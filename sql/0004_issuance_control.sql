@@ -1,0 +1,1 @@
+-- What issuance control adds: budgets of each CA, wildcard orders.

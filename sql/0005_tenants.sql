@@ -1,0 +1,1 @@
+-- Tenants with tokens of their own, their quotas, and who did what.

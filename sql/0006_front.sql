@@ -1,0 +1,1 @@
+-- What the edge reads of names that it does not terminate TLS for.
