@@ -1,1 +1,2 @@
 -- What issuance control adds: budgets of each CA, wildcard orders.
+DO $$ BEGIN END $$;
