@@ -41,9 +41,20 @@ enum upstream_failure {
 };
 const char *upstream_failure_name(enum upstream_failure failure); /* label of the metric */
 
+/* How an address is checked: by a request as the settings say, or as the group that it belongs to asks. */
+enum upstream_probe_kind { UPSTREAM_PROBE_HTTP, UPSTREAM_PROBE_NONE, UPSTREAM_PROBE_TCP, UPSTREAM_PROBE_TLS };
+
+struct upstream_probe_plan {
+	enum upstream_probe_kind kind;
+	int64_t interval_ms;              /* but with UPSTREAM_PROBE_HTTP */
+	bool proxy_v2;                    /* a header (LOCAL) goes first */
+	char name[UPSTREAM_HOST_MAX + 1]; /* asked for in the hello; empty: none */
+};
+
 struct upstream_address {
 	atomic_int references;
 	struct net_address address;
+	struct upstream_probe_plan probe;
 	char text[NET_ADDRESS_TEXT]; /* for logs */
 	bool tls;
 	char server_name[UPSTREAM_HOST_MAX + 1];                /* sent and verified, with TLS */

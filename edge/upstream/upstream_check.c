@@ -2,6 +2,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/provider.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "edge/upstream/upstream_pool.h"
+#include "edge/upstream/upstream_probe.h"
 
 /* How late a check may be, and how long the end may take. */
 enum { TICK_MIN_MS = 10, TICK_MAX_MS = 250, TICKS_PER_INTERVAL = 10 };
@@ -20,6 +22,7 @@ struct upstream_checks {
 	atomic_bool is_stopping;
 	OSSL_LIB_CTX *libctx;
 	OSSL_PROVIDER *provider;
+	SSL_CTX *probe_ctx; /* whose hellos probes say */
 	struct loop *loop;
 	struct upstream_pool *pool;
 	struct loop_timer tick;
@@ -32,6 +35,7 @@ struct check {
 	struct upstream_checks *checks;
 	LIST_ENTRY(check) entry;
 	struct upstream_address *address; /* a reference */
+	struct upstream_probe *probe;     /* one by TCP or TLS; else by HTTP: */
 	struct upstream_shelf *shelf;
 	struct upstream_h1 *upstream; /* NULL: none could be had */
 	struct loop_timer deadline;
@@ -70,7 +74,9 @@ static void drop(struct check *check)
 
 	if (check->upstream)
 		upstream_h1_close(check->upstream);
-	upstream_shelf_leave(check->shelf);
+	if (check->shelf)
+		upstream_shelf_leave(check->shelf);
+	upstream_probe_end(check->probe);
 	loop_timer_clear(checks->loop, &check->deadline);
 	LIST_REMOVE(check, entry);
 	check->address->is_checked = false;
@@ -89,12 +95,17 @@ static void end(struct check *check, bool is_well)
 	drop(check);
 }
 
-static void drop_all(struct upstream_checks *checks)
+static void drop_all(struct upstream_checks *checks, bool http_alone)
 {
-	struct check *check = NULL;
+	struct check *check = LIST_FIRST(&checks->all);
 
-	while ((check = LIST_FIRST(&checks->all)))
-		drop(check);
+	while (check) {
+		struct check *next = LIST_NEXT(check, entry);
+
+		if (!http_alone || check->shelf)
+			drop(check);
+		check = next;
+	}
 }
 
 static void on_head(void *arg, struct http_head *head, bool interim)
@@ -151,51 +162,78 @@ static void send_request(struct check *check, const char *path)
 	buf_fini(&head);
 }
 
-static int64_t longest_check(const struct upstream_config *config)
+static void on_probed(void *arg, bool is_well)
 {
-	return config->health_ms < UPSTREAM_CHECK_MAX_MS ? config->health_ms : UPSTREAM_CHECK_MAX_MS;
+	end(arg, is_well);
 }
 
-/* Takes the reference. */
-static void begin(struct upstream_checks *checks, struct upstream_address *address)
+static int64_t longest_check(int64_t interval_ms)
 {
+	return interval_ms < UPSTREAM_CHECK_MAX_MS ? interval_ms : UPSTREAM_CHECK_MAX_MS;
+}
+
+static void begin_http(struct check *check)
+{
+	struct upstream_checks *checks = check->checks;
 	const struct upstream_config *config = upstream_pool_config(checks->pool);
-	struct check *check = mem_alloc(sizeof *check);
 	enum upstream_failure failure = UPSTREAM_LOCAL;
 
-	check->checks = checks;
-	check->address = address;
-	check->shelf = upstream_pool_visit(checks->pool, address);
-	check->deadline.on_expire = on_deadline;
-	LIST_INSERT_HEAD(&checks->all, check, entry);
-	checks->running++;
-	address->next_check_ms = loop_now(checks->loop) + config->health_ms;
+	check->shelf = upstream_pool_visit(checks->pool, check->address);
+	check->address->next_check_ms = loop_now(checks->loop) + config->health_ms;
 	check->upstream = upstream_pool_connect(
 	    checks->pool, check->shelf, &(struct upstream_client){.client = NULL}, &failure);
 	if (!check->upstream) {
 		end(check, false);
 		return;
 	}
-	loop_timer_set(checks->loop, &check->deadline, longest_check(config));
+	loop_timer_set(checks->loop, &check->deadline, longest_check(config->health_ms));
 	send_request(check, config->health_path);
+}
+
+static void begin_probe(struct check *check)
+{
+	struct upstream_checks *checks = check->checks;
+	struct upstream_address *address = check->address;
+
+	address->next_check_ms = loop_now(checks->loop) + address->probe.interval_ms;
+	loop_timer_set(checks->loop, &check->deadline, longest_check(address->probe.interval_ms));
+	check->probe = upstream_probe_begin(checks->loop, checks->probe_ctx, address, on_probed, check);
+	if (!check->probe)
+		end(check, false);
+}
+
+/* Takes the reference. */
+static void begin(struct upstream_checks *checks, struct upstream_address *address)
+{
+	struct check *check = mem_alloc(sizeof *check);
+
+	check->checks = checks;
+	check->address = address;
+	check->deadline.on_expire = on_deadline;
+	LIST_INSERT_HEAD(&checks->all, check, entry);
+	checks->running++;
+	if (address->probe.kind == UPSTREAM_PROBE_HTTP)
+		begin_http(check);
+	else
+		begin_probe(check);
 }
 
 /* ---- the thread */
 
-static void begin_due(struct upstream_checks *checks)
+static void begin_due(struct upstream_checks *checks, bool with_http)
 {
 	struct upstream_address *due[UPSTREAM_CHECKS_AT_ONCE];
 	size_t room = UPSTREAM_CHECKS_AT_ONCE - checks->running;
-	size_t count = upstreams_due_checks(checks->upstreams, loop_now(checks->loop), due, room);
+	size_t count = upstreams_due_checks(checks->upstreams, loop_now(checks->loop), with_http, due, room);
 
 	for (size_t i = 0; i < count; i++)
 		begin(checks, due[i]);
 }
 
 /* What is under way ends with it: nobody would take its word back. */
-static void forget_all(struct upstream_checks *checks)
+static void forget_http(struct upstream_checks *checks)
 {
-	drop_all(checks);
+	drop_all(checks, true);
 	upstreams_forget_health(checks->upstreams);
 }
 
@@ -217,10 +255,9 @@ static void on_tick(struct loop_timer *timer)
 		loop_stop(checks->loop);
 		return;
 	}
-	if (config->health_path)
-		begin_due(checks);
-	else if (checks->were_on)
-		forget_all(checks);
+	if (!config->health_path && checks->were_on)
+		forget_http(checks);
+	begin_due(checks, config->health_path);
 	checks->were_on = config->health_path;
 	loop_timer_set(checks->loop, &checks->tick, tick_ms(config));
 }
@@ -232,7 +269,7 @@ static void *run(void *arg)
 	pthread_setname_np(pthread_self(), "upstream-checks");
 	loop_timer_set(checks->loop, &checks->tick, TICK_MIN_MS);
 	loop_run(checks->loop);
-	drop_all(checks);
+	drop_all(checks, false);
 	OPENSSL_thread_stop_ex(checks->libctx);
 	return NULL;
 }
@@ -242,7 +279,9 @@ static enum result make(struct upstream_checks *checks, struct error *error)
 	checks->loop = loop_new();
 	checks->libctx = OSSL_LIB_CTX_new();
 	checks->provider = checks->libctx ? OSSL_PROVIDER_load(checks->libctx, "default") : NULL;
-	if (!checks->loop || !checks->provider) {
+	checks->probe_ctx =
+	    checks->provider ? SSL_CTX_new_ex(checks->libctx, NULL, TLS_client_method()) : NULL;
+	if (!checks->loop || !checks->probe_ctx) {
 		error_set(error, "the health checks cannot have what they need: descriptors or memory");
 		return R_LIMIT;
 	}
@@ -259,6 +298,7 @@ static void fini(struct upstream_checks *checks)
 	upstream_pool_free(checks->pool);
 	if (checks->loop)
 		loop_free(checks->loop);
+	SSL_CTX_free(checks->probe_ctx);
 	if (checks->provider)
 		OSSL_PROVIDER_unload(checks->provider);
 	OSSL_LIB_CTX_free(checks->libctx);

@@ -1,9 +1,6 @@
 #include "edge/upstream/upstream_h1.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -18,6 +15,7 @@
 #include "edge/loop/log_rate.h"
 #include "edge/loop/tls_bio.h"
 #include "edge/upstream/upstream_h1_state.h"
+#include "edge/upstream/upstream_socket.h"
 #include "edge/upstream/upstream_tls.h"
 
 static void on_ready(struct loop_io *io, uint32_t events);
@@ -26,34 +24,6 @@ static void on_deadline(struct deadline *deadline);
 static void free_later(struct loop_task *task)
 {
 	free(loop_owner(task, struct upstream_h1, free_task));
-}
-
-/* Refused by the other side, or nothing to try it with on ours (descriptors, memory, local ports)? */
-static enum upstream_failure failure_of(int code)
-{
-	bool is_local = code == EMFILE || code == ENFILE || code == ENOMEM || code == ENOBUFS ||
-			code == EADDRNOTAVAIL || code == EAGAIN;
-
-	return is_local ? UPSTREAM_LOCAL : UPSTREAM_REFUSED;
-}
-
-/* Small pieces must not wait for the acknowledgement of the piece before. */
-static int open_socket(const struct net_address *address, enum upstream_failure *failure)
-{
-	int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int one = 1;
-
-	if (fd < 0) {
-		*failure = failure_of(errno);
-		return -1;
-	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	if (connect(fd, (const struct sockaddr *)&address->storage, address->size) == 0 ||
-	    errno == EINPROGRESS)
-		return fd;
-	*failure = failure_of(errno);
-	close(fd);
-	return -1;
 }
 
 static bool give_socket(SSL *ssl, int fd)
@@ -68,7 +38,7 @@ static bool give_socket(SSL *ssl, int fd)
 struct upstream_h1 *upstream_h1_connect(const struct upstream_place *place, SSL *ssl,
     const struct upstream_preface *preface, enum upstream_failure *failure)
 {
-	int fd = open_socket(&place->address->address, failure);
+	int fd = upstream_socket_open(&place->address->address, failure);
 
 	if (fd < 0 || !give_socket(ssl, fd)) {
 		SSL_free(ssl);
@@ -223,11 +193,10 @@ static bool send_preface(const struct upstream_h1 *upstream)
 
 static void finish_connect(struct upstream_h1 *upstream)
 {
-	int code = 0;
-	socklen_t size = sizeof code;
+	enum upstream_failure failure = upstream_socket_failure(upstream->stream.io.fd);
 
-	if (getsockopt(upstream->stream.io.fd, SOL_SOCKET, SO_ERROR, &code, &size) < 0 || code != 0) {
-		upstream_h1_fail(upstream, failure_of(code));
+	if (failure != UPSTREAM_FAILURE_COUNT) {
+		upstream_h1_fail(upstream, failure);
 		return;
 	}
 	if (!send_preface(upstream)) {

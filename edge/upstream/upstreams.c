@@ -81,6 +81,28 @@ static void refuse_group(struct upstreams *upstreams, const char *url, const cha
 		    log_str("error", reason));
 }
 
+static const struct upstream_probe_plan by_http = {.kind = UPSTREAM_PROBE_HTTP};
+
+/* Takes the group into the table, with its sources. NULL: no room. */
+static struct upstream_group *enter_group(struct upstreams *upstreams, const char *key,
+    const struct upstream_url *urls, size_t count, const struct upstream_probe_plan *probe)
+{
+	if (!make_room(upstreams)) {
+		refuse_group(upstreams, key, "more different upstreams are in use than there is room for");
+		return NULL;
+	}
+	struct upstream_group *group = group_new(count);
+	group->entry.name = group->url = mem_string(key);
+	for (size_t i = 0; i < count; i++)
+		group->sources[group->source_count++] =
+		    upstreams_source_new_locked(upstreams, group, &urls[i], probe);
+	name_table_add(&upstreams->groups, &group->entry);
+	TAILQ_INSERT_TAIL(&upstreams->by_use, group, by_use);
+	upstreams_publish_locked(group);
+	pthread_cond_signal(&upstreams->wake);
+	return group;
+}
+
 static struct upstream_group *add_group(struct upstreams *upstreams, const char *url)
 {
 	struct upstream_url parts;
@@ -90,42 +112,56 @@ static struct upstream_group *add_group(struct upstreams *upstreams, const char 
 		refuse_group(upstreams, url, error.text);
 		return NULL;
 	}
-	if (!make_room(upstreams)) {
-		refuse_group(upstreams, url, "more different upstreams are in use than there is room for");
-		return NULL;
-	}
-	struct upstream_group *group = group_new(1);
-	group->entry.name = group->url = mem_string(url);
-	group->sources[group->source_count++] = upstreams_source_new_locked(upstreams, group, &parts);
-	name_table_add(&upstreams->groups, &group->entry);
-	TAILQ_INSERT_TAIL(&upstreams->by_use, group, by_use);
-	upstreams_publish_locked(group);
-	pthread_cond_signal(&upstreams->wake);
-	return group;
+	return enter_group(upstreams, url, &parts, 1, &by_http);
 }
 
-static struct upstream_group *find_group(struct upstreams *upstreams, const char *url)
+/* The table's, used just now; NULL: it has none. */
+static struct upstream_group *known_group(struct upstreams *upstreams, const char *key)
 {
-	struct name_entry *entry = name_table_find(&upstreams->groups, url);
+	struct name_entry *entry = name_table_find(&upstreams->groups, key);
 
 	if (!entry)
-		return add_group(upstreams, url);
+		return NULL;
 	struct upstream_group *group = loop_owner(entry, struct upstream_group, entry);
 	TAILQ_REMOVE(&upstreams->by_use, group, by_use);
 	TAILQ_INSERT_TAIL(&upstreams->by_use, group, by_use);
 	return group;
 }
 
-struct upstream_group *upstreams_group(struct upstreams *upstreams, const char *url)
+static struct upstream_group *take_group(struct upstream_group *group)
 {
-	pthread_mutex_lock(&upstreams->lock);
-	struct upstream_group *group = url ? find_group(upstreams, url) : upstreams->defaults;
 	if (group) {
 		group->references++;
 		group->used_ms = clock_monotonic_ms();
 	}
+	return group;
+}
+
+struct upstream_group *upstreams_group(struct upstreams *upstreams, const char *url)
+{
+	pthread_mutex_lock(&upstreams->lock);
+	struct upstream_group *group = url ? known_group(upstreams, url) : upstreams->defaults;
+	if (!group)
+		group = add_group(upstreams, url);
+	take_group(group);
 	pthread_mutex_unlock(&upstreams->lock);
 	return group;
+}
+
+struct upstream_group *upstreams_servers(struct upstreams *upstreams, const struct upstream_servers *servers)
+{
+	pthread_mutex_lock(&upstreams->lock);
+	struct upstream_group *group = known_group(upstreams, servers->key);
+	if (!group)
+		group = enter_group(upstreams, servers->key, servers->urls, servers->count, &servers->probe);
+	take_group(group);
+	pthread_mutex_unlock(&upstreams->lock);
+	return group;
+}
+
+unsigned upstream_group_turn(struct upstream_group *group)
+{
+	return atomic_fetch_add_explicit(&group->turn, 1, memory_order_relaxed);
 }
 
 void upstreams_group_unref(struct upstreams *upstreams, struct upstream_group *group)
@@ -181,7 +217,8 @@ static void set_urls(struct upstreams *upstreams, const struct upstream_config *
 	for (size_t i = 0; i < config->url_count; i++) {
 		struct upstream_source *kept = take_source(group, &config->urls[i]);
 
-		sources[i] = kept ? kept : upstreams_source_new_locked(upstreams, group, &config->urls[i]);
+		sources[i] =
+		    kept ? kept : upstreams_source_new_locked(upstreams, group, &config->urls[i], &by_http);
 	}
 	for (size_t i = 0; i < group->source_count; i++)
 		if (group->sources[i])
@@ -244,8 +281,16 @@ unsigned upstreams_config_version(const struct upstreams *upstreams)
 /* ---- checks */
 
 /* Who is handed out goes to the end: with more that hang than are checked at once, each has its turn. */
+static bool is_due(const struct upstream_address *address, int64_t now_ms, bool with_http)
+{
+	if (address->is_checked || address->next_check_ms > now_ms)
+		return false;
+	return address->probe.kind == UPSTREAM_PROBE_HTTP ? with_http
+							  : address->probe.kind != UPSTREAM_PROBE_NONE;
+}
+
 size_t upstreams_due_checks(
-    struct upstreams *upstreams, int64_t now_ms, struct upstream_address **out, size_t max)
+    struct upstreams *upstreams, int64_t now_ms, bool with_http, struct upstream_address **out, size_t max)
 {
 	struct upstream_address *address = NULL;
 	size_t count = 0;
@@ -255,7 +300,7 @@ size_t upstreams_due_checks(
 	{
 		if (count == max)
 			break;
-		if (address->is_checked || address->next_check_ms > now_ms)
+		if (!is_due(address, now_ms, with_http))
 			continue;
 		address->is_checked = true;
 		out[count++] = upstream_address_ref(address);
@@ -275,6 +320,8 @@ void upstreams_forget_health(struct upstreams *upstreams)
 	pthread_mutex_lock(&upstreams->lock);
 	TAILQ_FOREACH(address, &upstreams->all_addresses, all)
 	{
+		if (address->probe.kind != UPSTREAM_PROBE_HTTP)
+			continue;
 		address->checks_in_a_row = 0;
 		upstream_address_set_health(address, UPSTREAM_UNKNOWN, clock_monotonic_ms());
 	}

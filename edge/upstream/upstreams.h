@@ -36,10 +36,22 @@ struct upstream_config *upstreams_config(struct upstreams *upstreams);
 unsigned upstreams_config_version(const struct upstreams *upstreams);
 const struct upstream_metrics *upstreams_metrics(const struct upstreams *upstreams);
 
+/* Servers that bytes are passed to, whatever is spoken with them, and how they are checked. */
+struct upstream_servers {
+	const char
+	    *key; /* the group's name in the table, which no URL can be: the same key, the same servers */
+	const struct upstream_url *urls;
+	size_t count;
+	struct upstream_probe_plan probe;
+};
+
 /* `url` NULL: the settings' group. A reference for the caller; takes a lock. NULL: not an upstream, or no
  * room (both are logged and counted). */
 struct upstream_group *upstreams_group(struct upstreams *upstreams, const char *url);
+struct upstream_group *upstreams_servers(struct upstreams *upstreams, const struct upstream_servers *servers);
 void upstreams_group_unref(struct upstreams *upstreams, struct upstream_group *group);
+/* Whose turn it is: a number that counts up, of all threads together. */
+unsigned upstream_group_turn(struct upstream_group *group);
 /* Grows with each change of the addresses: cheap to ask. */
 unsigned upstream_group_version(const struct upstream_group *group);
 /* No address yet, and a look-up has not ended: worth waiting for. */
@@ -48,10 +60,11 @@ bool upstream_group_is_pending(const struct upstream_group *group);
 struct upstream_members *upstreams_members(
     struct upstreams *upstreams, struct upstream_group *group, unsigned *version);
 
-/* For the checks: up to `max` addresses whose time has come, each a reference, marked as being checked. */
+/* For the checks: up to `max` addresses whose time has come, each a reference, marked as being checked.
+ * `with_http`: those too that are asked for `upstream-health`. */
 size_t upstreams_due_checks(
-    struct upstreams *upstreams, int64_t now_ms, struct upstream_address **out, size_t max);
-/* No checks any more: nothing is known of any address. */
+    struct upstreams *upstreams, int64_t now_ms, bool with_http, struct upstream_address **out, size_t max);
+/* No checks by HTTP any more: nothing is known of addresses that had them. */
 void upstreams_forget_health(struct upstreams *upstreams);
 
 #endif

@@ -20,16 +20,21 @@ static const char *server_name_of(const struct upstreams *upstreams, const struc
 	return is_ours ? upstreams->config->server_name : source->url.host;
 }
 
-/* With TLS the name and the CAs belong to it: a session or a kept connection vouches for them. */
-static char *key_of(
-    const struct upstreams *upstreams, const struct net_address *address, bool tls, const char *server_name)
+/* With TLS the name and the CAs belong to it: a session or a kept connection vouches for them. What is
+ * checked in another way is another address: one may be up and the other down. */
+static char *key_of(const struct upstreams *upstreams, const struct net_address *address,
+    const struct upstream_source *source)
 {
+	const struct upstream_probe_plan *probe = &source->probe;
 	char text[NET_ADDRESS_TEXT];
 
 	net_format_address(address, text);
-	if (!tls)
+	if (probe->kind != UPSTREAM_PROBE_HTTP)
+		return mem_format("%s %d %" PRId64 " %d %s", text, probe->kind, probe->interval_ms,
+		    probe->proxy_v2, probe->name);
+	if (!source->url.tls)
 		return mem_string(text);
-	return mem_format("%s %s %u", text, server_name, upstreams->ca_generation);
+	return mem_format("%s %s %u", text, server_name_of(upstreams, source), upstreams->ca_generation);
 }
 
 /* Those of the settings always have: domains must not crowd everybody's upstream out. */
@@ -50,6 +55,7 @@ static struct upstream_address *add_address(struct upstreams *upstreams, const s
 	}
 	struct upstream_address *made =
 	    upstream_address_new(address, &source->url, server_name_of(upstreams, source));
+	made->probe = source->probe;
 	made->key = *key;
 	*key = NULL;
 	made->entry.name = made->key;
@@ -64,7 +70,7 @@ static struct upstream_address *add_address(struct upstreams *upstreams, const s
 static struct upstream_address *intern(
     struct upstreams *upstreams, const struct upstream_source *source, const struct net_address *address)
 {
-	char *key = key_of(upstreams, address, source->url.tls, server_name_of(upstreams, source));
+	char *key = key_of(upstreams, address, source);
 	struct name_entry *entry = name_table_find(&upstreams->addresses, key);
 	struct upstream_address *found = entry ? loop_owner(entry, struct upstream_address, entry)
 					       : add_address(upstreams, source, address, &key);
@@ -132,15 +138,20 @@ void upstreams_rename_addresses_locked(struct upstreams *upstreams, struct upstr
 	upstreams_set_addresses_locked(upstreams, source, same, source->count);
 }
 
-struct upstream_source *upstreams_source_new_locked(
-    struct upstreams *upstreams, struct upstream_group *group, const struct upstream_url *url)
+struct upstream_source *upstreams_source_new_locked(struct upstreams *upstreams, struct upstream_group *group,
+    const struct upstream_url *url, const struct upstream_probe_plan *probe)
 {
 	struct upstream_source *source = mem_alloc(sizeof *source);
 	struct net_address literal;
 
 	source->group = group;
 	source->url = *url;
-	snprintf(source->text, sizeof source->text, "%s://%s", url->tls ? "https" : "http", url->authority);
+	source->probe = *probe;
+	snprintf(source->text, sizeof source->text, "%s://%s",
+	    probe->kind != UPSTREAM_PROBE_HTTP ? "tcp"
+	    : url->tls                         ? "https"
+					       : "http",
+	    url->authority);
 	TAILQ_INSERT_TAIL(&upstreams->sources, source, all);
 	if (group == upstreams->defaults)
 		source->gauges = upstream_gauges_of(source->text);

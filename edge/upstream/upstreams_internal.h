@@ -16,6 +16,7 @@ struct upstream_source {
 	struct upstream_group *group; /* NULL: dropped while it was looked up; its thread frees it */
 	struct upstream_url url;
 	char text[UPSTREAM_URL_MAX + 1];
+	struct upstream_probe_plan probe;
 	struct upstream_address *addresses[UPSTREAM_ADDRESSES_MAX];
 	size_t count;
 	bool is_literal;
@@ -28,7 +29,7 @@ struct upstream_source {
 
 struct upstream_group {
 	struct name_entry entry; /* of a domain's own: by its URL */
-	char *url;
+	char *url;               /* or key */
 	TAILQ_ENTRY(upstream_group) by_use;
 	int references; /* beside the table's */
 	int64_t used_ms;
@@ -36,6 +37,7 @@ struct upstream_group {
 	size_t source_count;
 	struct upstream_members *members; /* never NULL */
 	atomic_uint version;
+	atomic_uint turn;
 	atomic_bool is_pending; /* no address yet, and a look-up has not ended */
 };
 
@@ -68,8 +70,8 @@ enum { UPSTREAM_GROUP_UNUSED_MS = 5 * 60 * 1000 };
 void upstreams_sweep_locked(struct upstreams *upstreams, int64_t now_ms);
 
 /* upstreams_addresses.c; all with the lock held */
-struct upstream_source *upstreams_source_new_locked(
-    struct upstreams *upstreams, struct upstream_group *group, const struct upstream_url *url);
+struct upstream_source *upstreams_source_new_locked(struct upstreams *upstreams, struct upstream_group *group,
+    const struct upstream_url *url, const struct upstream_probe_plan *probe);
 void upstreams_source_drop_locked(struct upstreams *upstreams, struct upstream_source *source);
 /* The source has these addresses now. True: they are others than before. */
 bool upstreams_set_addresses_locked(struct upstreams *upstreams, struct upstream_source *source,

@@ -242,14 +242,14 @@ static void a_due_check_is_handed_out_once(void **state)
 	(void)state;
 	begin_with(urls, 2);
 	struct upstream_group *own = upstreams_group(upstreams, "http://127.0.0.1:81");
-	assert_int_equal(upstreams_due_checks(upstreams, 1000, due, 1), 1);
-	assert_int_equal(upstreams_due_checks(upstreams, 1000, due + 1, 3), 1);
-	assert_int_equal(upstreams_due_checks(upstreams, 1000, due + 2, 2), 0);
+	assert_int_equal(upstreams_due_checks(upstreams, 1000, true, due, 1), 1);
+	assert_int_equal(upstreams_due_checks(upstreams, 1000, true, due + 1, 3), 1);
+	assert_int_equal(upstreams_due_checks(upstreams, 1000, true, due + 2, 2), 0);
 	assert_ptr_not_equal(due[0], due[1]);
 	due[0]->is_checked = false;
 	due[0]->next_check_ms = 2000;
-	assert_int_equal(upstreams_due_checks(upstreams, 1999, due + 2, 2), 0);
-	assert_int_equal(upstreams_due_checks(upstreams, 2000, due + 2, 2), 1);
+	assert_int_equal(upstreams_due_checks(upstreams, 1999, true, due + 2, 2), 0);
+	assert_int_equal(upstreams_due_checks(upstreams, 2000, true, due + 2, 2), 1);
 	for (int i = 0; i < 3; i++)
 		upstream_address_unref(due[i]);
 	upstreams_group_unref(upstreams, own);
@@ -308,7 +308,7 @@ static void who_was_checked_last_is_checked_last(void **state)
 	(void)state;
 	begin_with(urls, 3);
 	for (int i = 0; i < 4; i++) {
-		assert_int_equal(upstreams_due_checks(upstreams, 1000, due + i, 1), 1);
+		assert_int_equal(upstreams_due_checks(upstreams, 1000, true, due + i, 1), 1);
 		due[i]->is_checked = false;
 	}
 	assert_ptr_not_equal(due[1], due[0]);
