@@ -40,8 +40,8 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lunbound -lldns
 
 PROGRAMS  := $(BUILD)/postern-edge $(BUILD)/postern-acme $(BUILD)/postern-verifier $(BUILD)/postern
-# edge/ has rooms, which are one library; common/cli and common/dns are libraries of their own.
-objects    = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c $(if $(filter edge,$(1)),edge/*/*.c)))
+# edge/ and verifier/ have rooms, each one library; common/cli and common/dns are libraries of their own.
+objects    = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c $(if $(filter edge verifier,$(1)),$(1)/*/*.c)))
 modules    = $(filter-out $(BUILD)/$(1)/main.o,$(call objects,$(1)))
 library    = $(BUILD)/$(1)/lib.a
 AREAS     := edge acme verifier common/cli common/dns common
@@ -64,7 +64,7 @@ $(BUILD)/%.o: %.c
 
 # What a program carries inside itself: the migrations in `postern`, the dashboard in the verifier.
 $(BUILD)/common/cli/migrations.o: $(wildcard sql/*.sql)
-$(BUILD)/verifier/web.o: $(wildcard verifier/web/*)
+$(BUILD)/verifier/web/web.o: $(wildcard verifier/web/*)
 
 # A unit test sees its own folder, common and common/dns (tests/unit/dns); a test against PostgreSQL sees everything.
 UNIT      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*/*_test.c))
@@ -118,7 +118,7 @@ test:
 	@$(MAKE) --no-print-directory all unit-tests pg-tests
 	@BUILD=$(BUILD) tests/run $(TESTS)
 
-FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] common/dns/*.[ch] edge/*.[ch] edge/*/*.[ch] acme/*.[ch] verifier/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c tests/support/*.h)
+FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] common/dns/*.[ch] edge/*.[ch] edge/*/*.[ch] acme/*.[ch] verifier/*.[ch] verifier/*/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c tests/support/*.h)
 lint:
 	@tests/support/install_packages build lint
 	clang-format --dry-run -Werror $(FORMATTED)

@@ -6,9 +6,9 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
-#include "verifier/bearer.h"
-#include "verifier/domain.h"
-#include "verifier/mhd.h"
+#include "verifier/claim/domain.h"
+#include "verifier/http/bearer.h"
+#include "verifier/http/mhd.h"
 
 enum { QUERY_MS = 1000, RECONNECT_MS = 250, CONNECTIONS = 1024 };
 

@@ -10,11 +10,11 @@
 #include "common/log.h"
 #include "common/process.h"
 #include "common/schema.h"
-#include "verifier/api.h"
+#include "verifier/api/api.h"
 #include "verifier/ask.h"
-#include "verifier/dns_server.h"
-#include "verifier/mhd.h"
-#include "verifier/poller.h"
+#include "verifier/claim/poller.h"
+#include "verifier/dns/dns_server.h"
+#include "verifier/http/mhd.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, READY_QUERY_MS = 1000 };
 

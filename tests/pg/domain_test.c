@@ -1,6 +1,6 @@
 /* Claims, checks and owners in a real database, as the verifier's own role: one owner whoever races, and no
  * state that changes on anything but proof. */
-#include "verifier/domain.h"
+#include "verifier/claim/domain.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "tests/pg/database.h"
-#include "verifier/schedule.h"
-#include "verifier/session.h"
+#include "verifier/access/session.h"
+#include "verifier/claim/schedule.h"
 
 #define NAME "shop.brand.test"
 #define ROLE "postern_verifier"

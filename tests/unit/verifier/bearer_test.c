@@ -1,5 +1,5 @@
 /* Bearer tokens. */
-#include "verifier/bearer.h"
+#include "verifier/http/bearer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -13,7 +13,7 @@
 
 #include <unistd.h>
 
-#include "verifier/records.h"
+#include "verifier/claim/records.h"
 
 static char token_file[64];
 

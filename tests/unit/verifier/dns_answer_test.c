@@ -1,5 +1,5 @@
 /* What the small authoritative server says, packet by packet; queries are made by libldns too. */
-#include "verifier/dns_answer.h"
+#include "verifier/dns/dns_answer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

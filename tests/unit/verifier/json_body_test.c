@@ -1,5 +1,5 @@
 /* Bodies: an object with known fields, not deep, and an error that says where. */
-#include "verifier/json_body.h"
+#include "verifier/http/json_body.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* A connection past its deadline is shut down, whatever trickles in; one without a deadline is left alone. */
-#include "verifier/mhd_deadline.h"
+#include "verifier/http/mhd_deadline.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,6 +1,6 @@
 /* The HTTP server as its peers see it: whole requests only, bodies bounded, an end that lets requests finish.
  */
-#include "verifier/mhd.h"
+#include "verifier/http/mhd.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>

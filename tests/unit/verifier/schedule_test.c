@@ -1,5 +1,5 @@
 /* Often at first, hourly at last, and not for ever. */
-#include "verifier/schedule.h"
+#include "verifier/claim/schedule.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

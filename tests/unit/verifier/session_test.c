@@ -1,5 +1,5 @@
 /* Which requests with a cookie come from our own page. */
-#include "verifier/session.h"
+#include "verifier/access/session.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Only the exact whole string of one record proves ownership; what could not be looked up proves nothing. */
-#include "verifier/txt_check.h"
+#include "verifier/claim/txt_check.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,28 @@
+/*
+ * The dashboard's sessions: a random cookie whose hash is a row in PostgreSQL, so that any verifier serves
+ * it.
+ */
+#ifndef VERIFIER_ACCESS_SESSION_H
+#define VERIFIER_ACCESS_SESSION_H
+
+#include <stdbool.h>
+
+#include "common/pg.h"
+
+#define SESSION_COOKIE "postern_session"
+enum { SESSION_TEXT = 64, SESSION_HOURS = 12 };
+
+enum result session_create(struct pg *pg, char cookie[SESSION_TEXT + 1], struct error *error);
+/* R_NONE: unknown or expired. */
+enum result session_check(struct pg *pg, const char *cookie, struct error *error);
+enum result session_end(struct pg *pg, const char *cookie, struct error *error);
+
+/* Did our own page send this request? A cookie comes along with what any page makes a browser send; only ours
+ * can set the X-Postern-Request header. Each may be NULL. `own` is public-url's origin, "" where it is not
+ * set. */
+struct session_origin {
+	const char *own, *host, *origin, *fetch_site, *marker;
+};
+bool session_is_same_origin(const struct session_origin *request);
+
+#endif

@@ -1,0 +1,18 @@
+/*
+ * The API and the dashboard on one listener: who asks, and which handler answers.
+ */
+#ifndef VERIFIER_API_API_H
+#define VERIFIER_API_API_H
+
+#include "common/dns/resolver.h"
+#include "verifier/config.h"
+#include "verifier/pg_pool.h"
+
+struct api;
+
+/* `fd` listens, and is taken. */
+enum result api_start(struct api **out, const struct config *config, int fd, struct pg_pool *pool,
+    struct resolver *resolver, struct error *error);
+void api_stop(struct api *api);
+
+#endif

@@ -1,0 +1,81 @@
+#include "verifier/api/domain_json.h"
+
+#include <string.h>
+
+#include "verifier/claim/records.h"
+
+static void set_text(json_t *object, const char *name, const char *text)
+{
+	json_object_set_new(object, name, text ? json_string(text) : json_null());
+}
+
+static json_t *records_json(const struct config *config, const struct domain_view *view)
+{
+	struct record records[RECORDS_MAX];
+	size_t count = records_of(config, view->name, view->tenant, view->token, records);
+	json_t *list = json_array();
+	for (size_t i = 0; i < count; i++) {
+		json_t *record = json_pack("{s:s, s:s, s:s}", "type", records[i].type, "name",
+		    records[i].name, "value", records[i].value);
+		if (records[i].note)
+			set_text(record, "note", records[i].note);
+		json_array_append_new(list, record);
+	}
+	return list;
+}
+
+static json_t *certificate_json(const struct domain_view *view)
+{
+	json_t *certificate = json_pack("{s:s}", "state", view->certificate);
+	bool issued = strcmp(view->certificate, "issued") == 0;
+	bool owned = strcmp(view->certificate, "none") != 0;
+	if (issued) {
+		set_text(certificate, "issuer", view->certificate_issuer);
+		set_text(certificate, "not_after", view->not_after);
+	} else if (owned && view->certificate_reason) {
+		set_text(certificate, "reason", view->certificate_reason);
+		set_text(certificate, "next_try_at", view->next_try_at);
+	}
+	return certificate;
+}
+
+static json_t *found_json(const char *text)
+{
+	json_t *found = text ? json_loads(text, 0, NULL) : NULL;
+	return found ? found : json_object();
+}
+
+static json_t *last_check_json(const struct domain_view *view)
+{
+	if (!view->check_outcome)
+		return json_null();
+	json_t *check =
+	    json_pack("{s:s, s:o}", "outcome", view->check_outcome, "found", found_json(view->check_found));
+	set_text(check, "detail", view->check_detail);
+	set_text(check, "at", view->checked_at);
+	set_text(check, "by", view->checked_by);
+	return check;
+}
+
+json_t *domain_json(const struct config *config, const struct domain_view *view)
+{
+	json_t *domain = json_object();
+	set_text(domain, "name", view->name);
+	set_text(domain, "tenant", view->tenant);
+	set_text(domain, "status", view->status);
+	json_object_set_new(domain, "certificate", certificate_json(view));
+	json_object_set_new(domain, "records", records_json(config, view));
+	json_object_set_new(domain, "points_here",
+	    view->points_here ? json_boolean(view->points_here[0] == 't') : json_null());
+	set_text(domain, "created_at", view->created_at);
+	set_text(domain, "verified_at", view->verified_at);
+	set_text(domain, "next_check_at", view->next_check_at);
+	json_object_set_new(domain, "last_check", last_check_json(view));
+	return domain;
+}
+
+json_t *domain_json_check(const struct domain_verdict *verdict)
+{
+	return json_pack("{s:s, s:s, s:o, s:i}", "outcome", txt_outcome_name(verdict->txt), "detail",
+	    verdict->detail, "found", found_json(verdict->found), "took_ms", verdict->took_ms);
+}

@@ -1,0 +1,146 @@
+#include "verifier/claim/domain_check.h"
+
+#include <arpa/inet.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "common/metrics.h"
+#include "verifier/claim/records.h"
+
+/* What a stored check keeps of what was found: more is of no use to anybody. */
+enum { KEPT_VALUES = 16, KEPT_TEXT = 600 };
+
+enum lookup { TXT, NAME_A, NAME_AAAA, TARGET_A, TARGET_AAAA, LOOKUPS };
+
+struct domain_check {
+	const struct config *config;
+	struct domain_claim claim;
+	struct record records[RECORDS_MAX];
+	char target[HOSTNAME_MAX + 1];
+	struct resolver_query *queries[LOOKUPS];
+	int64_t started_ms;
+};
+
+struct domain_check *domain_check_start(
+    struct resolver *resolver, const struct config *config, const struct domain_claim *claim)
+{
+	struct domain_check *check = mem_alloc(sizeof *check);
+	check->config = config;
+	check->claim = *claim;
+	check->started_ms = clock_monotonic_ms();
+	records_of(config, claim->name, claim->tenant, claim->token, check->records);
+	our_place_target(&config->place, claim->tenant, check->target);
+	const struct resolver_question questions[LOOKUPS] = {
+	    [TXT] = {check->records[0].name, RESOLVER_TXT},
+	    [NAME_A] = {claim->name, RESOLVER_A},
+	    [NAME_AAAA] = {claim->name, RESOLVER_AAAA},
+	    [TARGET_A] = {check->target, RESOLVER_A},
+	    [TARGET_AAAA] = {check->target, RESOLVER_AAAA},
+	};
+	resolver_start(resolver, claim->name, questions, LOOKUPS, check->queries);
+	return check;
+}
+
+bool domain_check_is_done(const struct domain_check *check)
+{
+	for (int i = 0; i < LOOKUPS; i++)
+		if (!resolver_is_done(check->queries[i]))
+			return clock_monotonic_ms() - check->started_ms >= RESOLVER_DEADLINE_MS;
+	return true;
+}
+
+const struct domain_claim *domain_check_claim(const struct domain_check *check)
+{
+	return &check->claim;
+}
+
+static json_t *found_strings(const struct resolver_answer *answer)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < answer->count && i < KEPT_VALUES; i++) {
+		char text[KEPT_TEXT];
+		txt_value_text(&answer->values[i], text, sizeof text);
+		json_array_append_new(list, json_string(text));
+	}
+	return list;
+}
+
+static void add_addresses(json_t *list, const struct resolver_answer *answer)
+{
+	for (size_t i = 0; i < answer->count && i < KEPT_VALUES; i++) {
+		char text[INET6_ADDRSTRLEN];
+		const struct resolver_value *value = &answer->values[i];
+		inet_ntop(value->size == 4 ? AF_INET : AF_INET6, value->bytes, text, sizeof text);
+		json_array_append_new(list, json_string(text));
+	}
+}
+
+static char *found_json(const struct domain_check *check, const struct resolver_answer answers[LOOKUPS])
+{
+	json_t *addresses = json_array();
+	add_addresses(addresses, &answers[NAME_A]);
+	add_addresses(addresses, &answers[NAME_AAAA]);
+	json_t *found = json_pack("{s:s, s:o, s:o}", "txt_name", check->records[0].name, "txt",
+	    found_strings(&answers[TXT]), "addresses", addresses);
+	const char *alias =
+	    answers[NAME_A].canonical[0] ? answers[NAME_A].canonical : answers[NAME_AAAA].canonical;
+	if (alias[0])
+		json_object_set_new(found, "alias_of", json_string(alias));
+	if (answers[TXT].secure)
+		json_object_set_new(found, "dnssec", json_true());
+	char *text = json_dumps(found, JSON_COMPACT);
+	json_decref(found);
+	return text;
+}
+
+static void count_outcome(enum txt_outcome outcome)
+{
+	char label[40];
+	snprintf(label, sizeof label, "outcome=\"%s\"", txt_outcome_name(outcome));
+	metric_add(metrics_counter(
+		       "postern_verifier_checks_total", label, "Checks of domains by what they came to."),
+	    1);
+}
+
+static void judge(
+    const struct domain_check *check, struct resolver_answer answers[LOOKUPS], struct domain_verdict *verdict)
+{
+	char txt[700], routing[300];
+	verdict->txt = txt_check(&answers[TXT], check->records[0].value);
+	txt_check_explain(verdict->txt, &answers[TXT], &check->records[0], txt, sizeof txt);
+	struct routing_facts facts = {.target = check->target,
+	    .name_a = answers[NAME_A],
+	    .name_aaaa = answers[NAME_AAAA],
+	    .target_a = answers[TARGET_A],
+	    .target_aaaa = answers[TARGET_AAAA],
+	    .apex = check->config->place.apex,
+	    .apex_count = check->config->place.apex_count};
+	verdict->routing = routing_check(&facts, routing, sizeof routing);
+	snprintf(verdict->detail, sizeof verdict->detail, "%s %s", txt, routing);
+	verdict->found = found_json(check, answers);
+}
+
+void domain_check_finish(struct domain_check *check, const char *by, struct domain_verdict *verdict)
+{
+	struct resolver_answer answers[LOOKUPS];
+	for (int i = 0; i < LOOKUPS; i++)
+		resolver_finish(check->queries[i], &answers[i]);
+	*verdict = (struct domain_verdict){.by = by};
+	judge(check, answers, verdict);
+	verdict->took_ms = (int)(clock_monotonic_ms() - check->started_ms);
+	count_outcome(verdict->txt);
+	for (int i = 0; i < LOOKUPS; i++)
+		resolver_answer_free(&answers[i]);
+	free(check);
+}
+
+void domain_check_cancel(struct domain_check *check)
+{
+	for (int i = 0; i < LOOKUPS; i++)
+		resolver_cancel(check->queries[i]);
+	free(check);
+}

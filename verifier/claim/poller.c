@@ -1,0 +1,133 @@
+#include "verifier/claim/poller.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "verifier/claim/domain_check.h"
+
+/* At most SLOTS domains are looked up at once. */
+enum { SLOTS = 64, LOOK_MS = 1000, TICK_MS = 100, RECONNECT_MS = 500 };
+
+struct poller {
+	const struct config *config;
+	struct resolver *resolver;
+	struct pg *pg;
+	pthread_t thread;
+	atomic_bool stopping;
+	struct domain_check *checks[SLOTS];
+	int busy;
+	bool complained;    /* about the database, since it last answered */
+	int64_t look_at_ms; /* when to ask the database for due domains again */
+};
+
+static void settle(struct poller *poller, struct domain_check *check)
+{
+	struct domain_claim claim = *domain_check_claim(check);
+	struct domain_verdict verdict;
+	struct error error = {""};
+	domain_check_finish(check, "poller", &verdict);
+	enum result result = domain_settle(poller->pg, &claim, &verdict, poller->config->pre_issue, &error);
+	free(verdict.found);
+	if (result == R_OK && verdict.txt == TXT_VERIFIED && strcmp(claim.status, "pending") == 0)
+		log_info("domain verified", log_str("domain", claim.name), log_str("tenant", claim.tenant));
+	else if (result == R_DENIED)
+		log_info("domain proven but owned by another tenant", log_str("domain", claim.name),
+		    log_str("tenant", claim.tenant));
+	else if (result != R_OK && result != R_LOST)
+		log_warn("check not stored, will be repeated", log_str("domain", claim.name),
+		    log_str("error", error.text));
+}
+
+static void settle_done(struct poller *poller)
+{
+	for (int i = 0; i < SLOTS; i++) {
+		if (!poller->checks[i] || !domain_check_is_done(poller->checks[i]))
+			continue;
+		settle(poller, poller->checks[i]);
+		poller->checks[i] = NULL;
+		poller->busy--;
+	}
+}
+
+static void start_checks(struct poller *poller, const struct domain_claim *claims, int count)
+{
+	int slot = 0;
+	for (int i = 0; i < count; i++) {
+		while (poller->checks[slot])
+			slot++;
+		poller->checks[slot] = domain_check_start(poller->resolver, poller->config, &claims[i]);
+		poller->busy++;
+	}
+}
+
+static void claim_due(struct poller *poller)
+{
+	struct domain_claim claims[SLOTS];
+	int count = 0, room = SLOTS - poller->busy;
+	struct error error = {""};
+	enum result result = pg_wait_ready(poller->pg, RECONNECT_MS, &error);
+	if (result == R_OK)
+		result = domain_claim_due(poller->pg, room, claims, &count, &error);
+	if (result != R_OK && !poller->complained)
+		log_warn("cannot look for domains to check", log_str("error", error.text));
+	poller->complained = result != R_OK;
+	start_checks(poller, claims, count);
+	/* A full house means that more may be due. */
+	poller->look_at_ms = clock_monotonic_ms() + (count == room ? 0 : LOOK_MS);
+}
+
+static int wait_ms(const struct poller *poller)
+{
+	int64_t left = poller->look_at_ms - clock_monotonic_ms();
+	int most = poller->busy ? TICK_MS : LOOK_MS;
+	return left < 0 || poller->busy == SLOTS ? TICK_MS : left < most ? (int)left : most;
+}
+
+static void *poller_run(void *arg)
+{
+	struct poller *poller = arg;
+	uint64_t seen = 0;
+	while (!poller->stopping) {
+		settle_done(poller);
+		if (poller->busy < SLOTS && clock_monotonic_ms() >= poller->look_at_ms)
+			claim_due(poller);
+		seen = resolver_wait(poller->resolver, seen, wait_ms(poller));
+	}
+	for (int i = 0; i < SLOTS; i++)
+		if (poller->checks[i])
+			domain_check_cancel(poller->checks[i]);
+	return NULL;
+}
+
+enum result poller_start(
+    struct poller **out, const struct config *config, struct resolver *resolver, struct error *error)
+{
+	struct poller *poller = mem_alloc(sizeof *poller);
+	poller->config = config;
+	poller->resolver = resolver;
+	poller->pg = pg_new(settings_string(config->settings, "database"), "postern-verifier poller");
+	if (pthread_create(&poller->thread, NULL, poller_run, poller) != 0) {
+		error_set(error, "cannot start the poller's thread");
+		pg_free(poller->pg);
+		free(poller);
+		return R_ERROR;
+	}
+	*out = poller;
+	return R_OK;
+}
+
+void poller_stop(struct poller *poller)
+{
+	if (!poller)
+		return;
+	poller->stopping = true;
+	resolver_wake(poller->resolver);
+	pthread_join(poller->thread, NULL);
+	pg_free(poller->pg);
+	free(poller);
+}

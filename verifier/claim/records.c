@@ -1,0 +1,49 @@
+#include "verifier/claim/records.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool records_fit(const struct config *config, const char *name)
+{
+	return strlen(config->txt_label) + 1 + strlen(name) <= HOSTNAME_MAX;
+}
+
+static void set_txt(struct record *record, const struct config *config, const char *name, const char *token)
+{
+	record->type = "TXT";
+	snprintf(record->name, sizeof record->name, "%s.%s", config->txt_label, name);
+	snprintf(record->value, sizeof record->value, "%s.verify.%s", token, config->place.saas_root.text);
+}
+
+static void set_cname(
+    struct record *record, const struct config *config, const char *name, const char *tenant)
+{
+	record->type = "CNAME";
+	snprintf(record->name, sizeof record->name, "%s", name);
+	our_place_target(&config->place, tenant, record->value);
+	if (hostname_is_apex(name))
+		record->note = "A CNAME can't stand at the top of a domain: use your DNS provider's ALIAS, "
+			       "ANAME or flattened "
+			       "CNAME record with this value.";
+}
+
+static void set_address(struct record *record, const struct our_address *address, const char *name)
+{
+	record->type = address->size == 4 ? "A" : "AAAA";
+	snprintf(record->name, sizeof record->name, "%s", name);
+	snprintf(record->value, sizeof record->value, "%s", address->text);
+}
+
+size_t records_of(const struct config *config, const char *name, const char *tenant, const char *token,
+    struct record records[RECORDS_MAX])
+{
+	memset(records, 0, sizeof *records * RECORDS_MAX);
+	set_txt(&records[0], config, name, token);
+	if (!config->place.apex_count || !hostname_is_apex(name)) {
+		set_cname(&records[1], config, name, tenant);
+		return 2;
+	}
+	for (size_t i = 0; i < config->place.apex_count; i++)
+		set_address(&records[1 + i], &config->place.apex[i], name);
+	return 1 + config->place.apex_count;
+}

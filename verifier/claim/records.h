@@ -1,0 +1,25 @@
+/*
+ * The DNS records a customer must publish for a domain, out of its name, tenant and token.
+ */
+#ifndef VERIFIER_CLAIM_RECORDS_H
+#define VERIFIER_CLAIM_RECORDS_H
+
+#include "verifier/config.h"
+
+enum { RECORDS_MAX = 1 + OUR_ADDRESSES_MAX, RECORDS_VALUE = 32 + 8 + HOSTNAME_MAX + 1 };
+
+struct record {
+	const char *type; /* "TXT", "CNAME", "A", "AAAA" */
+	char name[HOSTNAME_MAX + 1];
+	char value[RECORDS_VALUE];
+	const char *note; /* NULL, or a sentence for the customer */
+};
+
+/* True where <txt-label>.<name> still is a host name DNS can hold. */
+bool records_fit(const struct config *config, const char *name);
+/* The first is the TXT record. An apex gets A and AAAA records in place of the CNAME, where apex-addresses
+ * are set. */
+size_t records_of(const struct config *config, const char *name, const char *tenant, const char *token,
+    struct record records[RECORDS_MAX]);
+
+#endif

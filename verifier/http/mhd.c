@@ -1,0 +1,292 @@
+#include "verifier/http/mhd.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/net.h"
+#include "verifier/http/mhd_deadline.h"
+
+/* The DNS library reads its files through buffers of 64 KiB and more on the stack of whoever asks. */
+enum { DRAIN_MS = 8000, DRAIN_STEP_MS = 20, SWALLOW_MAX = 1024 * 1024, STACK = 2 * 1024 * 1024 };
+
+struct mhd_server {
+	struct MHD_Daemon *daemon;
+	struct mhd_options options;
+	struct mhd_deadlines *deadlines;
+	atomic_int in_flight;
+	int fd;
+};
+
+/* A request as it comes in, MHD's *context. */
+struct incoming {
+	struct mhd_request request;
+	size_t received;
+	bool holds_nul;
+};
+
+const char *mhd_request_header(const struct mhd_request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+const char *mhd_request_query(const struct mhd_request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+struct stray {
+	const char *const *known;
+	unsigned seen; /* a bit for each of `known` */
+	const char *found;
+};
+
+static enum MHD_Result look_for_stray(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	(void)kind;
+	struct stray *stray = arg;
+	unsigned i = 0;
+	while (stray->known[i] && strcmp(stray->known[i], name) != 0)
+		i++;
+	bool stays = value && stray->known[i] && !(stray->seen >> i & 1);
+	stray->seen |= 1U << i;
+	if (!stays)
+		stray->found = name;
+	return stays ? MHD_YES : MHD_NO;
+}
+
+const char *mhd_request_stray_query(const struct mhd_request *request, const char *const *known)
+{
+	struct stray stray = {.known = known};
+	MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, look_for_stray, &stray);
+	return stray.found;
+}
+
+const char *mhd_request_cookie(const struct mhd_request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->connection, MHD_COOKIE_KIND, name);
+}
+
+bool mhd_request_is(const struct mhd_request *request, const char *method, const char *path)
+{
+	return strcmp(request->method, method) == 0 && strcmp(request->path, path) == 0;
+}
+
+void mhd_reply_header(struct mhd_reply *reply, const char *name, const char *format, ...)
+{
+	if (reply->header_count == MHD_REPLY_HEADERS)
+		abort();
+	char *value = reply->headers[reply->header_count].value;
+	va_list arguments;
+	va_start(arguments, format);
+	int size = vsnprintf(value, MHD_REPLY_VALUE, format, arguments);
+	va_end(arguments);
+	if (size < 0 || size >= MHD_REPLY_VALUE)
+		abort();
+	reply->headers[reply->header_count++].name = name;
+}
+
+void mhd_reply_text(struct mhd_reply *reply, unsigned status, const char *text)
+{
+	reply->status = status;
+	reply->type = "text/plain; charset=utf-8";
+	reply->body = (char *)text;
+	reply->size = strlen(text);
+	reply->borrowed = true;
+}
+
+static enum MHD_Result send_reply(struct MHD_Connection *connection, struct mhd_reply *reply)
+{
+	struct MHD_Response *response =
+	    MHD_create_response_from_buffer(reply->size, reply->body ? reply->body : (void *)"",
+		reply->borrowed || !reply->body ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE);
+	if (!response)
+		return MHD_NO;
+	if (reply->type)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->type);
+	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	for (size_t i = 0; i < reply->header_count; i++)
+		MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
+	enum MHD_Result result = MHD_queue_response(connection, reply->status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+/* Called first of all, with the address as it came: decoded, it would end at an encoded NUL, and somebody
+ * else's name could pass for a domain's. */
+static void *on_address(void *arg, const char *address, struct MHD_Connection *connection)
+{
+	(void)arg;
+	struct incoming *incoming = mem_alloc(sizeof *incoming);
+	incoming->request.connection = connection;
+	incoming->holds_nul = strstr(address, "%00");
+	buf_init(&incoming->request.body, MHD_BODY_MAX);
+	return incoming;
+}
+
+static void begin(struct mhd_server *server, struct incoming *incoming, const char *method, const char *path)
+{
+	/* HEAD is answered as GET; the library leaves the body out. */
+	incoming->request.method = mem_string(strcmp(method, "HEAD") == 0 ? "GET" : method);
+	incoming->request.path = mem_string(path);
+	const char *length = mhd_request_header(&incoming->request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	incoming->request.too_large = length && strtoull(length, NULL, 10) > MHD_BODY_MAX;
+	server->in_flight++;
+}
+
+static void on_completed(
+    void *arg, struct MHD_Connection *connection, void **context, enum MHD_RequestTerminationCode code)
+{
+	(void)code;
+	struct mhd_server *server = arg;
+	struct incoming *incoming = *context;
+	if (!incoming)
+		return;
+	if (incoming->request.method)
+		server->in_flight--;
+	buf_wipe(&incoming->request.body);
+	free((char *)incoming->request.method);
+	free((char *)incoming->request.path);
+	free(incoming);
+	*context = NULL;
+	mhd_deadlines_set(server->deadlines, connection, MHD_STAGE_MS);
+}
+
+static enum MHD_Result handle(struct mhd_server *server, struct incoming *incoming)
+{
+	struct mhd_reply reply = {.status = 500};
+	mhd_deadlines_set(server->deadlines, incoming->request.connection, 0);
+	if (incoming->holds_nul)
+		mhd_reply_text(&reply, MHD_HTTP_BAD_REQUEST, "the address holds a NUL byte\n");
+	else
+		server->options.handle(server->options.arg, &incoming->request, &reply);
+	mhd_deadlines_set(server->deadlines, incoming->request.connection, MHD_STAGE_MS);
+	return send_reply(incoming->request.connection, &reply);
+}
+
+static enum MHD_Result take_body(struct incoming *incoming, const char *bytes, size_t size)
+{
+	incoming->received += size;
+	if (!incoming->request.too_large && buf_append(&incoming->request.body, bytes, size) != R_OK)
+		incoming->request.too_large = true;
+	return incoming->received > SWALLOW_MAX ? MHD_NO : MHD_YES;
+}
+
+/* Called once when the headers are there, for each piece of a body, and once more when the request is
+ * complete. */
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *path,
+    const char *method, const char *version, const char *upload, size_t *upload_size, void **context)
+{
+	(void)connection;
+	(void)version;
+	struct mhd_server *server = arg;
+	struct incoming *incoming = *context;
+	if (!incoming->request.method) {
+		begin(server, incoming, method, path);
+		return incoming->request.too_large ? handle(server, incoming) : MHD_YES;
+	}
+	if (*upload_size == 0)
+		return handle(server, incoming);
+	enum MHD_Result result = take_body(incoming, upload, *upload_size);
+	*upload_size = 0;
+	return result;
+}
+
+static void on_connection(
+    void *arg, struct MHD_Connection *connection, void **context, enum MHD_ConnectionNotificationCode code)
+{
+	struct mhd_server *server = arg;
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+		*context = mhd_deadlines_add(server->deadlines, connection, MHD_STAGE_MS);
+	else
+		mhd_deadlines_remove(server->deadlines, *context);
+}
+
+/* The library's complaints are about peers: nothing for a log that somebody watches. */
+__attribute__((format(printf, 2, 0))) static void on_library_log(
+    void *arg, const char *format, va_list arguments)
+{
+	(void)arg;
+	char text[300];
+	vsnprintf(text, sizeof text, format, arguments);
+	text[strcspn(text, "\n")] = '\0';
+	log_debug("HTTP server", log_str("said", text));
+}
+
+enum result mhd_bind(int *fd, const char *setting, const char *address, struct error *error)
+{
+	struct net_address parsed;
+	enum result result = net_parse_address(&parsed, address, error);
+	if (result == R_OK)
+		result = net_listen(fd, &parsed, false, error);
+	if (result != R_OK) {
+		error_prefix(error, "%s", setting);
+		return result;
+	}
+	char text[NET_ADDRESS_TEXT];
+	parsed.size = sizeof parsed.storage;
+	getsockname(*fd, (struct sockaddr *)&parsed.storage, &parsed.size);
+	net_format_address(&parsed, text);
+	log_info("listening", log_str("setting", setting), log_str("address", text));
+	return R_OK;
+}
+
+enum result mhd_server_start(struct mhd_server **out, const struct mhd_options *options, struct error *error)
+{
+	struct mhd_server *server = mem_alloc(sizeof *server);
+	server->options = *options;
+	server->deadlines = mhd_deadlines_start();
+	unsigned flags = MHD_USE_ERROR_LOG | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC;
+	flags |=
+	    options->thread_per_connection ? MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL : MHD_USE_EPOLL;
+	flags |= options->certificate ? MHD_USE_TLS : 0;
+	struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)options->certificate},
+	    {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)options->key}, {MHD_OPTION_END, 0, NULL}};
+	if (!options->certificate)
+		tls[0].option = MHD_OPTION_END;
+	server->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, server,
+	    MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET, options->fd,
+	    MHD_OPTION_CONNECTION_LIMIT, options->connections, MHD_OPTION_CONNECTION_TIMEOUT,
+	    (unsigned)MHD_STAGE_MS / 1000, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK,
+	    MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_URI_LOG_CALLBACK, on_address, NULL,
+	    MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+	if (!server->daemon) {
+		error_set(error, options->certificate ? "cannot start the HTTPS server: do ask-cert-file and "
+							"ask-key-file hold a PEM chain and its key?"
+						      : "cannot start the HTTP server");
+		mhd_deadlines_stop(server->deadlines);
+		close(options->fd);
+		free(server);
+		return R_ERROR;
+	}
+	*out = server;
+	return R_OK;
+}
+
+static void wait_in_flight(struct mhd_server *server)
+{
+	int64_t deadline_ms = clock_monotonic_ms() + DRAIN_MS;
+	struct timespec step = {.tv_nsec = DRAIN_STEP_MS * 1000000L};
+	while (server->in_flight > 0 && clock_monotonic_ms() < deadline_ms)
+		nanosleep(&step, NULL);
+}
+
+void mhd_server_stop(struct mhd_server *server)
+{
+	if (!server)
+		return;
+	int fd = MHD_quiesce_daemon(server->daemon);
+	if (fd >= 0)
+		close(fd);
+	wait_in_flight(server);
+	MHD_stop_daemon(server->daemon);
+	mhd_deadlines_stop(server->deadlines);
+	free(server);
+}
