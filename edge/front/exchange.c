@@ -23,6 +23,8 @@ struct exchange {
 	struct buf head;              /* the request's head, while no upstream has taken it */
 	struct upstream_request request;
 	bool is_idempotent;
+	char *upgrade;  /* the protocols it asks for; NULL: none */
+	bool is_tunnel; /* its upstream changed to one of them */
 	struct upstream_client client;
 	struct upstream_target *target;
 	struct upstream_shelf *shelf; /* where it is now; NULL between two addresses */
@@ -37,11 +39,20 @@ struct exchange {
 	struct upstream_wait wait;
 };
 
+static void open_tunnel(struct exchange *exchange)
+{
+	exchange->is_tunnel = true;
+	upstream_address_succeeded(
+	    upstream_shelf_address(exchange->shelf), upstream_pool_now(exchange->pool));
+}
+
 static void on_head(void *arg, struct http_head *head, bool interim)
 {
 	struct exchange *exchange = arg;
 
 	exchange->connect_us = upstream_h1_connect_us(exchange->upstream);
+	if (head->body == HTTP_BODY_TUNNEL)
+		open_tunnel(exchange);
 	forward_response(head);
 	exchange->front->on_head(exchange->arg, head, interim);
 }
@@ -91,10 +102,12 @@ static void on_end(void *arg)
 {
 	struct exchange *exchange = arg;
 
-	upstream_address_succeeded(
-	    upstream_shelf_address(exchange->shelf), upstream_pool_now(exchange->pool));
-	upstream_pool_keep(exchange->pool, exchange->upstream);
-	exchange->upstream = NULL;
+	if (!exchange->is_tunnel) {
+		upstream_address_succeeded(
+		    upstream_shelf_address(exchange->shelf), upstream_pool_now(exchange->pool));
+		upstream_pool_keep(exchange->pool, exchange->upstream);
+		exchange->upstream = NULL;
+	}
 	exchange->front->on_end(exchange->arg);
 }
 
@@ -183,14 +196,16 @@ static bool connect_somewhere(struct exchange *exchange)
 	return false;
 }
 
-/* A kept connection, else a new one. */
+/* A kept connection, else a new one: always for what may become a tunnel, since it is not sent again where it
+ * meets the end of a kept one. */
 static bool go(struct exchange *exchange)
 {
 	if (!choose(exchange)) {
 		count_failure(exchange, UPSTREAM_NONE);
 		return false;
 	}
-	struct upstream_h1 *kept = upstream_pool_take(exchange->pool, exchange->shelf);
+	struct upstream_h1 *kept =
+	    exchange->upgrade ? NULL : upstream_pool_take(exchange->pool, exchange->shelf);
 	if (kept) {
 		use(exchange, kept);
 		return true;
@@ -255,11 +270,14 @@ struct exchange *exchange_start(struct upstream_pool *pool, struct http_head *he
 	exchange->connect_us = -1;
 	exchange->target = upstream_target_ref(route->target);
 	exchange->client = route->client;
-	exchange->is_idempotent = is_idempotent(head->method);
+	exchange->is_idempotent = is_idempotent(head->method) && head->upgrade.size == 0;
+	if (head->upgrade.size > 0)
+		exchange->upgrade = mem_copy(head->upgrade.bytes, head->upgrade.size);
 	exchange->request = (struct upstream_request){.body = head->body,
 	    .to_head = http_slice_equal(head->method, "HEAD"),
 	    .expects_continue = head->expects_continue,
-	    .is_whole = head->body == HTTP_BODY_NONE};
+	    .is_whole = head->body == HTTP_BODY_NONE,
+	    .upgrade = exchange->upgrade};
 	buf_init(&exchange->head, UPSTREAM_OUT_MAX);
 	forward_request(head, route->identity);
 	h1_write_request(&exchange->head, head);
@@ -283,6 +301,7 @@ void exchange_free(struct exchange *exchange)
 	leave(exchange);
 	upstream_target_unref(exchange->target);
 	buf_fini(&exchange->head);
+	free(exchange->upgrade);
 	free(exchange);
 }
 
@@ -359,6 +378,11 @@ static void on_failed(void *arg, enum upstream_failure failure)
 	struct exchange *exchange = arg;
 	bool was_used = upstream_h1_was_used(exchange->upstream);
 
+	/* How the other protocol ends says nothing of the address. */
+	if (exchange->is_tunnel) {
+		exchange->front->on_failed(exchange->arg, 502);
+		return;
+	}
 	count_failure(exchange, failure);
 	/* Kept connections end: a restart of the upstream ends many at once. */
 	if (failure != UPSTREAM_CLOSED || !was_used)
@@ -393,6 +417,11 @@ void exchange_flush(struct exchange *exchange)
 {
 	if (exchange->upstream)
 		upstream_h1_flush(exchange->upstream);
+}
+
+bool exchange_has_sent_all(const struct exchange *exchange)
+{
+	return exchange->upstream && upstream_h1_has_sent_all(exchange->upstream);
 }
 
 void exchange_resume(struct exchange *exchange)

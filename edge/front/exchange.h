@@ -15,17 +15,21 @@ struct exchange;
 /* What a front end does with a response. The exchange touches nothing of itself after calling one of these,
  * so each may free it. */
 struct exchange_front {
-	/* Without hop-by-hop and framing fields; valid during the call. `interim`: 1xx, more heads follow. */
+	/* Without hop-by-hop and framing fields; valid during the call. `interim`: 1xx, more heads follow.
+	 * A final 101 with HTTP_BODY_TUNNEL, which only a request with head->upgrade gets, opens a tunnel:
+	 * on_body brings bytes of the protocol head->upgrade, exchange_send takes them, until on_end and
+	 * exchange_send_end, in any order. */
 	void (*on_head)(void *front, struct http_head *head, bool interim);
 	/* Returns how many bytes it took; fewer than offered: nothing more until exchange_resume. */
 	size_t (*on_body)(void *front, const char *bytes, size_t size);
 	void (*on_trailers)(void *front, struct http_head *trailers);
+	/* Of a tunnel only the upstream's direction has ended. */
 	void (*on_end)(void *front);
 	/* All that has arrived was handed on: time to write it out. */
 	void (*on_pause)(void *front);
-	/* exchange_send takes bytes again. */
+	/* exchange_send takes bytes again; of a tunnel also: exchange_has_sent_all has become true. */
 	void (*on_room)(void *front);
-	/* No (whole) response: 502, 503 or 504, for a response that had not begun. */
+	/* No (whole) response: 502, 503 or 504, for a response that had not begun. Or a tunnel broke. */
 	void (*on_failed)(void *front, int status);
 };
 
@@ -49,6 +53,8 @@ size_t exchange_send(struct exchange *exchange, const char *bytes, size_t size);
 /* The request is whole. `trailers` (may be NULL) are changed into those that are sent. */
 void exchange_send_end(struct exchange *exchange, struct http_head *trailers);
 void exchange_flush(struct exchange *exchange);
+/* The request was ended, and all of it is with the upstream's socket (or lost, with the upstream). */
+bool exchange_has_sent_all(const struct exchange *exchange);
 void exchange_resume(struct exchange *exchange);
 /* The address that answers, for the log; valid as long as the exchange. */
 const char *exchange_upstream(const struct exchange *exchange);

@@ -49,6 +49,7 @@ static bool request_field_passes(const struct http_head *head, const struct http
 	case HTTP_TRANSFER_ENCODING:
 	case HTTP_FRAMING_TWIN:
 	case HTTP_CONNECTION:
+	case HTTP_UPGRADE:
 	case HTTP_HOP_BY_HOP:
 	case HTTP_TE:
 	case HTTP_REQUEST_ID:
@@ -75,6 +76,7 @@ static bool response_field_passes(const struct http_head *head, const struct htt
 	case HTTP_TRANSFER_ENCODING:
 	case HTTP_FRAMING_TWIN:
 	case HTTP_CONNECTION:
+	case HTTP_UPGRADE:
 	case HTTP_HOP_BY_HOP:
 	case HTTP_TE: return false;
 	case HTTP_HOST:
@@ -179,7 +181,10 @@ void forward_request(struct http_head *head, const struct forward_identity *iden
 		head->host = http_slice_of(identity->sni);
 	if (!has_host(head))
 		add(head, "Host", head->host);
-	if (trailers) {
+	if (head->upgrade.size > 0) {
+		add(head, "Upgrade", head->upgrade);
+		add(head, "Connection", http_slice_of("upgrade"));
+	} else if (trailers) {
 		add(head, "TE", http_slice_of("trailers"));
 		add(head, "Connection", http_slice_of("te"));
 	}
@@ -189,6 +194,8 @@ void forward_request(struct http_head *head, const struct forward_identity *iden
 void forward_response(struct http_head *head)
 {
 	keep_passing(head, response_field_passes);
+	if (head->body == HTTP_BODY_TUNNEL)
+		add(head, "Upgrade", head->upgrade);
 }
 
 static bool trailer_passes(const struct http_head *head, const struct http_field *field)

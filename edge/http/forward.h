@@ -22,9 +22,11 @@ struct forward_identity {
 
 /* Takes out hop-by-hop fields, those that Connection lists, and every claim of identity; sets
  * X-Forwarded-For, -Proto, -Host and -Port, X-Real-IP, Forwarded, X-Request-Id and Via. Host stays byte for
- * byte; Max-Forwards of OPTIONS, which is not 0, is counted down. */
+ * byte; Max-Forwards of OPTIONS, which is not 0, is counted down. Upgrade is set anew from head->upgrade,
+ * with the Connection that belongs to it. */
 void forward_request(struct http_head *head, const struct forward_identity *identity);
-/* Content-Length stays where it describes a body that does not come (HEAD, 304). */
+/* Content-Length stays where it describes a body that does not come (HEAD, 304). Of a tunnel's 101 Upgrade is
+ * set anew; its Connection is the front end's. */
 void forward_response(struct http_head *head);
 /* Takes out what would have another meaning than its sender could give it behind the body (RFC 9110
  * section 6.5.1). */

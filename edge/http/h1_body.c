@@ -129,10 +129,15 @@ static enum result next_trailers(struct h1_body *body, const char *bytes, size_t
 	return R_EOF;
 }
 
+static bool is_endless(const struct h1_body *body)
+{
+	return body->kind == HTTP_BODY_UNTIL_CLOSE || body->kind == HTTP_BODY_TUNNEL;
+}
+
 static enum result next_data(const struct h1_body *body, size_t size, size_t *data)
 {
 	*data = size;
-	if (body->kind != HTTP_BODY_UNTIL_CLOSE && size > body->left)
+	if (!is_endless(body) && size > body->left)
 		*data = (size_t)body->left;
 	return *data > 0 ? R_OK : R_AGAIN;
 }
@@ -160,7 +165,7 @@ enum result h1_body_next(struct h1_body *body, const char *bytes, size_t size, s
 void h1_body_take(struct h1_body *body, size_t size)
 {
 	assert(body->state == H1_BODY_DATA);
-	if (body->kind == HTTP_BODY_UNTIL_CLOSE)
+	if (is_endless(body))
 		return;
 	assert(size <= body->left);
 	body->left -= size;

@@ -187,6 +187,7 @@ enum result h1_read_connection(struct http_head *head)
 				return R_INVALID;
 			close = close || http_slice_is(member, "close");
 			keep_alive = keep_alive || http_slice_is(member, "keep-alive");
+			head->lists_upgrade = head->lists_upgrade || http_slice_is(member, "upgrade");
 		}
 	}
 	head->keep_alive = !close && (head->minor_version > 0 || keep_alive);

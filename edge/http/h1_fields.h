@@ -42,8 +42,8 @@ enum result h1_read_trailers(struct http_head *trailers, struct http_slice secti
  * LENGTH, CHUNKED or NONE. R_INVALID: two readings are possible. R_DENIED: there is one, by a transfer coding
  * that we do not speak. */
 enum result h1_read_framing(struct http_head *head);
-/* keep_alive by version and Connection. R_INVALID: too many members, or one that is no token or names
- * what no hop may drop. */
+/* keep_alive by version and Connection, lists_upgrade. R_INVALID: too many members, or one that is no token
+ * or names what no hop may drop. */
 enum result h1_read_connection(struct http_head *head);
 
 #endif

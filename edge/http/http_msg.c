@@ -54,7 +54,7 @@ static const struct known_name known_names[NAME_LONGEST + 1][NAMES_PER_LENGTH] =
     [3] = {{"via", HTTP_VIA, HTTP_OTHER}},
     [4] = {{"host", HTTP_HOST, HTTP_OTHER}, {"date", HTTP_DATE, HTTP_OTHER}},
     [6] = {{"expect", HTTP_EXPECT, HTTP_OTHER}, {"cookie", HTTP_NOT_IN_TRAILERS, HTTP_OTHER}},
-    [7] = {{"upgrade", HTTP_HOP_BY_HOP, HTTP_OTHER}, {"trailer", HTTP_TRAILER, HTTP_OTHER}},
+    [7] = {{"upgrade", HTTP_UPGRADE, HTTP_OTHER}, {"trailer", HTTP_TRAILER, HTTP_OTHER}},
     [9] = {{"forwarded", HTTP_IDENTITY, HTTP_IDENTITY}, {"x-real-ip", HTTP_IDENTITY, HTTP_IDENTITY}},
     [10] = {{"connection", HTTP_CONNECTION, HTTP_OTHER}, {"keep-alive", HTTP_HOP_BY_HOP, HTTP_OTHER},
 	{"set-cookie", HTTP_NOT_IN_TRAILERS, HTTP_OTHER}},

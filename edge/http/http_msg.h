@@ -33,7 +33,8 @@ enum http_name {
 	HTTP_TRANSFER_ENCODING,
 	HTTP_FRAMING_TWIN, /* content_length, transfer_encoding: the same to a CGI-like application */
 	HTTP_CONNECTION,
-	HTTP_HOP_BY_HOP, /* Keep-Alive, Proxy-Connection, Upgrade, Proxy-Authenticate, Proxy-Authorization */
+	HTTP_UPGRADE,
+	HTTP_HOP_BY_HOP, /* Keep-Alive, Proxy-Connection, Proxy-Authenticate, Proxy-Authorization */
 	HTTP_TE,
 	HTTP_TRAILER,
 	HTTP_EXPECT,
@@ -52,7 +53,13 @@ struct http_field {
 	enum http_name id;
 };
 
-enum http_body { HTTP_BODY_NONE, HTTP_BODY_LENGTH, HTTP_BODY_CHUNKED, HTTP_BODY_UNTIL_CLOSE };
+enum http_body {
+	HTTP_BODY_NONE,
+	HTTP_BODY_LENGTH,
+	HTTP_BODY_CHUNKED,
+	HTTP_BODY_UNTIL_CLOSE,
+	HTTP_BODY_TUNNEL, /* behind a 101: bytes of another protocol, each way until its sender ends it */
+};
 
 struct http_head {
 	/* request */
@@ -70,6 +77,9 @@ struct http_head {
 	uint64_t content_length; /* with HTTP_BODY_LENGTH */
 	bool keep_alive;         /* as the head itself says */
 	bool expects_continue;
+	bool lists_upgrade;        /* in Connection */
+	struct http_slice upgrade; /* the protocols that a request asks for, or that a 101 changes to; empty:
+				      the connection stays what it is */
 	size_t field_count;
 	struct http_field fields[HTTP_FIELDS_MAX + HTTP_FIELDS_OWN];
 };

@@ -64,8 +64,21 @@ struct upstream_h1 *upstream_h1_connect(const struct upstream_place *place, SSL 
 	return upstream;
 }
 
+/* An end would tell the application that its peer had said all it had to say. */
+static void reset_tunnel(struct upstream_h1 *upstream)
+{
+	const struct linger reset = {.l_onoff = 1};
+
+	upstream->stream.failed = true;
+	setsockopt(upstream->stream.io.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+}
+
 void upstream_h1_close(struct upstream_h1 *upstream)
 {
+	bool is_over = upstream->response == RESPONSE_DONE && upstream_h1_has_sent_all(upstream);
+
+	if (upstream_h1_is_tunnel(upstream) && !is_over)
+		reset_tunnel(upstream);
 	upstream->state = LINK_DEAD;
 	deadline_fini(&upstream->deadline);
 	stream_fini(&upstream->stream);
@@ -94,7 +107,8 @@ static bool waits_for_upstream(const struct upstream_h1 *upstream)
 	bool client_sends = upstream->sending == REQUEST_OPEN && upstream_h1_unsent(upstream) == 0 &&
 			    !upstream->wants_room && !upstream->request.expects_continue;
 
-	if (upstream->response == RESPONSE_AWAITED && client_sends)
+	/* A tunnel's silence is judged for both sides together, by whoever holds both. */
+	if (upstream_h1_is_tunnel(upstream) || (upstream->response == RESPONSE_AWAITED && client_sends))
 		return false;
 	return !upstream->held_back && upstream->response != RESPONSE_DONE;
 }
@@ -123,7 +137,8 @@ static void watch(struct upstream_h1 *upstream)
 	    upstream->sending != REQUEST_BROKEN && (upstream_h1_unsent(upstream) > 0 || upstream->wants_room);
 
 	if (upstream->state == LINK_OPEN)
-		stream_watch(&upstream->stream, !upstream->held_back, wants_write);
+		stream_watch(&upstream->stream, !upstream->held_back && upstream->response != RESPONSE_DONE,
+		    wants_write);
 }
 
 void upstream_h1_settle(struct upstream_h1 *upstream)
@@ -217,6 +232,12 @@ static bool must_look_away(const struct upstream_h1 *upstream, uint32_t events)
 	return (events & (EPOLLHUP | EPOLLERR)) && upstream->held_back;
 }
 
+/* A tunnel's upstream had ended its direction, and takes nothing more either. */
+static bool has_hung_up(const struct upstream_h1 *upstream, uint32_t events)
+{
+	return (events & (EPOLLHUP | EPOLLERR)) && upstream->response == RESPONSE_DONE;
+}
+
 static void on_ready(struct loop_io *io, uint32_t events)
 {
 	struct stream *stream = loop_owner(io, struct stream, io);
@@ -235,7 +256,9 @@ static void on_ready(struct loop_io *io, uint32_t events)
 		upstream_h1_take_room(upstream);
 	if (upstream->state != LINK_OPEN)
 		return;
-	if (must_look_away(upstream, events))
+	if (has_hung_up(upstream, events))
+		upstream_h1_fail(upstream, UPSTREAM_CLOSED);
+	else if (must_look_away(upstream, events))
 		loop_unwatch(stream->loop, io);
 	else if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && upstream_h1_is_receiving(upstream))
 		upstream_h1_receive(upstream);

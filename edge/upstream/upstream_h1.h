@@ -52,22 +52,25 @@ struct upstream_request {
 	bool expects_continue; /* the client waits for a 100: silence is the upstream's, not the client's */
 	bool is_whole;         /* nothing follows the bytes given to upstream_h1_start */
 	bool was_elsewhere;    /* comes from upstream_h1_recover: its sender may be waiting for room */
+	const char *upgrade;   /* the protocols it asks for, borrowed; NULL: a 101 is malformed */
 };
 
 /* Whoever uses the connection now. A callback may close the connection. */
 struct upstream_h1_user {
 	/* An interim (1xx but 101) or the final head, valid during the call; the callee may change its
-	 * fields. */
+	 * fields. A final 101 (HTTP_BODY_TUNNEL) makes the connection a tunnel: on_body brings the other
+	 * protocol's bytes, upstream_h1_send takes them until upstream_h1_send_end, which half-closes. */
 	void (*on_head)(void *arg, struct http_head *head, bool interim);
 	/* Returns how many bytes it took; fewer than offered: nothing more until upstream_h1_resume. */
 	size_t (*on_body)(void *arg, const char *bytes, size_t size);
 	/* Before on_end, if there are any; valid during the call. */
 	void (*on_trailers)(void *arg, struct http_head *trailers);
-	/* The response is whole. Called last: the connection is the user's to keep or close. */
+	/* The response is whole. Called last: the connection is the user's to keep or close. Of a tunnel only
+	 * the upstream's direction has ended. */
 	void (*on_end)(void *arg);
 	/* All that has arrived was handed on. */
 	void (*on_pause)(void *arg);
-	/* upstream_h1_send takes bytes again. */
+	/* upstream_h1_send takes bytes again; or upstream_h1_has_sent_all of a tunnel has become true. */
 	void (*on_room)(void *arg);
 	/* The connection is dead and must be closed. Also called where nobody waits for a response (idle). */
 	void (*on_failed)(void *arg, enum upstream_failure failure);
@@ -78,7 +81,8 @@ struct upstream_h1_user {
  * (UPSTREAM_REFUSED), or nothing left here to connect with (UPSTREAM_LOCAL). */
 struct upstream_h1 *upstream_h1_connect(const struct upstream_place *place, SSL *ssl,
     const struct upstream_preface *preface, enum upstream_failure *failure);
-/* Closes; no callback comes any more. Safe within a callback of this connection. */
+/* Closes; no callback comes any more. Safe within a callback of this connection. A tunnel that has not ended
+ * both ways is reset, so that it is seen to be cut. */
 void upstream_h1_close(struct upstream_h1 *upstream);
 void upstream_h1_attach(struct upstream_h1 *upstream, const struct upstream_h1_user *user, void *arg);
 
@@ -91,6 +95,8 @@ void upstream_h1_start(
 size_t upstream_h1_send(struct upstream_h1 *upstream, const char *bytes, size_t size);
 void upstream_h1_send_end(struct upstream_h1 *upstream, const struct http_head *trailers);
 void upstream_h1_flush(struct upstream_h1 *upstream);
+/* The request was ended, and nothing of it waits for the socket. */
+bool upstream_h1_has_sent_all(const struct upstream_h1 *upstream);
 void upstream_h1_resume(struct upstream_h1 *upstream);
 
 /* After on_failed, where no byte of a response came: moves what was to be sent into `out`. R_OK: not a byte

@@ -1,6 +1,7 @@
 #include <assert.h>
 
 #include "edge/http/h1_parse.h"
+#include "edge/http/upgrade.h"
 #include "edge/upstream/upstream_h1_state.h"
 
 static void end_response(struct upstream_h1 *upstream)
@@ -8,12 +9,14 @@ static void end_response(struct upstream_h1 *upstream)
 	upstream->response = RESPONSE_DONE;
 	upstream->was_used = true;
 	deadline_clear(&upstream->deadline);
+	if (upstream_h1_is_tunnel(upstream))
+		upstream_h1_settle(upstream);
 	upstream->user->on_end(upstream->arg);
 }
 
 static void take_interim(struct upstream_h1 *upstream, struct http_head *head, size_t used)
 {
-	if (head->status == 101 || ++upstream->interim_count > UPSTREAM_INTERIM_MAX) {
+	if (++upstream->interim_count > UPSTREAM_INTERIM_MAX) {
 		upstream_h1_fail(upstream, UPSTREAM_MALFORMED);
 		return;
 	}
@@ -24,14 +27,31 @@ static void take_interim(struct upstream_h1 *upstream, struct http_head *head, s
 		buf_consume(&upstream->in, used);
 }
 
+/* After a request that asked for a tunnel the upstream may take what follows for either protocol, whatever
+ * its answer says: the connection is never used again. */
 static void take_final(struct upstream_h1 *upstream, struct http_head *head, size_t used)
 {
-	upstream->keep_alive = head->keep_alive;
+	upstream->keep_alive = head->keep_alive && !upstream->request.upgrade;
 	upstream->response = RESPONSE_BODY;
 	h1_body_init(&upstream->body, head);
 	upstream->user->on_head(upstream->arg, head, false);
 	if (upstream->state == LINK_OPEN)
 		buf_consume(&upstream->in, used);
+}
+
+/* A 101 that is there before the request is, answers something else. */
+static void take_switch(struct upstream_h1 *upstream, struct http_head *head, size_t used)
+{
+	const char *asked = upstream->request.upgrade;
+	bool was_asked = asked && upstream->sending == REQUEST_ENDED && upstream_h1_unsent(upstream) == 0;
+
+	if (!was_asked || !upgrade_accept(head, asked)) {
+		upstream_h1_fail(upstream, UPSTREAM_MALFORMED);
+		return;
+	}
+	upstream->request.body = HTTP_BODY_TUNNEL;
+	upstream->sending = REQUEST_OPEN;
+	take_final(upstream, head, used);
 }
 
 /* False: no step is possible with what has arrived. */
@@ -48,6 +68,8 @@ static bool step_head(struct upstream_h1 *upstream)
 		return false;
 	if (result != R_OK)
 		upstream_h1_fail(upstream, UPSTREAM_MALFORMED);
+	else if (head.status == 101)
+		take_switch(upstream, &head, used);
 	else if (head.status < 200)
 		take_interim(upstream, &head, used);
 	else
@@ -124,8 +146,9 @@ bool upstream_h1_is_receiving(const struct upstream_h1 *upstream)
  * that of a reset, whose error the write has taken. */
 static void take_eof(struct upstream_h1 *upstream)
 {
-	if (upstream->response == RESPONSE_BODY && upstream->body.kind == HTTP_BODY_UNTIL_CLOSE &&
-	    upstream->sending != REQUEST_BROKEN)
+	bool may_end = upstream->body.kind == HTTP_BODY_UNTIL_CLOSE || upstream_h1_is_tunnel(upstream);
+
+	if (upstream->response == RESPONSE_BODY && may_end && upstream->sending != REQUEST_BROKEN)
 		end_response(upstream);
 	else
 		upstream_h1_fail(upstream, UPSTREAM_CLOSED);
@@ -186,6 +209,8 @@ void upstream_h1_receive(struct upstream_h1 *upstream)
 			break;
 	if (upstream->state != LINK_OPEN || upstream->response == RESPONSE_DONE)
 		return;
+	if (upstream_h1_is_tunnel(upstream) && buf_size(&upstream->in) == 0)
+		buf_fini(&upstream->in);
 	upstream_h1_settle(upstream);
 	upstream->user->on_pause(upstream->arg);
 }

@@ -46,6 +46,16 @@ static void mark_sent(struct upstream_h1 *upstream, size_t size)
 	upstream->gave_away = true;
 }
 
+/* Most tunnels are silent most of the time: they hold no buffer then. */
+static void rest_tunnel(struct upstream_h1 *upstream)
+{
+	buf_fini(&upstream->out);
+	if (upstream->sending != REQUEST_ENDED)
+		return;
+	upstream->sending = REQUEST_SHUT;
+	stream_shutdown(&upstream->stream);
+}
+
 void upstream_h1_flush(struct upstream_h1 *upstream)
 {
 	if (upstream->state != LINK_OPEN)
@@ -62,7 +72,16 @@ void upstream_h1_flush(struct upstream_h1 *upstream)
 		else
 			break_request(upstream);
 	}
+	if (upstream_h1_is_tunnel(upstream) && upstream_h1_unsent(upstream) == 0)
+		rest_tunnel(upstream);
 	upstream_h1_settle(upstream);
+}
+
+bool upstream_h1_has_sent_all(const struct upstream_h1 *upstream)
+{
+	bool is_over = upstream->sending != REQUEST_OPEN && upstream->sending != REQUEST_BROKEN;
+
+	return upstream->sending == REQUEST_BROKEN || (is_over && upstream_h1_unsent(upstream) == 0);
 }
 
 static size_t send_room(const struct upstream_h1 *upstream)
@@ -107,7 +126,7 @@ size_t upstream_h1_send(struct upstream_h1 *upstream, const char *bytes, size_t 
 {
 	size_t taken = 0;
 
-	assert(upstream->sending != REQUEST_ENDED);
+	assert(upstream->sending == REQUEST_OPEN || upstream->sending == REQUEST_BROKEN);
 	upstream->request.expects_continue = false;
 	while (taken < size && upstream->sending == REQUEST_OPEN) {
 		size_t some = send_some(upstream, bytes + taken, size - taken);
@@ -138,8 +157,12 @@ void upstream_h1_send_end(struct upstream_h1 *upstream, const struct http_head *
 
 void upstream_h1_take_room(struct upstream_h1 *upstream)
 {
+	enum request_state before = upstream->sending;
+
 	upstream_h1_flush(upstream);
-	if (!upstream->wants_room || (send_room(upstream) == 0 && upstream->sending == REQUEST_OPEN))
+	bool has_ended = upstream_h1_is_tunnel(upstream) && upstream->sending != before;
+	if (!has_ended &&
+	    (!upstream->wants_room || (send_room(upstream) == 0 && upstream->sending == REQUEST_OPEN)))
 		return;
 	upstream->wants_room = false;
 	upstream->user->on_room(upstream->arg);

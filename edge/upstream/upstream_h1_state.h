@@ -14,6 +14,7 @@ enum link_state { LINK_CONNECTING, LINK_HANDSHAKE, LINK_OPEN, LINK_IDLE, LINK_DE
 enum request_state {
 	REQUEST_OPEN, /* more of its body may come */
 	REQUEST_ENDED,
+	REQUEST_SHUT,   /* a tunnel's: all of it went out, and our end of the connection */
 	REQUEST_BROKEN, /* the upstream takes no more of it; it may still answer */
 };
 enum response_state { RESPONSE_AWAITED, RESPONSE_HEAD, RESPONSE_BODY, RESPONSE_DONE };
@@ -57,6 +58,11 @@ struct upstream_h1 {
 	bool held_back;      /* on_body took less than it was offered */
 	bool was_used;
 };
+
+static inline bool upstream_h1_is_tunnel(const struct upstream_h1 *upstream)
+{
+	return upstream->request.body == HTTP_BODY_TUNNEL;
+}
 
 /* Body bytes and head that wait for the socket. */
 static inline size_t upstream_h1_unsent(const struct upstream_h1 *upstream)
