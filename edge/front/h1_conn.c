@@ -1,7 +1,6 @@
 #include "edge/front/h1_conn.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -19,7 +18,7 @@ static void run_closed(struct loop_task *task)
 	struct h1_conn *conn = loop_owner(task, struct h1_conn, closed_task);
 
 	conn->on_closed(conn->owner);
-	site_unref(conn->site);
+	client_fini(&conn->client);
 	free(conn);
 }
 
@@ -28,11 +27,8 @@ void h1_conn_close(struct h1_conn *conn)
 	if (conn->state == H1_CLOSED)
 		return;
 	conn->state = H1_CLOSED;
-	exchange_free(conn->exchange);
-	conn->exchange = NULL;
-	upstream_target_unref(conn->target);
-	conn->target = NULL;
-	h1_request_end(conn);
+	h1_request_end(conn, false);
+	client_leave_upstream(&conn->client);
 	deadline_fini(&conn->read_deadline);
 	deadline_fini(&conn->write_deadline);
 	stream_fini(&conn->stream);
@@ -51,7 +47,7 @@ void h1_conn_cut(struct h1_conn *conn)
 		return;
 	h1_out_flush(&conn->out);
 	conn->stream.failed = true;
-	if (conn->request.framing == HTTP_BODY_UNTIL_CLOSE)
+	if (conn->message.framing == HTTP_BODY_UNTIL_CLOSE)
 		setsockopt(conn->stream.io.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 	h1_conn_close(conn);
 }
@@ -62,8 +58,8 @@ static bool wants_read(const struct h1_conn *conn)
 {
 	if (conn->read_eof)
 		return false;
-	if (conn->state == H1_EXCHANGE && !conn->request.sent)
-		return !conn->request.body_blocked;
+	if (conn->state == H1_EXCHANGE && !conn->message.sent)
+		return !conn->message.body_blocked;
 	if (conn->state == H1_IDLE || conn->state == H1_HEAD || conn->state == H1_LINGER)
 		return true;
 	return buf_size(&conn->in) < H1_PIPELINED_MAX;
@@ -71,7 +67,7 @@ static bool wants_read(const struct h1_conn *conn)
 
 static bool wants_write(const struct h1_conn *conn)
 {
-	bool blocked = conn->state == H1_EXCHANGE && conn->request.response_blocked;
+	bool blocked = conn->state == H1_EXCHANGE && conn->message.response_blocked;
 
 	return blocked || buf_size(&conn->out.buf) > 0;
 }
@@ -89,7 +85,7 @@ static void settle(struct h1_conn *conn)
 static size_t read_size(const struct h1_conn *conn)
 {
 	size_t room = conn->in.max - buf_size(&conn->in);
-	size_t wanted = conn->state == H1_EXCHANGE && !conn->request.sent ? H1_READ_BODY : H1_READ_SMALL;
+	size_t wanted = conn->state == H1_EXCHANGE && !conn->message.sent ? H1_READ_BODY : H1_READ_SMALL;
 
 	return room < wanted ? room : wanted;
 }
@@ -155,20 +151,18 @@ static void linger(struct h1_conn *conn)
 
 static bool has_unread_rest(const struct h1_conn *conn)
 {
-	return !h1_body_is_done(&conn->request.body) || buf_size(&conn->in) > 0 ||
+	return !h1_body_is_done(&conn->message.body) || buf_size(&conn->in) > 0 ||
 	       stream_has_buffered(&conn->stream);
 }
 
 /* The response is with the socket. */
 static void after_response(struct h1_conn *conn)
 {
-	h1_request_end(conn);
-	if (conn->request.challenge_row)
-		challenges_mark_seen(conn->worker->edge->challenges, conn->request.challenge_row);
+	h1_request_end(conn, true);
 	/* Of the next request's wait nothing has passed yet, even if it begins before we settle. */
 	conn->wait = H1_WAIT_NOTHING;
 	deadline_clear(&conn->read_deadline);
-	if (conn->request.keep_alive) {
+	if (conn->message.keep_alive) {
 		stream_release(&conn->stream);
 		conn->state = H1_IDLE;
 		conn->scan = (struct h1_scan){0};
@@ -183,7 +177,7 @@ static void after_response(struct h1_conn *conn)
 /* A step returns true where another one may be possible. */
 static bool step_flush(struct h1_conn *conn)
 {
-	stream_expect_more(&conn->stream, !conn->request.keep_alive);
+	stream_expect_more(&conn->stream, !conn->message.keep_alive);
 	enum result result = h1_out_flush(&conn->out);
 
 	if (result == R_AGAIN)
@@ -201,7 +195,8 @@ static bool step_head_incomplete(struct h1_conn *conn)
 		read_some(conn);
 		return true;
 	}
-	if (conn->read_eof || (conn->draining && conn->request_count > 0 && buf_size(&conn->in) == 0)) {
+	if (conn->read_eof ||
+	    (conn->draining && conn->client.request_count > 0 && buf_size(&conn->in) == 0)) {
 		h1_conn_close(conn);
 		return false;
 	}
@@ -249,7 +244,7 @@ static bool step_exchange(struct h1_conn *conn)
 	stream_expect_more(&conn->stream, false);
 	if (h1_out_flush(&conn->out) == R_ERROR)
 		h1_conn_close(conn);
-	else if (conn->request.response != H1_RESPONSE_NONE)
+	else if (conn->message.response != H1_RESPONSE_NONE)
 		stream_release(&conn->stream);
 	return false;
 }
@@ -261,8 +256,7 @@ static bool step(struct h1_conn *conn)
 	case H1_HEAD: return step_head(conn);
 	case H1_EXCHANGE: return step_exchange(conn);
 	case H1_FLUSH: return step_flush(conn);
-	case H1_CHALLENGE:
-	case H1_NOTICE:
+	case H1_LOOKUP:
 	case H1_LINGER:
 	case H1_CLOSED: break;
 	}
@@ -296,12 +290,12 @@ static void run_go_on(struct loop_task *task)
 
 static void on_writable(struct h1_conn *conn)
 {
-	if (conn->state != H1_EXCHANGE || !conn->request.response_blocked)
+	if (conn->state != H1_EXCHANGE || !conn->message.response_blocked)
 		return;
 	if (h1_out_flush(&conn->out) != R_OK)
 		return;
-	conn->request.response_blocked = false;
-	exchange_resume(conn->exchange);
+	conn->message.response_blocked = false;
+	exchange_resume(conn->request.exchange);
 }
 
 static void on_ready(struct loop_io *io, uint32_t events)
@@ -322,20 +316,6 @@ static void on_ready(struct loop_io *io, uint32_t events)
 	h1_conn_drive(conn);
 }
 
-/* ---- who speaks */
-
-/* The port of our socket is no port that a client knows: containers and balancers change it. */
-static void read_peer(struct h1_conn *conn, const struct conn_peer *peer)
-{
-	const struct trust *trust = h1_trust(conn);
-	int told = net_port(&peer->local);
-
-	conn->peer = *peer;
-	net_format_host(&peer->client, conn->client);
-	snprintf(conn->port, sizeof conn->port, "%u", (uint16_t)(told > 0 ? told : trust->https_port));
-	conn->behind_cdn = ip_ranges_contain(&trust->cdns, &peer->client);
-}
-
 /* ---- for its owner */
 
 struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const struct conn_peer *peer,
@@ -347,12 +327,10 @@ struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const 
 	conn->stream = *stream;
 	conn->stream.io.on_ready = on_ready;
 	stream->io.fd = -1;
-	read_peer(conn, peer);
+	client_init(&conn->client, worker, &conn->stream, peer);
 	conn->on_closed = on_closed;
 	conn->draining = worker->draining;
 	conn->owner = owner;
-	conn->site_change = site_cache_change(worker->edge->sites);
-	conn->is_served = true;
 	conn->closed_task.run = run_closed;
 	conn->go_on_task.run = run_go_on;
 	h1_deadlines_init(conn);
@@ -389,14 +367,14 @@ void h1_conn_abort(struct h1_conn *conn)
 
 void h1_conn_challenge(struct h1_conn *conn, const struct challenge_reply *reply)
 {
-	if (conn->state == H1_CHALLENGE)
-		h1_answer_with_challenge(conn, reply);
+	if (conn->state == H1_LOOKUP)
+		h1_request_challenge(conn, reply);
 	h1_conn_drive(conn);
 }
 
 void h1_conn_notice(struct h1_conn *conn, const struct notice_reply *reply)
 {
-	if (conn->state == H1_NOTICE)
-		h1_answer_with_notice(conn, reply);
+	if (conn->state == H1_LOOKUP)
+		h1_request_notice(conn, reply);
 	h1_conn_drive(conn);
 }

@@ -5,29 +5,9 @@
 #ifndef EDGE_H1_CONN_H
 #define EDGE_H1_CONN_H
 
-#include "common/hostname.h"
-#include "common/net.h"
-#include "edge/loop/stream.h"
-#include "edge/worker.h"
+#include "edge/front/client.h"
 
 struct h1_conn;
-
-/* How long the beginning took, in microseconds; -1: that did not happen. */
-struct conn_times {
-	int64_t hello;       /* from accept to the whole ClientHello */
-	int64_t certificate; /* the wait for one */
-	int64_t handshake;
-};
-
-/* Who speaks, as found out before HTTP began. Copied. */
-struct conn_peer {
-	uint64_t id;               /* the connection's id in the worker's table, with its generation */
-	struct net_address client; /* the socket's peer, or what a trusted PROXY header said */
-	struct net_address local;  /* where it came to, if a PROXY header said so; else size 0 */
-	bool tls;
-	const char *sni; /* empty without TLS; outlives the connection */
-	struct conn_times times;
-};
 
 /* Takes the stream's contents (moved, the caller's struct is dead afterwards). `on_closed` is called once,
  * from the loop, after which the h1_conn is gone. */

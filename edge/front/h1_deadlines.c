@@ -12,14 +12,13 @@ static enum h1_wait what_is_awaited(const struct h1_conn *conn)
 	switch (conn->state) {
 	case H1_IDLE: return H1_WAIT_REQUEST;
 	case H1_HEAD: return H1_WAIT_HEAD;
-	case H1_CHALLENGE: return H1_WAIT_CHALLENGE;
-	case H1_NOTICE: return H1_WAIT_NOTICE;
+	case H1_LOOKUP: return H1_WAIT_LOOKUP;
 	case H1_LINGER: return H1_WAIT_END;
 	case H1_EXCHANGE: break;
 	case H1_FLUSH:
 	case H1_CLOSED: return H1_WAIT_NOTHING;
 	}
-	return h1_request_wants_body(conn) && !conn->request.awaits_100 ? H1_WAIT_BODY : H1_WAIT_NOTHING;
+	return h1_request_wants_body(conn) && !conn->message.awaits_100 ? H1_WAIT_BODY : H1_WAIT_NOTHING;
 }
 
 static int64_t longest_wait(const struct h1_conn *conn, enum h1_wait wait)
@@ -28,8 +27,7 @@ static int64_t longest_wait(const struct h1_conn *conn, enum h1_wait wait)
 	case H1_WAIT_REQUEST: return conn->draining ? H1_DRAIN_MS : h1_config(conn)->idle_timeout_ms;
 	case H1_WAIT_HEAD: return h1_config(conn)->header_timeout_ms;
 	case H1_WAIT_BODY: return h1_config(conn)->body_timeout_ms;
-	case H1_WAIT_CHALLENGE: return H1_CHALLENGE_MS;
-	case H1_WAIT_NOTICE: return H1_NOTICE_MS;
+	case H1_WAIT_LOOKUP: return request_wait_ms(&conn->request);
 	case H1_WAIT_END: return H1_LINGER_MS;
 	case H1_WAIT_NOTHING: break;
 	}
@@ -123,9 +121,8 @@ static void on_read_deadline(struct deadline *deadline)
 
 	switch (conn->wait) {
 	case H1_WAIT_HEAD: h1_request_refuse(conn, 408); return;
-	case H1_WAIT_BODY:
-	case H1_WAIT_CHALLENGE:
-	case H1_WAIT_NOTICE: h1_request_time_out(conn); return;
+	case H1_WAIT_BODY: h1_request_time_out(conn); return;
+	case H1_WAIT_LOOKUP: h1_request_lookup_over(conn); return;
 	case H1_WAIT_NOTHING:
 	case H1_WAIT_REQUEST:
 	case H1_WAIT_END: break;

@@ -1,101 +1,55 @@
 #include "edge/front/h1_conn_state.h"
 
+#include <assert.h>
+
 #include "common/clock.h"
-#include "edge/admission.h"
-#include "edge/front/shared_host.h"
 #include "edge/http/h1_parse.h"
-#include "edge/http/http_date.h"
-#include "edge/site/site_cache.h"
 
 bool h1_request_wants_body(const struct h1_conn *conn)
 {
-	return conn->state == H1_EXCHANGE && !conn->request.sent && !conn->request.body_blocked;
+	return conn->state == H1_EXCHANGE && !conn->message.sent && !conn->message.body_blocked;
 }
 
-static void start_request(struct h1_conn *conn, const struct http_head *head, size_t used)
+void h1_request_end(struct h1_conn *conn, bool whole)
 {
-	int64_t now = clock_monotonic_us();
-
-	conn->request_count++;
-	conn->request = (struct h1_request){
-	    .minor_version = head->minor_version,
-	    .to_head = http_slice_equal(head->method, "HEAD"),
-	    .keep_alive = head->keep_alive,
-	    .awaits_100 = head->expects_continue,
-	    .started_us = now,
-	    .head_us = conn->head_began_us ? now - conn->head_began_us : 0,
-	    .first_byte_us = -1,
-	    .connect_us = -1,
-	    .bytes_in = used,
-	    .bytes_before = conn->stream.bytes_out,
-	    .entry = h1_config(conn)->access_log ? access_entry_new(head) : NULL,
-	};
-	conn->head_began_us = 0;
-	identity_request_id(conn->request.id, head);
-	if (conn->behind_cdn)
-		identity_client(conn->request.client, head, &conn->peer.client, &h1_trust(conn)->cdns);
-	h1_body_init(&conn->request.body, head);
-	if (head->body == HTTP_BODY_CHUNKED || head->content_length > H1_READ_BODY)
-		stream_expect_long_input(&conn->stream);
+	if (conn->request.state != REQUEST_NONE)
+		conn->request.bytes_out = conn->stream.bytes_out - conn->message.bytes_before;
+	request_end(&conn->request, whole);
 }
 
-/* Who sent the request, as the app and the log are to know him. */
-static const char *client_of(const struct h1_conn *conn)
+static struct h1_conn *conn_of(struct request *request)
 {
-	return conn->request.client[0] ? conn->request.client : conn->client;
+	return loop_owner(request, struct h1_conn, request);
 }
 
-static void write_access_line(struct h1_conn *conn, int64_t took_us)
+/* It is dealt with: what follows it in `in` is another's, or its body. */
+static void let_head_go(struct h1_conn *conn)
 {
-	struct h1_request *request = &conn->request;
-	bool is_first = conn->request_count == 1;
-	const struct conn_times *times = &conn->peer.times;
-
-	access_entry_end(request->entry, conn->worker->edge->access_log,
-	    &(struct access_outcome){
-		.client = client_of(conn),
-		.request_id = request->id[0] ? request->id : NULL,
-		.status = request->status,
-		.minor_version = request->minor_version,
-		.bytes_in = request->bytes_in,
-		.bytes_out = conn->stream.bytes_out - request->bytes_before,
-		.served_before = conn->request_count - 1,
-		.retries = request->retries,
-		.ssl = conn->stream.ssl,
-		.sni = conn->peer.sni,
-		.hello_us = is_first ? times->hello : -1,
-		.certificate_us = is_first ? times->certificate : -1,
-		.handshake_us = is_first ? times->handshake : -1,
-		.head_us = request->head_us,
-		.connect_us = request->connect_us,
-		.first_byte_us = request->first_byte_us,
-		.total_us = took_us,
-	    });
-	request->entry = NULL;
+	buf_consume(&conn->in, conn->message.head_size);
+	conn->message.head_size = 0;
 }
 
-void h1_request_end(struct h1_conn *conn)
-{
-	struct h1_request *request = &conn->request;
-	const struct http_metrics *metrics = &h1_config(conn)->metrics;
+/* ---- what the response says of the connection */
 
-	if (request->started_us == 0)
-		return;
-	int64_t took_us = clock_monotonic_us() - request->started_us;
-	metric_add(metrics->requests[request->status / 100], 1);
-	metric_add(metrics->bytes_in, (int64_t)request->bytes_in);
-	metric_add(metrics->bytes_out, (int64_t)(conn->stream.bytes_out - request->bytes_before));
-	histogram_observe_us(metrics->head_seconds, request->head_us);
-	histogram_observe_us(metrics->request_seconds, took_us);
-	if (request->connect_us >= 0)
-		histogram_observe_us(metrics->connect_seconds, request->connect_us);
-	if (request->first_byte_us >= 0)
-		histogram_observe_us(metrics->first_byte_seconds, request->first_byte_us);
-	if (request->entry)
-		write_access_line(conn, took_us);
-	site_unref(request->shared);
-	request->shared = NULL;
-	request->started_us = 0;
+/* Who pipelines and then shuts his side still gets his answers. */
+static bool may_hold_another(const struct h1_conn *conn)
+{
+	return !conn->read_eof || buf_size(&conn->in) > 0;
+}
+
+/* May another request follow this one's response? Decided when the response's head is written. */
+static bool goes_on(struct h1_conn *conn)
+{
+	return conn->message.keep_alive && h1_body_is_done(&conn->message.body) && may_hold_another(conn) &&
+	       !conn->draining && client_may_stay(&conn->client);
+}
+
+/* The value of Connection for this response; NULL: none. */
+static const char *connection_field(const struct h1_conn *conn)
+{
+	if (!conn->message.keep_alive)
+		return "close";
+	return conn->request.minor_version == 0 ? "keep-alive" : NULL;
 }
 
 /* ---- the response of an upstream */
@@ -110,190 +64,121 @@ static enum http_body framing_to_client(const struct h1_conn *conn, enum http_bo
 /* Interim responses help or do not matter: a client that is slow to read gets none. */
 static void write_interim(struct h1_conn *conn, const struct http_head *head)
 {
-	conn->request.awaits_100 = false;
+	conn->message.awaits_100 = false;
 	if (conn->request.minor_version > 0 && buf_size(&conn->out.buf) < H1_OUT_GATHER)
 		h1_write_response(&conn->out.buf, head, HTTP_BODY_NONE, NULL);
 }
 
-/* Who gets a response without Date writes one (RFC 9110 section 6.6.1). */
-static void complete_head(struct h1_conn *conn, struct http_head *head)
+static void on_head(struct request *request, struct http_head *head, bool interim)
 {
-	bool has_date = false;
-	bool has_id = false;
-
-	for (size_t i = 0; i < head->field_count; i++) {
-		has_date = has_date || head->fields[i].id == HTTP_DATE;
-		has_id = has_id || head->fields[i].id == HTTP_REQUEST_ID;
-	}
-	h1_site_complete(conn, head);
-	if (!has_date)
-		http_head_add(head, http_slice_of("Date"), http_slice_of(http_date_now()), HTTP_DATE);
-	if (!has_id)
-		http_head_add(
-		    head, http_slice_of("X-Request-Id"), http_slice_of(conn->request.id), HTTP_REQUEST_ID);
-}
-
-static void on_head(void *front, struct http_head *head, bool interim)
-{
-	struct h1_conn *conn = front;
-	struct h1_request *request = &conn->request;
+	struct h1_conn *conn = conn_of(request);
+	struct h1_message *message = &conn->message;
 
 	if (interim) {
 		write_interim(conn, head);
 		return;
 	}
-	request->awaits_100 = false;
-	request->status = head->status;
-	request->first_byte_us = clock_monotonic_us() - request->started_us;
-	request->response = H1_RESPONSE_BEGUN;
-	request->framing = framing_to_client(conn, head->body);
-	request->keep_alive = h1_answer_goes_on(conn) && request->framing != HTTP_BODY_UNTIL_CLOSE;
-	access_entry_set_upstream(request->entry, exchange_upstream(conn->exchange));
-	complete_head(conn, head);
-	h1_write_response(&conn->out.buf, head, request->framing, h1_answer_connection(conn));
+	message->awaits_100 = false;
+	message->response = H1_RESPONSE_BEGUN;
+	message->framing = framing_to_client(conn, head->body);
+	message->keep_alive = goes_on(conn) && message->framing != HTTP_BODY_UNTIL_CLOSE;
+	h1_write_response(&conn->out.buf, head, message->framing, connection_field(conn));
 }
 
-static size_t on_body(void *front, const char *bytes, size_t size)
+static size_t on_body(struct request *request, const char *bytes, size_t size)
 {
-	struct h1_conn *conn = front;
+	struct h1_conn *conn = conn_of(request);
 	/* Until on_pause or on_end: what arrived together leaves together. */
 	stream_expect_more(&conn->stream, true);
-	size_t taken = h1_out_body(&conn->out, bytes, size, conn->request.framing);
+	size_t taken = h1_out_body(&conn->out, bytes, size, conn->message.framing);
 
-	conn->request.response_blocked = taken < size;
+	conn->message.response_blocked = taken < size;
 	return taken;
 }
 
-static void on_trailers(void *front, struct http_head *trailers)
+static void on_trailers(struct request *request, struct http_head *trailers)
 {
-	struct h1_conn *conn = front;
+	struct h1_conn *conn = conn_of(request);
 
-	if (conn->request.framing != HTTP_BODY_CHUNKED)
+	if (conn->message.framing != HTTP_BODY_CHUNKED)
 		return;
 	h1_write_last_chunk(&conn->out.buf, trailers);
-	conn->request.response = H1_RESPONSE_LAST_CHUNK;
+	conn->message.response = H1_RESPONSE_LAST_CHUNK;
 }
 
-static void drop_exchange(struct h1_conn *conn)
+static void flush(struct h1_conn *conn)
 {
-	if (!conn->exchange)
-		return;
-	conn->request.retries = exchange_retries(conn->exchange);
-	conn->request.connect_us = exchange_connect_us(conn->exchange);
-	exchange_free(conn->exchange);
-	conn->exchange = NULL;
-}
-
-static void on_end(void *front)
-{
-	struct h1_conn *conn = front;
-
-	drop_exchange(conn);
-	if (conn->request.framing == HTTP_BODY_CHUNKED && conn->request.response != H1_RESPONSE_LAST_CHUNK)
-		h1_write_last_chunk(&conn->out.buf, NULL);
-	conn->request.response = H1_RESPONSE_WHOLE;
+	conn->message.response = H1_RESPONSE_WHOLE;
 	conn->state = H1_FLUSH;
 	h1_conn_drive(conn);
 }
 
-static void on_pause(void *front)
+static void on_end(struct request *request)
 {
-	h1_conn_drive(front);
+	struct h1_conn *conn = conn_of(request);
+
+	if (conn->message.framing == HTTP_BODY_CHUNKED && conn->message.response != H1_RESPONSE_LAST_CHUNK)
+		h1_write_last_chunk(&conn->out.buf, NULL);
+	flush(conn);
 }
 
-static void on_room(void *front)
+static void on_pause(struct request *request)
 {
-	struct h1_conn *conn = front;
+	h1_conn_drive(conn_of(request));
+}
 
-	conn->request.body_blocked = false;
+static void on_room(struct request *request)
+{
+	struct h1_conn *conn = conn_of(request);
+
+	conn->message.body_blocked = false;
 	h1_request_pump(conn);
 	h1_conn_drive(conn);
 }
 
-static void on_failed(void *front, int status)
+static void on_reply(struct request *request, struct reply *reply)
 {
-	struct h1_conn *conn = front;
+	struct h1_conn *conn = conn_of(request);
 
-	drop_exchange(conn);
-	if (conn->request.response == H1_RESPONSE_NONE)
-		h1_answer_failure(conn, status);
-	else
-		h1_conn_cut(conn);
+	let_head_go(conn);
+	conn->message.keep_alive = !reply->ends_connection && goes_on(conn);
+	reply->connection = connection_field(conn);
+	reply_write(&conn->out.buf, reply);
+	flush(conn);
 }
 
-static const struct exchange_front front_callbacks = {
+static void on_cut(struct request *request)
+{
+	h1_conn_cut(conn_of(request));
+}
+
+static const struct request_front front_callbacks = {
     .on_head = on_head,
     .on_body = on_body,
     .on_trailers = on_trailers,
     .on_end = on_end,
     .on_pause = on_pause,
     .on_room = on_room,
-    .on_failed = on_failed,
+    .on_reply = on_reply,
+    .on_cut = on_cut,
 };
 
-/* ---- the request on its way to the upstream */
-
-void h1_request_pass_on(struct h1_conn *conn, struct http_head *head, size_t used)
-{
-	int status = 503;
-	const struct trust *trust = h1_trust(conn);
-	const char *sni = conn->peer.sni;
-	const char *client = client_of(conn);
-	char forwarded[IDENTITY_FORWARDED_SIZE];
-	struct http_slice host = head->host.size > 0 ? head->host : http_slice_of(sni);
-	const struct forward_identity identity = {
-	    .client = client,
-	    .sni = sni,
-	    .port = conn->port,
-	    .forwarded = identity_forwarded(forwarded, client, host, conn->peer.tls),
-	    .request_id = conn->request.id,
-	    .via = trust->via[head->minor_version],
-	    .tls = conn->peer.tls,
-	};
-	const struct exchange_route route = {.target = h1_target_find(conn),
-	    .identity = &identity,
-	    .client = {.client = &conn->peer.client, .local = h1_target_local(conn)}};
-
-	conn->state = H1_EXCHANGE;
-	if (route.target)
-		conn->exchange =
-		    exchange_start(conn->worker->upstreams, head, &route, &front_callbacks, conn, &status);
-	upstream_target_unref(route.target);
-	buf_consume(&conn->in, used);
-	if (!conn->exchange) {
-		h1_answer_failure(conn, status);
-		return;
-	}
-	h1_request_pump(conn);
-}
-
-/* After a body that breaks its own framing or does not come, nothing can be told from a request any more. */
-static void break_off(struct h1_conn *conn, int status)
-{
-	drop_exchange(conn);
-	if (conn->request.response == H1_RESPONSE_NONE)
-		h1_answer_and_close(conn, status);
-	else
-		h1_conn_cut(conn);
-}
+/* ---- the request's body on its way */
 
 void h1_request_time_out(struct h1_conn *conn)
 {
-	if (conn->state == H1_NOTICE)
-		h1_answer_with_notice(conn, NULL);
-	else
-		break_off(conn, conn->state == H1_CHALLENGE ? 503 : 408);
+	request_break_off(&conn->request, 408);
 }
 
 static void send_end(struct h1_conn *conn, struct http_head *trailers)
 {
-	conn->request.sent = true;
-	exchange_send_end(conn->exchange, trailers);
+	conn->message.sent = true;
+	exchange_send_end(conn->request.exchange, trailers);
 }
 
 static enum result end_chunked(struct h1_conn *conn)
 {
-	struct http_slice section = conn->request.body.trailers;
+	struct http_slice section = conn->message.body.trailers;
 	struct http_head trailers;
 
 	if (section.size > 0 && h1_read_trailers(&trailers, section, H1_REQUEST) != R_OK)
@@ -305,7 +190,7 @@ static enum result end_chunked(struct h1_conn *conn)
 /* One step; R_OK: there may be another. */
 static enum result pump_once(struct h1_conn *conn)
 {
-	struct h1_body *body = &conn->request.body;
+	struct h1_body *body = &conn->message.body;
 	size_t framing = 0;
 	size_t data = 0;
 	enum result result = h1_body_next(body, buf_bytes(&conn->in), buf_size(&conn->in), &framing, &data);
@@ -320,13 +205,13 @@ static enum result pump_once(struct h1_conn *conn)
 	conn->request.bytes_in += framing;
 	if (result != R_OK)
 		return result;
-	size_t taken = exchange_send(conn->exchange, buf_bytes(&conn->in), data);
+	size_t taken = exchange_send(conn->request.exchange, buf_bytes(&conn->in), data);
 	if (taken > 0)
 		h1_body_take(body, taken);
 	buf_consume(&conn->in, taken);
 	conn->request.bytes_in += taken;
-	conn->request.awaits_100 = false;
-	conn->request.body_blocked = taken < data;
+	conn->message.awaits_100 = false;
+	conn->message.body_blocked = taken < data;
 	return R_OK;
 }
 
@@ -337,43 +222,99 @@ void h1_request_pump(struct h1_conn *conn)
 	while (result == R_OK && h1_request_wants_body(conn))
 		result = pump_once(conn);
 	if (result == R_INVALID)
-		break_off(conn, 400);
+		request_break_off(&conn->request, 400);
 	else if (conn->state == H1_EXCHANGE)
-		exchange_flush(conn->exchange);
+		exchange_flush(conn->request.exchange);
 }
 
-static void pass_on_shared(struct h1_conn *conn, struct http_head *head, size_t used, const char *host)
+/* ---- from the head to what becomes of it */
+
+/* An answer has put the connection where it belongs already. */
+static void follow(struct h1_conn *conn)
 {
-	conn->request.shared =
-	    shared_host_find(conn->worker->edge->sites, conn->peer.sni, host, conn->stream.ssl);
-	if (conn->request.shared) {
-		h1_request_pass_on(conn, head, used);
+	switch (conn->request.state) {
+	case REQUEST_EXCHANGE:
+		conn->state = H1_EXCHANGE;
+		let_head_go(conn);
+		h1_request_pump(conn);
 		return;
+	case REQUEST_CHALLENGE:
+	case REQUEST_NOTICE: conn->state = H1_LOOKUP; return;
+	case REQUEST_NONE:
+	case REQUEST_ANSWERED: break;
 	}
-	buf_consume(&conn->in, used);
-	h1_answer_status(conn, 421);
+}
+
+static void start_message(struct h1_conn *conn, const struct http_head *head, size_t used)
+{
+	conn->message = (struct h1_message){
+	    .head_size = used,
+	    .keep_alive = head->keep_alive,
+	    .awaits_100 = head->expects_continue,
+	    .bytes_before = conn->stream.bytes_out,
+	};
+	h1_body_init(&conn->message.body, head);
+	if (head->body == HTTP_BODY_CHUNKED || head->content_length > H1_READ_BODY)
+		stream_expect_long_input(&conn->stream);
 }
 
 void h1_request_begin(struct h1_conn *conn, struct http_head *head, size_t used)
 {
-	struct route route;
+	const struct request_arrival arrival = {
+	    .size = used, .head_us = conn->head_began_us ? clock_monotonic_us() - conn->head_began_us : 0};
 
-	start_request(conn, head, used);
-	route_request(&route, head, conn->peer.tls ? conn->peer.sni : NULL);
-	if (route.action != ROUTE_ANSWER && identity_is_loop(head, h1_trust(conn)))
-		route = (struct route){.action = ROUTE_ANSWER, .status = 508};
-	if (route.action != ROUTE_ANSWER && admission_is_short_of_memory(conn->worker)) {
-		metric_add(h1_config(conn)->metrics.shed, 1);
-		conn->request.keep_alive = false;
-		route = (struct route){.action = ROUTE_ANSWER, .status = 503};
-	}
-	switch (route.action) {
-	case ROUTE_UPSTREAM: h1_request_pass_on(conn, head, used); return;
-	case ROUTE_SHARED: pass_on_shared(conn, head, used, route.host.text); return;
-	case ROUTE_CHALLENGE: h1_answer_challenge(conn, head, used, &route); return;
-	case ROUTE_REDIRECT: h1_answer_plain(conn, head, used, &route); return;
-	case ROUTE_ANSWER: break;
-	}
-	buf_consume(&conn->in, used);
-	h1_answer_status(conn, route.status);
+	conn->head_began_us = 0;
+	start_message(conn, head, used);
+	request_begin(&conn->request, &conn->client, &front_callbacks, head, &arrival);
+	follow(conn);
+}
+
+void h1_request_refuse(struct h1_conn *conn, int status)
+{
+	const struct request_arrival arrival = {.size = buf_size(&conn->in)};
+
+	conn->message = (struct h1_message){.bytes_before = conn->stream.bytes_out};
+	request_refuse(&conn->request, &conn->client, &front_callbacks, status, &arrival);
+}
+
+/* ---- look-ups */
+
+/* The head has waited in `in`, which may have moved. */
+static void read_again(struct h1_conn *conn, struct http_head *head)
+{
+	struct h1_scan scan = {0};
+	size_t used = 0;
+	int status = 0;
+	enum result result =
+	    h1_parse_request(head, &scan, buf_bytes(&conn->in), buf_size(&conn->in), &used, &status);
+
+	assert(result == R_OK && used == conn->message.head_size);
+	(void)result;
+}
+
+void h1_request_challenge(struct h1_conn *conn, const struct challenge_reply *reply)
+{
+	struct http_head head;
+
+	read_again(conn, &head);
+	request_challenge(&conn->request, &head, reply);
+	follow(conn);
+}
+
+void h1_request_notice(struct h1_conn *conn, const struct notice_reply *reply)
+{
+	struct http_head head;
+
+	read_again(conn, &head);
+	request_notice(&conn->request, &head, reply);
+	follow(conn);
+}
+
+void h1_request_lookup_over(struct h1_conn *conn)
+{
+	struct http_head head;
+
+	read_again(conn, &head);
+	request_wait_over(&conn->request, &head);
+	follow(conn);
 }

@@ -16,6 +16,7 @@ struct reply {
 	const char *request_id; /* NULL: none */
 	int retry_after;        /* seconds; 0: no such field */
 	bool to_head;           /* the same head, no body */
+	bool ends_connection;   /* what else it carries is doubtful, or too much now */
 };
 
 /* Appends the whole response. Asserts that the buffer has room. */

@@ -223,14 +223,14 @@ static int dial(struct world *world, bool tls)
 	return dial_from(world, "127.0.0.1:1", tls);
 }
 
-struct client {
+struct visitor {
 	int fd;
 	SSL *ssl;
 };
 
-static struct client call(struct world *world, const char *name, const char *alpn)
+static struct visitor call(struct world *world, const char *name, const char *alpn)
 {
-	struct client client = {.fd = dial(world, true)};
+	struct visitor client = {.fd = dial(world, true)};
 
 	client.ssl = fixture_client(world->client_ctx, client.fd, name, alpn, NULL);
 	SSL_do_handshake(client.ssl);
@@ -239,7 +239,7 @@ static struct client call(struct world *world, const char *name, const char *alp
 }
 
 /* Goes on as far as it gets; true: the handshake is done and "served" came. */
-static bool is_served(struct world *world, struct client *client)
+static bool is_served(struct world *world, struct visitor *client)
 {
 	char bytes[16];
 
@@ -252,7 +252,7 @@ static bool is_served(struct world *world, struct client *client)
 	return false;
 }
 
-static void hang_up(struct client *client)
+static void hang_up(struct visitor *client)
 {
 	SSL_free(client->ssl);
 	if (client->fd >= 0)
@@ -313,7 +313,7 @@ static void challenge_says(struct world *world, uint64_t connection, enum result
 static void stored_site_is_served(void **state)
 {
 	put_site(*state, "shop.example");
-	struct client client = call(*state, "shop.example", "\x08http/1.1");
+	struct visitor client = call(*state, "shop.example", "\x08http/1.1");
 	assert_true(is_served(*state, &client));
 	assert_int_equal(told.found, 0);
 	assert_string_equal(told.peer.sni, "shop.example");
@@ -331,10 +331,10 @@ static void retry_is_served_though_the_site_has_gone_meanwhile(void **state)
 
 	put_site(world, "shop.example");
 	SSL_CTX_set1_groups_list(world->client_ctx, "P-521:X25519");
-	struct client client = call(world, "shop.example", "\x08http/1.1");
+	struct visitor client = call(world, "shop.example", "\x08http/1.1");
 	site_cache_remove(world->edge.sites, "shop.example");
 	/* Its place in the worker's own tier is given up when the name is asked for again. */
-	struct client other = call(world, "shop.example", "\x08http/1.1");
+	struct visitor other = call(world, "shop.example", "\x08http/1.1");
 	assert_int_equal(told.found, 1);
 	hang_up(&other);
 	assert_true(is_served(world, &client));
@@ -360,12 +360,12 @@ static void returning_visitor_is_served(struct world *world, int version)
 	SSL_CTX_set_session_cache_mode(world->client_ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_set_app_data(world->client_ctx, &session);
 	SSL_CTX_sess_set_new_cb(world->client_ctx, keep_session);
-	struct client client = call(world, "shop.example", "\x08http/1.1");
+	struct visitor client = call(world, "shop.example", "\x08http/1.1");
 	assert_true(is_served(world, &client));
 	SSL_set_shutdown(client.ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	hang_up(&client);
 	assert_non_null(session);
-	client = (struct client){.fd = dial(world, true)};
+	client = (struct visitor){.fd = dial(world, true)};
 	client.ssl = fixture_client(world->client_ctx, client.fd, "shop.example", "\x08http/1.1", NULL);
 	SSL_set_session(client.ssl, session);
 	SSL_do_handshake(client.ssl);
@@ -385,7 +385,7 @@ static void returning_visitor_is_served_in_both_versions(void **state)
 static void name_is_normalised(void **state)
 {
 	put_site(*state, "shop.example");
-	struct client client = call(*state, "SHOP.Example", "\x08http/1.1");
+	struct visitor client = call(*state, "SHOP.Example", "\x08http/1.1");
 	assert_true(is_served(*state, &client));
 	assert_string_equal(told.peer.sni, "shop.example");
 	hang_up(&client);
@@ -453,7 +453,7 @@ static void proxied_client_is_the_one_of_the_header(void **state)
 	struct world *world = *state;
 
 	put_site(world, "shop.example");
-	struct client client = {.fd = dial_by_balancer(world, true)};
+	struct visitor client = {.fd = dial_by_balancer(world, true)};
 	assert_int_equal(write(client.fd, PROXY_LINE, sizeof PROXY_LINE - 1), sizeof PROXY_LINE - 1);
 	client.ssl = fixture_client(world->client_ctx, client.fd, "shop.example", NULL, NULL);
 	SSL_do_handshake(client.ssl);
@@ -483,7 +483,7 @@ static void proxy_header_a_byte_at_a_time_before_plain_http(void **state)
 static void nothing_behind_a_proxy_header_is_lost(void **state)
 {
 	struct world *world = *state;
-	struct client client = {.fd = dial_by_balancer(world, true)};
+	struct visitor client = {.fd = dial_by_balancer(world, true)};
 	int between[2];
 	char bytes[2000] = PROXY_LOCAL;
 
@@ -560,7 +560,7 @@ static void knocking_without_a_word_is_not_counted(void **state)
 static void hello_a_byte_at_a_time_is_served(void **state)
 {
 	struct world *world = *state;
-	struct client client = {.fd = dial(world, true)};
+	struct visitor client = {.fd = dial(world, true)};
 	int between[2];
 	char bytes[2000];
 
@@ -590,7 +590,7 @@ static void nameless_and_impossible_names_are_refused_alike(void **state)
 	for (int i = 0; i < 255; i++)
 		too_long[i] = i % 50 == 49 ? '.' : 'a';
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		struct client client = call(*state, names[i], NULL);
+		struct visitor client = call(*state, names[i], NULL);
 
 		assert_refused(client.fd, 112);
 		hang_up(&client);
@@ -673,7 +673,7 @@ static void stalled_handshake_is_closed_at_its_deadline(void **state)
 	struct world *world = *state;
 
 	put_site(world, "shop.example");
-	struct client client = call(world, "shop.example", NULL);
+	struct visitor client = call(world, "shop.example", NULL);
 	loop_pass(world->worker->loop, 9999);
 	assert_int_equal(connections(world), 1);
 	loop_pass(world->worker->loop, 1);
@@ -684,7 +684,7 @@ static void stalled_handshake_is_closed_at_its_deadline(void **state)
 static void unknown_name_waits_and_is_served_in_place(void **state)
 {
 	struct world *world = *state;
-	struct client client = call(world, "new.example", NULL);
+	struct visitor client = call(world, "new.example", NULL);
 
 	assert_int_equal(told.found, 1);
 	assert_int_equal(atomic_load(&world->edge.waiting), 1);
@@ -701,7 +701,7 @@ static void a_hundred_waiters_are_one_question_and_all_are_served(void **state)
 {
 	enum { COUNT = 100 };
 	struct world *world = *state;
-	struct client clients[COUNT];
+	struct visitor clients[COUNT];
 
 	for (int i = 0; i < COUNT; i++)
 		clients[i] = call(world, "new.example", NULL);
@@ -716,7 +716,7 @@ static void a_hundred_waiters_are_one_question_and_all_are_served(void **state)
 
 static void denied_name_is_refused(void **state)
 {
-	struct client client = call(*state, "new.example", NULL);
+	struct visitor client = call(*state, "new.example", NULL);
 
 	broker_says(*state, "new.example", BROKER_DENIED);
 	assert_refused(client.fd, 112);
@@ -725,7 +725,7 @@ static void denied_name_is_refused(void **state)
 
 static void trouble_is_an_internal_error(void **state)
 {
-	struct client client = call(*state, "new.example", NULL);
+	struct visitor client = call(*state, "new.example", NULL);
 
 	broker_says(*state, "new.example", BROKER_TEMPORARY);
 	assert_refused(client.fd, 80);
@@ -735,7 +735,7 @@ static void trouble_is_an_internal_error(void **state)
 static void frozen_broker_ends_in_an_internal_error(void **state)
 {
 	struct world *world = *state;
-	struct client client = call(world, "new.example", NULL);
+	struct visitor client = call(world, "new.example", NULL);
 
 	loop_pass(world->worker->loop, 1000);
 	assert_refused(client.fd, 80);
@@ -754,7 +754,7 @@ static void known_refusal_asks_nobody(void **state)
 	for (size_t i = 0; i < 2; i++) {
 		site_cache_refuse(world->edge.sites, "no.example", cases[i].refusal, 1000,
 		    site_cache_epoch(world->edge.sites, "no.example"));
-		struct client client = call(world, "no.example", NULL);
+		struct visitor client = call(world, "no.example", NULL);
 		assert_refused(client.fd, cases[i].alert);
 		hang_up(&client);
 	}
@@ -764,7 +764,7 @@ static void known_refusal_asks_nobody(void **state)
 static void waiting_client_that_leaves_frees_its_place(void **state)
 {
 	struct world *world = *state;
-	struct client first = call(world, "new.example", NULL), second = call(world, "new.example", NULL);
+	struct visitor first = call(world, "new.example", NULL), second = call(world, "new.example", NULL);
 
 	hang_up(&first);
 	rounds(world, 1);
@@ -782,7 +782,7 @@ static void waiting_client_that_leaves_frees_its_place(void **state)
 
 static void waiting_client_that_half_closes_has_left(void **state)
 {
-	struct client client = call(*state, "new.example", NULL);
+	struct visitor client = call(*state, "new.example", NULL);
 
 	assert_int_equal(shutdown(client.fd, SHUT_WR), 0);
 	rounds(*state, 1);
@@ -793,7 +793,7 @@ static void waiting_client_that_half_closes_has_left(void **state)
 static void who_leaves_while_queued_for_its_handshake_harms_nobody(void **state)
 {
 	struct world *world = *state;
-	struct client clients[40];
+	struct visitor clients[40];
 
 	for (int i = 0; i < 40; i++)
 		clients[i] = call(world, "new.example", NULL);
@@ -812,7 +812,7 @@ static void newest_above_the_waiting_limit_is_shed(void **state)
 	struct world *world = *state;
 
 	world->config.limits.max_waiting = 1;
-	struct client first = call(world, "new.example", NULL), second = call(world, "other.example", NULL);
+	struct visitor first = call(world, "new.example", NULL), second = call(world, "other.example", NULL);
 	assert_refused(second.fd, 80);
 	assert_int_equal(told.found, 1);
 	put_site(world, "new.example");
@@ -827,7 +827,7 @@ static void bytes_that_wait_are_bounded(void **state)
 	struct world *world = *state;
 
 	world->config.limits.max_waiting_bytes = 2000;
-	struct client first = call(world, "new.example", NULL), second = call(world, "other.example", NULL);
+	struct visitor first = call(world, "new.example", NULL), second = call(world, "other.example", NULL);
 	assert_refused(second.fd, 80);
 	hang_up(&first);
 	hang_up(&second);
@@ -853,7 +853,7 @@ static void newest_above_the_connection_limit_is_shed(void **state)
 static void live_challenge_is_answered(void **state)
 {
 	struct world *world = *state;
-	struct client client = call(world, "new.example",
+	struct visitor client = call(world, "new.example",
 	    "\x0a"
 	    "acme-tls/1");
 	const unsigned char *protocol = NULL;
@@ -883,7 +883,7 @@ static void live_challenge_is_answered(void **state)
 
 static void challenge_that_is_not_live_is_refused(void **state)
 {
-	struct client client = call(*state, "new.example",
+	struct visitor client = call(*state, "new.example",
 	    "\x0a"
 	    "acme-tls/1");
 
@@ -896,7 +896,7 @@ static void challenge_that_is_not_live_is_refused(void **state)
 static void challenge_that_cannot_be_looked_up_is_temporary(void **state)
 {
 	struct world *world = *state;
-	struct client client = call(world, "new.example",
+	struct visitor client = call(world, "new.example",
 	    "\x0a"
 	    "acme-tls/1");
 
@@ -921,7 +921,7 @@ static void challenge_that_cannot_be_looked_up_is_temporary(void **state)
 static void acme_among_other_protocols_is_no_challenge(void **state)
 {
 	put_site(*state, "shop.example");
-	struct client client = call(*state, "shop.example",
+	struct visitor client = call(*state, "shop.example",
 	    "\x0a"
 	    "acme-tls/1\x08http/1.1");
 	assert_true(is_served(*state, &client));
@@ -932,7 +932,7 @@ static void acme_among_other_protocols_is_no_challenge(void **state)
 static void replies_to_who_has_gone_are_dropped(void **state)
 {
 	struct world *world = *state;
-	struct client client = call(world, "new.example",
+	struct visitor client = call(world, "new.example",
 	    "\x0a"
 	    "acme-tls/1");
 
@@ -952,7 +952,7 @@ static void drain_ends_http_and_leaves_those_who_wait(void **state)
 	struct world *world = *state;
 
 	put_site(world, "shop.example");
-	struct client served = call(world, "shop.example", NULL), waiting = call(world, "new.example", NULL);
+	struct visitor served = call(world, "shop.example", NULL), waiting = call(world, "new.example", NULL);
 	assert_true(is_served(world, &served));
 	conn_drain_all(world->worker);
 	assert_int_equal(connections(world), 1);
