@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "common/settings.h"
-#include "edge/ip_ranges.h"
+#include "common/ip_ranges.h"
 
 enum { TRUST_VIA_SIZE = 32 };
 

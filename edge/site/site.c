@@ -14,9 +14,10 @@ static size_t string_size(const char *text)
 	return text ? strlen(text) + 1 : 0;
 }
 
-static size_t strings_size(const struct site_options *options)
+static size_t options_size(const char *tenant, const struct domain_options *options)
 {
-	return string_size(options->tenant) + string_size(options->upstream) + string_size(options->hsts);
+	return string_size(tenant) + string_size(options->upstream) + string_size(options->hsts) +
+	       string_size(options->redirect) + (options->parts ? DOMAIN_PARTS * sizeof *options->parts : 0);
 }
 
 static const char *copy_string(char **room, const char *text)
@@ -30,22 +31,44 @@ static const char *copy_string(char **room, const char *text)
 	return copy;
 }
 
-static void copy_options(struct site *site, char *room, const struct site_options *options)
+/* Kept once for all sites. What is shared counts for the site that brought it, so that the cache's bound also
+ * holds where nothing is alike. */
+static unsigned char *share(struct site *site, const void *bytes, size_t size)
 {
-	site->options = *options;
-	site->options.tenant = copy_string(&room, options->tenant);
-	site->options.upstream = copy_string(&room, options->upstream);
-	site->options.hsts = copy_string(&room, options->hsts);
+	bool is_new = false;
+	unsigned char *shared = intern_get(bytes, size, &is_new);
+
+	if (is_new)
+		site->bytes += size;
+	return shared;
 }
 
-/* The site, its leaf, its key and its strings in one allocation; the rest of the chain is shared. What is
- * shared counts for the site that brought it, so that the cache's bound also holds where every chain differs.
- */
+static void copy_parts(struct site *site, struct domain_part *room, const struct domain_part *parts)
+{
+	site->options.parts = room;
+	for (size_t i = 0; i < DOMAIN_PARTS; i++)
+		if (parts[i].bytes)
+			room[i] =
+			    (struct domain_part){share(site, parts[i].bytes, parts[i].size), parts[i].size};
+}
+
+static void copy_options(
+    struct site *site, char *room, const char *tenant, const struct domain_options *options)
+{
+	site->options = *options;
+	site->tenant = copy_string(&room, tenant);
+	site->options.upstream = copy_string(&room, options->upstream);
+	site->options.hsts = copy_string(&room, options->hsts);
+	site->options.redirect = copy_string(&room, options->redirect);
+}
+
+/* The site, where its parts are, its leaf, its key and its strings in one allocation; the rest of the chain
+ * is shared. */
 struct site *site_new(const struct hostname *name, struct site_stamp stamp, struct certificate *certificate,
-    const void *key, size_t key_size, const struct site_options *options)
+    const void *key, size_t key_size, const char *tenant, const struct domain_options *options)
 {
 	size_t leaf_size = certificate->chain_size[0];
-	size_t size = sizeof(struct site) + leaf_size + key_size + strings_size(options);
+	size_t size = sizeof(struct site) + leaf_size + key_size + options_size(tenant, options);
 	struct site *site = NULL;
 
 	assert(certificate->chain_count >= 1);
@@ -55,20 +78,17 @@ struct site *site_new(const struct hostname *name, struct site_stamp stamp, stru
 	site->stamp = stamp;
 	site->certificate = *certificate;
 	site->bytes = size;
-	site->certificate.chain[0] = (unsigned char *)(site + 1);
+	struct domain_part *parts = (struct domain_part *)(site + 1);
+	site->certificate.chain[0] = (unsigned char *)(options->parts ? parts + DOMAIN_PARTS : parts);
 	memcpy(site->certificate.chain[0], certificate->chain[0], leaf_size);
 	site->key = site->certificate.chain[0] + leaf_size;
 	site->key_size = key_size;
 	memcpy(site->key, key, key_size);
-	copy_options(site, (char *)site->key + key_size, options);
-	for (size_t i = 1; i < certificate->chain_count; i++) {
-		bool is_new = false;
-
-		site->certificate.chain[i] =
-		    intern_get(certificate->chain[i], certificate->chain_size[i], &is_new);
-		if (is_new)
-			site->bytes += certificate->chain_size[i];
-	}
+	copy_options(site, (char *)site->key + key_size, tenant, options);
+	if (options->parts)
+		copy_parts(site, parts, options->parts);
+	for (size_t i = 1; i < certificate->chain_count; i++)
+		site->certificate.chain[i] = share(site, certificate->chain[i], certificate->chain_size[i]);
 	certificate_fini(certificate);
 	*certificate = (struct certificate){0};
 	return site;
@@ -117,6 +137,8 @@ void site_unref(struct site *site)
 		return;
 	for (size_t i = 1; i < site->certificate.chain_count; i++)
 		intern_release(site->certificate.chain[i]);
+	for (size_t i = 0; site->options.parts && i < DOMAIN_PARTS; i++)
+		intern_release((unsigned char *)(uintptr_t)site->options.parts[i].bytes);
 	OPENSSL_cleanse(site->key, site->key_size);
 	free(site->exceptions);
 	free(site);

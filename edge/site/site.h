@@ -1,6 +1,7 @@
 /*
  * A site: a name with its checked certificate and opened key, as all workers share it. Immutable, counted by
- * references, about 1.5 KiB; the X509 and EVP_PKEY made of it are each worker's own (hot_site).
+ * references, about 1.5 KiB (more only by what the domain's options hold, and no other site has); the X509
+ * and EVP_PKEY made of it are each worker's own (hot_site).
  */
 #ifndef EDGE_SITE_H
 #define EDGE_SITE_H
@@ -11,16 +12,8 @@
 #include <stdint.h>
 
 #include "common/certificate.h"
+#include "common/domain_options.h"
 #include "common/hostname.h"
-
-/* What the owner's domain row says of the name. Empty (NULL, 0) where there is no row: a foreign ask
- * endpoint. */
-struct site_options {
-	const char *tenant;   /* NULL: unknown; then names share a connection only with themselves */
-	const char *upstream; /* http(s)://host[:port]; NULL: the setting */
-	const char *hsts;     /* value of Strict-Transport-Security; NULL: the edge sets none */
-	int minimum_tls;      /* TLS1_2_VERSION …; 0: the edge's own */
-};
 
 /* What a site was made from: where the database has another stamp, the site is made again. */
 struct site_stamp {
@@ -37,7 +30,10 @@ struct site {
 	struct certificate certificate;
 	unsigned char *key; /* as certificate_key_import takes it; wiped at the end */
 	size_t key_size;
-	struct site_options options; /* strings in this allocation */
+	/* What the owner's domain row says of the name; empty where there is no row, as with a foreign ask
+	 * endpoint. In this allocation; the bytes of parts are shared with sites that say the same. */
+	const char *tenant; /* NULL: unknown; then names share a connection only with themselves */
+	struct domain_options options;
 	/* The certificate is the wildcard's, and the name has something of its own: options. */
 	bool borrowed;
 	/* Of a wildcard: hashes of the names under it that it does not serve, ascending. */
@@ -46,9 +42,10 @@ struct site {
 	size_t bytes; /* what it holds, for the cache's bound */
 };
 
-/* Takes the certificate (left empty), copies the key and the options. One reference for the caller. */
+/* Takes the certificate (left empty), copies the key, the tenant (may be NULL) and the options. One reference
+ * for the caller. */
 struct site *site_new(const struct hostname *name, struct site_stamp stamp, struct certificate *certificate,
-    const void *key, size_t key_size, const struct site_options *options);
+    const void *key, size_t key_size, const char *tenant, const struct domain_options *options);
 /* Before it is shared. Takes the names' hashes (name_hash), in any order. */
 void site_set_exceptions(struct site *site, uint64_t *hashes, size_t count);
 /* One label in the place of the asterisk. */

@@ -42,12 +42,13 @@ static struct site *make_site(
     const struct site_raw *raw, struct certificate *certificate, const struct buf *key)
 {
 	struct hostname name = {""};
-	struct site_options options;
+	struct domain_options options;
 
 	snprintf(name.text, sizeof name.text, "%s", raw->name);
-	site_options_read(&options, raw->tenant, raw->options, raw->name);
-	struct site *site = site_new(&name, raw->stamp, certificate, buf_bytes(key), buf_size(key), &options);
-	site_options_fini(&options);
+	site_options_read(&options, raw->options, raw->redirect_leads, raw->name);
+	struct site *site =
+	    site_new(&name, raw->stamp, certificate, buf_bytes(key), buf_size(key), raw->tenant, &options);
+	domain_options_fini(&options);
 	site->borrowed = strcmp(raw->name, raw->certificate) != 0;
 	return site;
 }

@@ -19,6 +19,7 @@ struct site_raw {
 	const unsigned char *sealed; /* NULL: the column could not be read */
 	size_t sealed_size;
 	const char *tenant, *options; /* of the owner; NULL: none */
+	bool redirect_leads;          /* what `options` redirects to may be redirected to */
 };
 
 /* `keys` is borrowed. */

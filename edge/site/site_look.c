@@ -40,9 +40,19 @@ static char *wildcards_literal(
 	"   AND status IN ('active', 'drifted') ORDER BY name <> q.name LIMIT 1) d ON true" \
 	" CROSS JOIN LATERAL (SELECT c.name = q.wildcard AND NOT EXISTS (SELECT 1 FROM domains o" \
 	"   WHERE o.name = q.name AND q.name <> q.wildcard AND o.status <> 'pending') AS shared) s"
+/* May the host that the options redirect to be redirected to? A row of the same tenant stands for it, its own
+ * or its wildcard's, and does not redirect itself: so redirects never go round in circles, and lead nobody to
+ * a stranger. Null where nothing is redirected. */
+#define REDIRECT_LEADS \
+	"(SELECT coalesce((SELECT t.tenant = d.tenant AND NOT t.options ? 'redirect' FROM domains t" \
+	"   WHERE t.name IN (r.host, regexp_replace(r.host, '^[^.]+', '*')) AND t.status IN ('active', " \
+	"'drifted')" \
+	"   ORDER BY t.name <> r.host LIMIT 1), false)" \
+	" FROM (SELECT coalesce(d.options #>> '{redirect,host}', d.options ->> 'redirect') AS host) r" \
+	" WHERE d.options ? 'redirect')"
 /* What becomes another when something else than the certificate's version does; of a site that is shared,
  * with the names that it does not serve. */
-#define MARK "hashtextextended(concat_ws(' ', c.name, d.name, d.tenant, d.options), 0)"
+#define MARK "hashtextextended(concat_ws(' ', c.name, d.name, d.tenant, d.options, " REDIRECT_LEADS "), 0)"
 #define MARK_OF_EXCEPTIONS "hashtextextended(coalesce(sum(hashtextextended(e, 0))::text, ''), 0)"
 
 /* One a line. The text of a jsonb holds no newline. */
@@ -60,6 +70,7 @@ enum {
 	LOOK_MARK,
 	LOOK_TENANT,
 	LOOK_OPTIONS,
+	LOOK_REDIRECT_LEADS,
 	LOOK_JOB,
 	LOOK_JOB_WAITS,
 	LOOK_JOB_RECHECK,
@@ -69,7 +80,7 @@ enum {
  */
 static const char look_sql[] =
     "SELECT q.place, site_blocked(q.name), c.name, c.version, c.chain_pem, c.key_sealed, s.shared, " MARK ","
-    " d.tenant, " OPTIONS ", j.state, j.next_try_at > clock_timestamp(),"
+    " d.tenant, " OPTIONS ", " REDIRECT_LEADS ", j.state, j.next_try_at > clock_timestamp(),"
     " CASE WHEN j.foreseen THEN j.last_try_at < clock_timestamp() - interval '15 seconds'"
     " ELSE j.last_cause IN ('dns', 'connection', 'tls', 'unauthorized')"
     " AND j.last_try_at < clock_timestamp() - interval '12 minutes' END" FROM_NAMES
@@ -136,6 +147,7 @@ static void judge_row(struct look *look, struct site_row *row, int at, const cha
 	    .pem = pg_get(look->found, at, LOOK_CHAIN),
 	    .tenant = pg_get(look->found, at, LOOK_TENANT),
 	    .options = pg_get(look->found, at, LOOK_OPTIONS),
+	    .redirect_leads = pg_get_bool(look->found, at, LOOK_REDIRECT_LEADS),
 	};
 	unsigned char *sealed = pg_get_bytes(look->found, at, LOOK_KEY, &raw.sealed_size);
 

@@ -97,7 +97,7 @@ FIXTURE_UNUSED static struct site *fixture_site(
 	buf_init(&key_bytes, 1000);
 	assert_int_equal(certificate_key_export(key, &key_bytes, NULL), R_OK);
 	struct site *site = site_new(&hostname, (struct site_stamp){version, 0}, &certificate,
-	    buf_bytes(&key_bytes), buf_size(&key_bytes), &(struct site_options){0});
+	    buf_bytes(&key_bytes), buf_size(&key_bytes), NULL, &(struct domain_options){0});
 	buf_wipe(&key_bytes);
 	X509_free(leaf);
 	EVP_PKEY_free(key);

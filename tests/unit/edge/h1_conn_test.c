@@ -279,8 +279,8 @@ static void store_site(const char *name)
 
 	snprintf(hostname.text, sizeof hostname.text, "%s", name);
 	certificate.chain[0] = calloc(1, 4);
-	struct site *site =
-	    site_new(&hostname, (struct site_stamp){1, 0}, &certificate, "key", 3, &(struct site_options){0});
+	struct site *site = site_new(
+	    &hostname, (struct site_stamp){1, 0}, &certificate, "key", 3, NULL, &(struct domain_options){0});
 	assert_int_equal(site_cache_put(rig.edge.sites, site), R_OK);
 	site_unref(site);
 }

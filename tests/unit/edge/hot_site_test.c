@@ -206,8 +206,8 @@ static void undecodable_site_is_an_error(void **state)
 	struct error error = {""};
 
 	certificate.chain[0] = calloc(1, 4);
-	struct site *site = site_new(
-	    &name, (struct site_stamp){1, 0}, &certificate, key, sizeof key, &(struct site_options){0});
+	struct site *site = site_new(&name, (struct site_stamp){1, 0}, &certificate, key, sizeof key, NULL,
+	    &(struct domain_options){0});
 	assert_int_equal(site_cache_put(world->cache, site), R_OK);
 	site_unref(site);
 	assert_int_equal(hot_sites_find(world->hot, "bad.example", world->now, &found, &error), R_ERROR);

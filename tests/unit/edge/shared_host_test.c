@@ -29,10 +29,11 @@ static void put_site_with(
 	    .chain_size = {(size_t)size},
 	    .chain_count = 1,
 	    .not_after = time(NULL) + 3600};
-	const struct site_options options = {.tenant = tenant, .minimum_tls = minimum_tls};
+	const struct domain_options options = {.minimum_tls = minimum_tls};
 
 	snprintf(hostname.text, sizeof hostname.text, "%s", name);
-	struct site *site = site_new(&hostname, (struct site_stamp){1, 0}, &certificate, "key", 3, &options);
+	struct site *site =
+	    site_new(&hostname, (struct site_stamp){1, 0}, &certificate, "key", 3, tenant, &options);
 	assert_int_equal(site_cache_put(world->sites, site), R_OK);
 	site_unref(site);
 }

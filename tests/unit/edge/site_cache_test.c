@@ -56,7 +56,7 @@ static struct site *make_site(const char *name, int64_t version)
 
 	snprintf(host.text, sizeof host.text, "%s", name);
 	return site_new(&host, (struct site_stamp){version, 0}, &certificate,
-	    "0123456789abcdef0123456789abcdef", 32, &(struct site_options){0});
+	    "0123456789abcdef0123456789abcdef", 32, NULL, &(struct domain_options){0});
 }
 
 static enum result put(struct site_cache *cache, const char *name, int64_t version)

@@ -13,39 +13,36 @@
 #include "common/log.h"
 #include "edge/site/site_options.h"
 
-static struct site_options options;
+static struct domain_options options;
 
-static const struct site_options *read_json(const char *json)
+static const struct domain_options *read_json(const char *json)
 {
-	site_options_fini(&options);
-	site_options_read(&options, "tenant", json, "shop.example.com");
+	domain_options_fini(&options);
+	site_options_read(&options, json, true, "shop.example.com");
 	return &options;
 }
 
 static int fini(void **state)
 {
 	(void)state;
-	site_options_fini(&options);
+	domain_options_fini(&options);
 	return 0;
 }
 
 static void no_row_means_no_options(void **state)
 {
-	struct site_options none;
+	struct domain_options none;
+	const struct domain_options zero = {0};
 
 	(void)state;
-	site_options_read(&none, NULL, NULL, "shop.example.com");
-	assert_null(none.tenant);
-	assert_null(none.upstream);
-	assert_null(none.hsts);
-	assert_int_equal(none.minimum_tls, 0);
+	site_options_read(&none, NULL, true, "shop.example.com");
+	assert_memory_equal(&none, &zero, sizeof none);
 }
 
 static void every_key_is_read(void **state)
 {
 	(void)state;
 	read_json("{\"upstream\":\"http://app.internal:8080\",\"minimum_tls\":\"1.3\",\"hsts\":63072000}");
-	assert_string_equal(options.tenant, "tenant");
 	assert_string_equal(options.upstream, "http://app.internal:8080");
 	assert_string_equal(options.hsts, "max-age=63072000");
 	assert_int_equal(options.minimum_tls, TLS1_3_VERSION);
@@ -126,7 +123,6 @@ static void wrong_and_unknown_keys_leave_the_others(void **state)
 	assert_int_equal(options.minimum_tls, TLS1_3_VERSION);
 	assert_null(options.hsts);
 	assert_null(options.upstream);
-	assert_string_equal(options.tenant, "tenant");
 }
 
 static void damaged_text_has_no_options(void **state)
@@ -138,7 +134,6 @@ static void damaged_text_has_no_options(void **state)
 	for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
 		read_json(damaged[i]);
 		assert_null(options.hsts);
-		assert_string_equal(options.tenant, "tenant");
 	}
 }
 
@@ -149,6 +144,35 @@ static void each_line_stands_for_itself(void **state)
 	    "{\"hsts\":1e999}\n{\"x\":123456789012345678901234567890}\n{\"minimum_tls\":\"1.3\"}\nnull\n{");
 	assert_int_equal(options.minimum_tls, TLS1_3_VERSION);
 	assert_null(options.hsts);
+}
+
+static void redirect_that_does_not_lead_is_left_out(void **state)
+{
+	struct domain_options read;
+
+	(void)state;
+	assert_string_equal(read_json("{\"redirect\":\"example.com\"}")->redirect, "example.com");
+	site_options_read(&read, "{\"redirect\":\"example.com\"}\n{\"hsts\":5}", false, "www.example.com");
+	assert_null(read.redirect);
+	assert_non_null(read.hsts);
+	domain_options_fini(&read);
+}
+
+static void unreadable_list_of_visitors_lets_nobody_in(void **state)
+{
+	static const char *const closed[] = {"{\"deny\":[\"192.0.2.1/24\"]}", "{\"allow\":[]}",
+	    "{\"allow\":\"192.0.2.1\"}", "{\"deny\": [1e999]}", "{\"allow\": [1e999]}", "{\"deny\"",
+	    "{\"hsts\":5}\n{\"deny\":null}\n{\"allow\":[\"192.0.2.1\"]}"};
+	static const char *const open[] = {"{\"denial\": [1e999]}", "{\"hsts\": 1e999}", "[]",
+	    "{\"hsts\":\"deny\"}", "{\"allow\":[\"192.0.2.1\"]}"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof closed / sizeof *closed; i++)
+		if (domain_options_admit(read_json(closed[i]), "192.0.2.1"))
+			fail_msg("%s let a visitor in", closed[i]);
+	for (size_t i = 0; i < sizeof open / sizeof *open; i++)
+		if (!domain_options_admit(read_json(open[i]), "192.0.2.1"))
+			fail_msg("%s let nobody in", open[i]);
 }
 
 int main(void)
@@ -164,6 +188,8 @@ int main(void)
 	    cmocka_unit_test_teardown(wrong_and_unknown_keys_leave_the_others, fini),
 	    cmocka_unit_test_teardown(damaged_text_has_no_options, fini),
 	    cmocka_unit_test_teardown(each_line_stands_for_itself, fini),
+	    cmocka_unit_test_teardown(redirect_that_does_not_lead_is_left_out, fini),
+	    cmocka_unit_test_teardown(unreadable_list_of_visitors_lets_nobody_in, fini),
 	};
 
 	log_init("test", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, 2);

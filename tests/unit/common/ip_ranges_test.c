@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "edge/ip_ranges.h"
+#include "common/ip_ranges.h"
 
 static const struct setting table[] = {
     {"nets", SETTING_STRING, SETTING_REPEAT, NULL, "x", NULL, 0, 0},
@@ -65,6 +65,12 @@ static void addresses_are_found_to_the_bit(void **state)
 	    {"10.0.0.0/8,192.0.2.0/24", "192.0.2.1:1", true},
 	    {"10.0.0.0/8", "[::ffff:10.1.2.3]:1", true},
 	    {"10.0.0.0/8", "[::ffff:11.1.2.3]:1", false},
+	    {"::ffff:10.0.0.0/104", "10.1.2.3:1", true},
+	    {"::ffff:10.0.0.0/104", "[::ffff:10.1.2.3]:1", true},
+	    {"::ffff:10.0.0.0/104", "11.1.2.3:1", false},
+	    {"::ffff:0.0.0.0/96", "192.0.2.1:1", true},
+	    {"::ffff:192.0.2.1", "192.0.2.1:1", true},
+	    {"::/95", "192.0.2.1:1", false},
 	};
 
 	(void)state;
@@ -120,11 +126,40 @@ static void no_list_and_no_address_hold_nothing(void **state)
 	assert_false(ip_ranges_contain(&ranges, &address));
 }
 
+static void text_is_found_like_a_socket_address(void **state)
+{
+	static const struct {
+		const char *network, *address;
+		bool found;
+	} cases[] = {
+	    {"10.0.0.0/8", "10.1.2.3", true},
+	    {"10.0.0.0/8", "::ffff:10.1.2.3", true},
+	    {"10.0.0.0/8", "11.1.2.3", false},
+	    {"2001:db8::/32", "2001:db8::9", true},
+	    {"2001:db8::/32", "2001:db9::9", false},
+	    {"::/0", "", false},
+	    {"0.0.0.0/0", "", false},
+	    {"0.0.0.0/0", "unix", false},
+	    {"0.0.0.0/0", "10.1.2.3:80", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct ip_range range;
+
+		assert_int_equal(ip_range_parse(&range, cases[i].network, NULL), R_OK);
+		if (ip_ranges_contain_text(&(struct ip_ranges){&range, 1}, cases[i].address) !=
+		    cases[i].found)
+			fail_msg("%s in %s", cases[i].address, cases[i].network);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(addresses_are_found_to_the_bit),
 	    cmocka_unit_test(what_is_no_network_is_refused_with_the_mend),
+	    cmocka_unit_test(text_is_found_like_a_socket_address),
 	    cmocka_unit_test(no_list_and_no_address_hold_nothing),
 	};
 

@@ -1,8 +1,8 @@
-#include "edge/ip_ranges.h"
+#include "common/ip_ranges.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,9 +14,22 @@ static const unsigned char mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
 
 static bool read_address(struct ip_range *out, const char *text)
 {
+	memset(out, 0, sizeof *out);
 	out->family = strchr(text, ':') ? AF_INET6 : AF_INET;
 	out->bits = out->family == AF_INET6 ? 128 : 32;
 	return inet_pton(out->family, text, out->bytes) == 1;
+}
+
+/* Of fewer than 96 bits it is a network of IPv6 that holds the mapped ones among others. */
+static void unmap(struct ip_range *range)
+{
+	if (range->family != AF_INET6 || range->bits < 8 * sizeof mapped_prefix ||
+	    memcmp(range->bytes, mapped_prefix, sizeof mapped_prefix) != 0)
+		return;
+	range->family = AF_INET;
+	range->bits -= 8 * sizeof mapped_prefix;
+	memmove(range->bytes, range->bytes + sizeof mapped_prefix, 4);
+	memset(range->bytes + 4, 0, sizeof mapped_prefix);
 }
 
 static bool read_bits(struct ip_range *out, const char *text)
@@ -42,13 +55,12 @@ static bool has_bits_behind_prefix(const struct ip_range *range)
 	return false;
 }
 
-static enum result read_range(struct ip_range *out, const char *text, struct error *error)
+enum result ip_range_parse(struct ip_range *out, const char *text, struct error *error)
 {
 	char address[RANGE_TEXT_MAX + 1];
 	const char *slash = strchr(text, '/');
 	size_t size = slash ? (size_t)(slash - text) : strlen(text);
 
-	memset(out, 0, sizeof *out);
 	if (size > RANGE_TEXT_MAX) {
 		error_set(error, "a network of %zu bytes is none: write 192.0.2.0/24 or 2001:db8::/32", size);
 		return R_INVALID;
@@ -64,6 +76,7 @@ static enum result read_range(struct ip_range *out, const char *text, struct err
 		    text, out->family == AF_INET ? 32 : 128);
 		return R_INVALID;
 	}
+	unmap(out);
 	return R_OK;
 }
 
@@ -78,10 +91,11 @@ enum result ip_ranges_load(
 		error_set(error, "%s: more than %d networks", setting, IP_RANGES_MAX);
 		return R_LIMIT;
 	}
-	out->ranges = mem_alloc_array(count, sizeof *out->ranges);
+	struct ip_range *ranges = mem_alloc_array(count, sizeof *ranges);
+	out->ranges = ranges;
 	while (result == R_OK && out->count < count) {
-		result = read_range(
-		    &out->ranges[out->count], settings_string_at(settings, setting, out->count), error);
+		result = ip_range_parse(
+		    &ranges[out->count], settings_string_at(settings, setting, out->count), error);
 		out->count++;
 	}
 	if (result == R_OK)
@@ -93,7 +107,7 @@ enum result ip_ranges_load(
 
 void ip_ranges_fini(struct ip_ranges *ranges)
 {
-	free(ranges->ranges);
+	free((struct ip_range *)(uintptr_t)ranges->ranges);
 	*ranges = (struct ip_ranges){0};
 }
 
@@ -112,10 +126,8 @@ static bool read_socket_address(struct ip_range *out, const struct net_address *
 		return false;
 	memcpy(&v6, &address->storage, sizeof v6);
 	memcpy(out->bytes, &v6.sin6_addr, 16);
-	if (memcmp(out->bytes, mapped_prefix, sizeof mapped_prefix) == 0) {
-		out->family = AF_INET;
-		memmove(out->bytes, out->bytes + sizeof mapped_prefix, 4);
-	}
+	out->bits = 128;
+	unmap(out);
 	return true;
 }
 
@@ -129,14 +141,27 @@ static bool contains(const struct ip_range *range, const struct ip_range *addres
 	return range->bits % 8 == 0 || ((range->bytes[whole] ^ address->bytes[whole]) & mask) == 0;
 }
 
+static bool any_contains(const struct ip_ranges *ranges, const struct ip_range *address)
+{
+	for (size_t i = 0; i < ranges->count; i++)
+		if (contains(&ranges->ranges[i], address))
+			return true;
+	return false;
+}
+
 bool ip_ranges_contain(const struct ip_ranges *ranges, const struct net_address *address)
 {
 	struct ip_range wanted;
 
-	if (ranges->count == 0 || !read_socket_address(&wanted, address))
+	return ranges->count > 0 && read_socket_address(&wanted, address) && any_contains(ranges, &wanted);
+}
+
+bool ip_ranges_contain_text(const struct ip_ranges *ranges, const char *address)
+{
+	struct ip_range wanted;
+
+	if (ranges->count == 0 || !read_address(&wanted, address))
 		return false;
-	for (size_t i = 0; i < ranges->count; i++)
-		if (contains(&ranges->ranges[i], &wanted))
-			return true;
-	return false;
+	unmap(&wanted);
+	return any_contains(ranges, &wanted);
 }
