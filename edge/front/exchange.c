@@ -19,8 +19,8 @@ struct exchange {
 	struct upstream_pool *pool;
 	const struct exchange_front *front;
 	void *arg;
-	struct upstream_h1 *upstream; /* NULL once the response has ended or failed */
-	struct buf head;              /* the request's head, while no upstream has taken it */
+	struct upstream_call *call; /* NULL once the response has ended or failed */
+	struct buf head;            /* the request at rest, while no call has taken it */
 	struct upstream_request request;
 	bool is_idempotent;
 	char *upgrade;  /* the protocols it asks for; NULL: none */
@@ -50,7 +50,7 @@ static void on_head(void *arg, struct http_head *head, bool interim)
 {
 	struct exchange *exchange = arg;
 
-	exchange->connect_us = upstream_h1_connect_us(exchange->upstream);
+	exchange->connect_us = upstream_call_connect_us(exchange->call);
 	if (head->body == HTTP_BODY_TUNNEL)
 		open_tunnel(exchange);
 	forward_response(head);
@@ -89,9 +89,9 @@ static void on_room(void *arg)
 /* Where the request was, is over. */
 static void leave(struct exchange *exchange)
 {
-	if (exchange->upstream)
-		upstream_h1_close(exchange->upstream);
-	exchange->upstream = NULL;
+	if (exchange->call)
+		upstream_call_close(exchange->call);
+	exchange->call = NULL;
 	if (exchange->shelf)
 		upstream_shelf_leave(exchange->shelf);
 	exchange->shelf = NULL;
@@ -105,15 +105,22 @@ static void on_end(void *arg)
 	if (!exchange->is_tunnel) {
 		upstream_address_succeeded(
 		    upstream_shelf_address(exchange->shelf), upstream_pool_now(exchange->pool));
-		upstream_pool_keep(exchange->pool, exchange->upstream);
-		exchange->upstream = NULL;
+		upstream_pool_keep(exchange->pool, exchange->call);
+		exchange->call = NULL;
 	}
 	exchange->front->on_end(exchange->arg);
 }
 
+static void on_moved(void *arg, struct upstream_call *call)
+{
+	struct exchange *exchange = arg;
+
+	exchange->call = call;
+}
+
 static void on_failed(void *arg, enum upstream_failure failure);
 
-static const struct upstream_h1_user upstream_user = {
+static const struct upstream_user upstream_user = {
     .on_head = on_head,
     .on_body = on_body,
     .on_trailers = on_trailers,
@@ -121,13 +128,14 @@ static const struct upstream_h1_user upstream_user = {
     .on_pause = on_pause,
     .on_room = on_room,
     .on_failed = on_failed,
+    .on_moved = on_moved,
 };
 
-static void use(struct exchange *exchange, struct upstream_h1 *upstream)
+static void use(struct exchange *exchange, struct upstream_call *call)
 {
-	exchange->upstream = upstream;
-	upstream_h1_attach(upstream, &upstream_user, exchange);
-	upstream_h1_start(upstream, &exchange->head, &exchange->request);
+	exchange->call = call;
+	upstream_call_attach(call, &upstream_user, exchange);
+	upstream_call_start(call, &exchange->head, &exchange->request);
 }
 
 static void count_failure(struct exchange *exchange, enum upstream_failure failure)
@@ -173,12 +181,12 @@ static void give_up_address(struct exchange *exchange)
 static bool connect_here(struct exchange *exchange)
 {
 	enum upstream_failure failure = UPSTREAM_LOCAL;
-	struct upstream_h1 *upstream =
+	struct upstream_call *call =
 	    upstream_pool_connect(exchange->pool, exchange->shelf, &exchange->client, &failure);
 
-	if (upstream) {
+	if (call) {
 		metric_add(upstream_pool_metrics(exchange->pool)->connections_new, 1);
-		use(exchange, upstream);
+		use(exchange, call);
 		return true;
 	}
 	count_failure(exchange, failure);
@@ -204,7 +212,7 @@ static bool go(struct exchange *exchange)
 		count_failure(exchange, UPSTREAM_NONE);
 		return false;
 	}
-	struct upstream_h1 *kept =
+	struct upstream_call *kept =
 	    exchange->upgrade ? NULL : upstream_pool_take(exchange->pool, exchange->shelf);
 	if (kept) {
 		use(exchange, kept);
@@ -237,7 +245,7 @@ static void on_looked_up(struct upstream_wait *wait)
 	exchange->is_waiting = false;
 	exchange->request.was_elsewhere = true;
 	if (go(exchange))
-		upstream_h1_flush(exchange->upstream);
+		upstream_call_flush(exchange->call);
 	else
 		exchange->front->on_failed(exchange->arg, status_of(exchange->failure));
 }
@@ -352,10 +360,10 @@ static bool try_again(struct exchange *exchange, enum result recovered, bool was
 
 static bool recover(struct exchange *exchange, enum upstream_failure failure, bool was_used)
 {
-	enum result recovered = upstream_h1_recover(exchange->upstream, &exchange->head);
+	enum result recovered = upstream_call_recover(exchange->call, &exchange->head);
 
-	upstream_h1_close(exchange->upstream);
-	exchange->upstream = NULL;
+	upstream_call_close(exchange->call);
+	exchange->call = NULL;
 	if (recovered == R_NONE)
 		return false;
 	exchange->request.was_elsewhere = true;
@@ -376,7 +384,7 @@ static bool recover(struct exchange *exchange, enum upstream_failure failure, bo
 static void on_failed(void *arg, enum upstream_failure failure)
 {
 	struct exchange *exchange = arg;
-	bool was_used = upstream_h1_was_used(exchange->upstream);
+	bool was_used = upstream_call_was_used(exchange->call);
 
 	/* How the other protocol ends says nothing of the address. */
 	if (exchange->is_tunnel) {
@@ -388,7 +396,7 @@ static void on_failed(void *arg, enum upstream_failure failure)
 	if (failure != UPSTREAM_CLOSED || !was_used)
 		blame(exchange, failure);
 	if (recover(exchange, failure, was_used)) {
-		upstream_h1_flush(exchange->upstream);
+		upstream_call_flush(exchange->call);
 		return;
 	}
 	exchange->front->on_failed(exchange->arg, status_of(exchange->failure));
@@ -399,7 +407,7 @@ size_t exchange_send(struct exchange *exchange, const char *bytes, size_t size)
 {
 	if (exchange->is_waiting)
 		return 0;
-	return exchange->upstream ? upstream_h1_send(exchange->upstream, bytes, size) : size;
+	return exchange->call ? upstream_call_send(exchange->call, bytes, size) : size;
 }
 
 void exchange_send_end(struct exchange *exchange, struct http_head *trailers)
@@ -407,27 +415,27 @@ void exchange_send_end(struct exchange *exchange, struct http_head *trailers)
 	exchange->request.is_whole = true;
 	if (trailers)
 		forward_trailers(trailers);
-	if (exchange->upstream)
-		upstream_h1_send_end(exchange->upstream, trailers);
+	if (exchange->call)
+		upstream_call_send_end(exchange->call, trailers);
 	else if (exchange->is_waiting && exchange->request.body == HTTP_BODY_CHUNKED)
 		h1_write_last_chunk(&exchange->head, trailers);
 }
 
 void exchange_flush(struct exchange *exchange)
 {
-	if (exchange->upstream)
-		upstream_h1_flush(exchange->upstream);
+	if (exchange->call)
+		upstream_call_flush(exchange->call);
 }
 
 bool exchange_has_sent_all(const struct exchange *exchange)
 {
-	return exchange->upstream && upstream_h1_has_sent_all(exchange->upstream);
+	return exchange->call && upstream_call_has_sent_all(exchange->call);
 }
 
 void exchange_resume(struct exchange *exchange)
 {
-	if (exchange->upstream)
-		upstream_h1_resume(exchange->upstream);
+	if (exchange->call)
+		upstream_call_resume(exchange->call);
 }
 
 const char *exchange_upstream(const struct exchange *exchange)

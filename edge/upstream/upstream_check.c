@@ -37,7 +37,7 @@ struct check {
 	struct upstream_address *address; /* a reference */
 	struct upstream_probe *probe;     /* one by TCP or TLS; else by HTTP: */
 	struct upstream_shelf *shelf;
-	struct upstream_h1 *upstream; /* NULL: none could be had */
+	struct upstream_call *call; /* NULL: none could be had */
 	struct loop_timer deadline;
 };
 
@@ -72,8 +72,8 @@ static void drop(struct check *check)
 {
 	struct upstream_checks *checks = check->checks;
 
-	if (check->upstream)
-		upstream_h1_close(check->upstream);
+	if (check->call)
+		upstream_call_close(check->call);
 	if (check->shelf)
 		upstream_shelf_leave(check->shelf);
 	upstream_probe_end(check->probe);
@@ -120,6 +120,11 @@ static void on_failed(void *arg, enum upstream_failure failure)
 	end(arg, false);
 }
 
+static void on_moved(void *arg, struct upstream_call *call)
+{
+	((struct check *)arg)->call = call;
+}
+
 static void on_pause(void *arg)
 {
 	(void)arg;
@@ -131,8 +136,8 @@ static void on_deadline(struct loop_timer *timer)
 }
 
 /* The connection ends with the head: no body, no end of a response is ever heard. */
-static const struct upstream_h1_user user = {
-    .on_head = on_head, .on_pause = on_pause, .on_failed = on_failed};
+static const struct upstream_user user = {
+    .on_head = on_head, .on_pause = on_pause, .on_failed = on_failed, .on_moved = on_moved};
 
 /* ---- starting one */
 
@@ -156,9 +161,9 @@ static void send_request(struct check *check, const char *path)
 	struct buf head;
 
 	write_request(&head, check->address, path);
-	upstream_h1_attach(check->upstream, &user, check);
-	upstream_h1_start(check->upstream, &head, &request);
-	upstream_h1_flush(check->upstream);
+	upstream_call_attach(check->call, &user, check);
+	upstream_call_start(check->call, &head, &request);
+	upstream_call_flush(check->call);
 	buf_fini(&head);
 }
 
@@ -180,9 +185,9 @@ static void begin_http(struct check *check)
 
 	check->shelf = upstream_pool_visit(checks->pool, check->address);
 	check->address->next_check_ms = loop_now(checks->loop) + config->health_ms;
-	check->upstream = upstream_pool_connect(
+	check->call = upstream_pool_connect(
 	    checks->pool, check->shelf, &(struct upstream_client){.client = NULL}, &failure);
-	if (!check->upstream) {
+	if (!check->call) {
 		end(check, false);
 		return;
 	}

@@ -1,22 +1,13 @@
 #include "edge/upstream/upstream_h1.h"
 
 #include <assert.h>
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "common/clock.h"
-#include "common/log.h"
 #include "common/mem.h"
-#include "edge/loop/log_rate.h"
-#include "edge/loop/tls_bio.h"
 #include "edge/upstream/upstream_h1_state.h"
-#include "edge/upstream/upstream_socket.h"
-#include "edge/upstream/upstream_tls.h"
 
 static void on_ready(struct loop_io *io, uint32_t events);
 static void on_deadline(struct deadline *deadline);
@@ -26,41 +17,24 @@ static void free_later(struct loop_task *task)
 	free(loop_owner(task, struct upstream_h1, free_task));
 }
 
-static bool give_socket(SSL *ssl, int fd)
+static const struct upstream_call_kind h1_kind;
+
+struct upstream_h1 *upstream_h1_new(const struct upstream_place *place, struct upstream_opened *opened)
 {
-	BIO *bio = ssl ? tls_bio_new(fd, NULL, 0) : NULL;
-
-	if (bio)
-		SSL_set_bio(ssl, bio, bio);
-	return bio || !ssl;
-}
-
-struct upstream_h1 *upstream_h1_connect(const struct upstream_place *place, SSL *ssl,
-    const struct upstream_preface *preface, enum upstream_failure *failure)
-{
-	int fd = upstream_socket_open(&place->address->address, failure);
-
-	if (fd < 0 || !give_socket(ssl, fd)) {
-		SSL_free(ssl);
-		if (fd >= 0)
-			close(fd);
-		return NULL;
-	}
 	struct upstream_h1 *upstream = mem_alloc(sizeof *upstream);
+
+	upstream->call.kind = &h1_kind;
 	upstream->place = place;
-	upstream->preface = *preface;
-	upstream->began_us = clock_monotonic_us();
-	upstream->connect_us = -1;
+	upstream->single = opened->single;
+	upstream->connect_us = opened->connect_us;
 	upstream->free_task.run = free_later;
-	upstream->state = LINK_CONNECTING;
+	upstream->state = LINK_OPEN;
 	upstream->response = RESPONSE_DONE;
 	buf_init(&upstream->out, UPSTREAM_OUT_MAX);
 	buf_init(&upstream->in, UPSTREAM_READ_BUFFER);
-	stream_init(&upstream->stream, place->loop, fd, ssl);
+	upstream->stream = opened->stream;
 	upstream->stream.io.on_ready = on_ready;
 	deadline_init(&upstream->deadline, place->loop, on_deadline);
-	deadline_set(&upstream->deadline, place->timeouts->connect_ms);
-	stream_watch(&upstream->stream, false, true);
 	return upstream;
 }
 
@@ -87,10 +61,14 @@ void upstream_h1_close(struct upstream_h1 *upstream)
 	loop_defer(upstream->deadline.loop, &upstream->free_task);
 }
 
-void upstream_h1_attach(struct upstream_h1 *upstream, const struct upstream_h1_user *user, void *arg)
+struct upstream_call *upstream_h1_call(struct upstream_h1 *upstream)
 {
-	upstream->user = user;
-	upstream->arg = arg;
+	return &upstream->call;
+}
+
+struct upstream_h1 *upstream_h1_of(struct upstream_call *call)
+{
+	return call->kind == &h1_kind ? upstream_h1_from(call) : NULL;
 }
 
 void upstream_h1_fail(struct upstream_h1 *upstream, enum upstream_failure failure)
@@ -149,82 +127,10 @@ void upstream_h1_settle(struct upstream_h1 *upstream)
 
 static void on_deadline(struct deadline *deadline)
 {
-	struct upstream_h1 *upstream = loop_owner(deadline, struct upstream_h1, deadline);
-
-	bool connects = upstream->state == LINK_CONNECTING || upstream->state == LINK_HANDSHAKE;
-
-	upstream_h1_fail(upstream, connects ? UPSTREAM_CONNECT_TIMEOUT : UPSTREAM_TIMEOUT);
+	upstream_h1_fail(loop_owner(deadline, struct upstream_h1, deadline), UPSTREAM_TIMEOUT);
 }
 
 /* ---- events */
-
-static void open_link(struct upstream_h1 *upstream)
-{
-	upstream->state = LINK_OPEN;
-	upstream->connect_us = clock_monotonic_us() - upstream->began_us;
-	upstream_h1_flush(upstream);
-}
-
-static void fail_handshake(struct upstream_h1 *upstream)
-{
-	static struct log_rate rate;
-	const struct upstream_address *address = upstream->place->address;
-	struct error error = {""};
-
-	upstream_tls_describe(upstream->stream.ssl, &error);
-	if (log_rate_allows(&rate))
-		log_warn("no TLS with an upstream", log_str("address", address->text),
-		    log_str("name", address->server_name), log_str("error", error.text));
-	upstream_h1_fail(upstream, UPSTREAM_TLS);
-}
-
-static void handshake(struct upstream_h1 *upstream)
-{
-	const struct upstream_metrics *metrics = upstream->place->metrics;
-	SSL *ssl = upstream->stream.ssl;
-
-	ERR_clear_error();
-	int done = SSL_do_handshake(ssl);
-	if (done == 1) {
-		metric_add(SSL_session_reused(ssl) ? metrics->tls_resumed : metrics->tls_full, 1);
-		open_link(upstream);
-		return;
-	}
-	int error = SSL_get_error(ssl, done);
-	if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
-		stream_watch(&upstream->stream, error == SSL_ERROR_WANT_READ, error == SSL_ERROR_WANT_WRITE);
-	else
-		fail_handshake(upstream);
-}
-
-/* It travels with the first bytes of what follows, and always fits into a new socket. */
-static bool send_preface(const struct upstream_h1 *upstream)
-{
-	const struct upstream_preface *preface = &upstream->preface;
-
-	return preface->size == 0 || send(upstream->stream.io.fd, preface->bytes, preface->size,
-					 MSG_NOSIGNAL | MSG_MORE) == (ssize_t)preface->size;
-}
-
-static void finish_connect(struct upstream_h1 *upstream)
-{
-	enum upstream_failure failure = upstream_socket_failure(upstream->stream.io.fd);
-
-	if (failure != UPSTREAM_FAILURE_COUNT) {
-		upstream_h1_fail(upstream, failure);
-		return;
-	}
-	if (!send_preface(upstream)) {
-		upstream_h1_fail(upstream, UPSTREAM_REFUSED);
-		return;
-	}
-	if (!upstream->stream.ssl) {
-		open_link(upstream);
-		return;
-	}
-	upstream->state = LINK_HANDSHAKE;
-	handshake(upstream);
-}
 
 /* Nobody takes what it says now, and a hang-up would be reported again and again. */
 static bool must_look_away(const struct upstream_h1 *upstream, uint32_t events)
@@ -248,10 +154,6 @@ static void on_ready(struct loop_io *io, uint32_t events)
 			upstream_h1_fail(upstream, UPSTREAM_CLOSED);
 		return;
 	}
-	if (upstream->state == LINK_CONNECTING)
-		finish_connect(upstream);
-	else if (upstream->state == LINK_HANDSHAKE)
-		handshake(upstream);
 	if (upstream->state == LINK_OPEN && (events & (EPOLLOUT | EPOLLERR)))
 		upstream_h1_take_room(upstream);
 	if (upstream->state != LINK_OPEN)
@@ -266,8 +168,15 @@ static void on_ready(struct loop_io *io, uint32_t events)
 
 /* ---- what its users ask */
 
-enum result upstream_h1_recover(struct upstream_h1 *upstream, struct buf *out)
+static void attach(struct upstream_call *call, const struct upstream_user *user, void *arg)
 {
+	upstream_h1_from(call)->user = user;
+	upstream_h1_from(call)->arg = arg;
+}
+
+static enum result recover(struct upstream_call *call, struct buf *out)
+{
+	struct upstream_h1 *upstream = upstream_h1_from(call);
 	bool untouched = !upstream->gave_away && upstream->sent == 0;
 
 	if (upstream->response != RESPONSE_AWAITED || upstream->gave_away)
@@ -279,22 +188,45 @@ enum result upstream_h1_recover(struct upstream_h1 *upstream, struct buf *out)
 	return untouched ? R_OK : R_LOST;
 }
 
+static void close_call(struct upstream_call *call)
+{
+	upstream_h1_close(upstream_h1_from(call));
+}
+
+static bool was_used(const struct upstream_call *call)
+{
+	return ((const struct upstream_h1 *)(const void *)call)->was_used;
+}
+
+static bool has_sent_all(const struct upstream_call *call)
+{
+	return upstream_h1_has_sent_all((const struct upstream_h1 *)(const void *)call);
+}
+
+static int64_t connect_us(const struct upstream_call *call)
+{
+	return ((const struct upstream_h1 *)(const void *)call)->connect_us;
+}
+
+static const struct upstream_call_kind h1_kind = {
+    .attach = attach,
+    .start = upstream_h1_start,
+    .send = upstream_h1_send,
+    .send_end = upstream_h1_send_end,
+    .flush = upstream_h1_flush,
+    .has_sent_all = has_sent_all,
+    .resume = upstream_h1_resume,
+    .recover = recover,
+    .close = close_call,
+    .was_used = was_used,
+    .connect_us = connect_us,
+};
+
 bool upstream_h1_is_reusable(const struct upstream_h1 *upstream)
 {
 	return upstream->state == LINK_OPEN && upstream->response == RESPONSE_DONE && upstream->keep_alive &&
 	       upstream->sending == REQUEST_ENDED && upstream_h1_unsent(upstream) == 0 &&
-	       buf_size(&upstream->in) == 0 && upstream->preface.size == 0 &&
-	       !stream_has_buffered(&upstream->stream);
-}
-
-bool upstream_h1_was_used(const struct upstream_h1 *upstream)
-{
-	return upstream->was_used;
-}
-
-int64_t upstream_h1_connect_us(const struct upstream_h1 *upstream)
-{
-	return upstream->connect_us;
+	       buf_size(&upstream->in) == 0 && !upstream->single && !stream_has_buffered(&upstream->stream);
 }
 
 const struct upstream_place *upstream_h1_place(const struct upstream_h1 *upstream)

@@ -215,8 +215,10 @@ void upstream_h1_receive(struct upstream_h1 *upstream)
 	upstream->user->on_pause(upstream->arg);
 }
 
-void upstream_h1_resume(struct upstream_h1 *upstream)
+void upstream_h1_resume(struct upstream_call *call)
 {
+	struct upstream_h1 *upstream = upstream_h1_from(call);
+
 	if (upstream->state != LINK_OPEN || !upstream->held_back)
 		return;
 	upstream->held_back = false;

@@ -2,8 +2,10 @@
 
 #include "edge/upstream/upstream_h1_state.h"
 
-void upstream_h1_start(struct upstream_h1 *upstream, struct buf *head, const struct upstream_request *request)
+void upstream_h1_start(struct upstream_call *call, struct buf *head, const struct upstream_request *request)
 {
+	struct upstream_h1 *upstream = upstream_h1_from(call);
+
 	assert(upstream->response == RESPONSE_DONE && buf_size(&upstream->out) == 0);
 	if (upstream->state == LINK_IDLE)
 		upstream->state = LINK_OPEN;
@@ -56,8 +58,10 @@ static void rest_tunnel(struct upstream_h1 *upstream)
 	stream_shutdown(&upstream->stream);
 }
 
-void upstream_h1_flush(struct upstream_h1 *upstream)
+void upstream_h1_flush(struct upstream_call *call)
 {
+	struct upstream_h1 *upstream = upstream_h1_from(call);
+
 	if (upstream->state != LINK_OPEN)
 		return;
 	while (upstream->sending != REQUEST_BROKEN && upstream_h1_unsent(upstream) > 0) {
@@ -122,8 +126,9 @@ static size_t send_some(struct upstream_h1 *upstream, const char *bytes, size_t 
 	return size;
 }
 
-size_t upstream_h1_send(struct upstream_h1 *upstream, const char *bytes, size_t size)
+size_t upstream_h1_send(struct upstream_call *call, const char *bytes, size_t size)
 {
+	struct upstream_h1 *upstream = upstream_h1_from(call);
 	size_t taken = 0;
 
 	assert(upstream->sending == REQUEST_OPEN || upstream->sending == REQUEST_BROKEN);
@@ -134,7 +139,7 @@ size_t upstream_h1_send(struct upstream_h1 *upstream, const char *bytes, size_t 
 		if (some == 0) {
 			size_t before = upstream_h1_unsent(upstream);
 
-			upstream_h1_flush(upstream);
+			upstream_h1_flush(&upstream->call);
 			if (upstream_h1_unsent(upstream) == before)
 				break;
 		}
@@ -146,8 +151,10 @@ size_t upstream_h1_send(struct upstream_h1 *upstream, const char *bytes, size_t 
 	return taken;
 }
 
-void upstream_h1_send_end(struct upstream_h1 *upstream, const struct http_head *trailers)
+void upstream_h1_send_end(struct upstream_call *call, const struct http_head *trailers)
 {
+	struct upstream_h1 *upstream = upstream_h1_from(call);
+
 	if (upstream->sending == REQUEST_BROKEN)
 		return;
 	if (upstream->request.body == HTTP_BODY_CHUNKED)
@@ -159,7 +166,7 @@ void upstream_h1_take_room(struct upstream_h1 *upstream)
 {
 	enum request_state before = upstream->sending;
 
-	upstream_h1_flush(upstream);
+	upstream_h1_flush(&upstream->call);
 	bool has_ended = upstream_h1_is_tunnel(upstream) && upstream->sending != before;
 	if (!has_ended &&
 	    (!upstream->wants_room || (send_room(upstream) == 0 && upstream->sending == REQUEST_OPEN)))

@@ -10,7 +10,7 @@
 #include "edge/loop/stream.h"
 #include "edge/upstream/upstream_h1.h"
 
-enum link_state { LINK_CONNECTING, LINK_HANDSHAKE, LINK_OPEN, LINK_IDLE, LINK_DEAD };
+enum link_state { LINK_OPEN, LINK_IDLE, LINK_DEAD };
 enum request_state {
 	REQUEST_OPEN, /* more of its body may come */
 	REQUEST_ENDED,
@@ -27,13 +27,13 @@ enum {
 };
 
 struct upstream_h1 {
+	struct upstream_call call;
 	struct upstream_link link;
 	const struct upstream_place *place;
-	struct upstream_preface preface;
 	struct stream stream;
 	struct deadline deadline;
 	struct loop_task free_task;
-	const struct upstream_h1_user *user;
+	const struct upstream_user *user;
 	void *arg;
 	enum link_state state;
 
@@ -43,7 +43,7 @@ struct upstream_h1 {
 	struct buf out;
 	size_t sent;     /* bytes of `out` that went out and are kept */
 	bool gave_away;  /* bytes went out that are not in `out` any more */
-	bool wants_room; /* upstream_h1_send took less than it was offered */
+	bool wants_room; /* upstream_call_send took less than it was offered */
 
 	struct buf in;
 	bool filled; /* the last read took all the room there was */
@@ -52,8 +52,8 @@ struct upstream_h1 {
 	enum response_state response;
 	int interim_count;
 	bool keep_alive;
-	int64_t began_us;    /* to connect */
 	int64_t connect_us;  /* what that took, handshake included; -1: not for this request */
+	bool single;         /* no second request */
 	bool client_is_slow; /* it was held back once: no more is read than keeps the socket busy */
 	bool held_back;      /* on_body took less than it was offered */
 	bool was_used;
@@ -62,6 +62,12 @@ struct upstream_h1 {
 static inline bool upstream_h1_is_tunnel(const struct upstream_h1 *upstream)
 {
 	return upstream->request.body == HTTP_BODY_TUNNEL;
+}
+
+/* The call is the first member. */
+static inline struct upstream_h1 *upstream_h1_from(struct upstream_call *call)
+{
+	return (struct upstream_h1 *)(void *)call;
 }
 
 /* Body bytes and head that wait for the socket. */
@@ -76,12 +82,18 @@ void upstream_h1_fail(struct upstream_h1 *upstream, enum upstream_failure failur
 void upstream_h1_settle(struct upstream_h1 *upstream);
 
 /* upstream_h1_send.c */
+void upstream_h1_start(struct upstream_call *call, struct buf *head, const struct upstream_request *request);
+size_t upstream_h1_send(struct upstream_call *call, const char *bytes, size_t size);
+void upstream_h1_send_end(struct upstream_call *call, const struct http_head *trailers);
+void upstream_h1_flush(struct upstream_call *call);
+bool upstream_h1_has_sent_all(const struct upstream_h1 *upstream);
 /* The socket takes bytes again. */
 void upstream_h1_take_room(struct upstream_h1 *upstream);
 /* A byte of the response came: the request need not be sent again any more. */
 void upstream_h1_forget_request(struct upstream_h1 *upstream);
 
 /* upstream_h1_receive.c */
+void upstream_h1_resume(struct upstream_call *call);
 bool upstream_h1_is_receiving(const struct upstream_h1 *upstream);
 /* Reads, and hands on what comes. */
 void upstream_h1_receive(struct upstream_h1 *upstream);

@@ -1,15 +1,11 @@
 #include "edge/upstream/upstream_pool.h"
 
 #include <assert.h>
-#include <netinet/in.h>
-#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
 #include "common/mem.h"
 #include "common/process.h"
-#include "edge/loop/log_rate.h"
 #include "edge/upstream/upstream_pool_state.h"
 
 static struct upstream_shelf *shelf_of(const struct upstream_h1 *upstream)
@@ -97,7 +93,7 @@ static void on_idle_failed(void *arg, enum upstream_failure failure)
 	drop(shelf_of(upstream), upstream);
 }
 
-static const struct upstream_h1_user idle_user = {.on_failed = on_idle_failed};
+static const struct upstream_user idle_user = {.on_failed = on_idle_failed};
 
 static bool is_gone(const struct upstream_shelf *shelf)
 {
@@ -126,7 +122,7 @@ static void sweep_list(struct upstream_shelf_list *list, bool all, int64_t now)
 	}
 }
 
-static void sweep_all(struct upstream_pool *pool, bool all)
+void upstream_pool_sweep(struct upstream_pool *pool, bool all)
 {
 	for (size_t i = 0; i < UPSTREAM_SHELF_LISTS; i++)
 		sweep_list(&pool->shelves[i], all, loop_now(pool->loop));
@@ -136,12 +132,12 @@ static void on_sweep(struct deadline *deadline)
 {
 	struct upstream_pool *pool = loop_owner(deadline, struct upstream_pool, sweep);
 
-	sweep_all(pool, false);
+	upstream_pool_sweep(pool, false);
 	if (pool->idle_count > 0)
 		deadline_set(&pool->sweep, UPSTREAM_SWEEP_MS);
 }
 
-struct upstream_h1 *upstream_pool_take(struct upstream_pool *pool, struct upstream_shelf *shelf)
+struct upstream_call *upstream_pool_take(struct upstream_pool *pool, struct upstream_shelf *shelf)
 {
 	while (shelf->newest && upstream_h1_is_stale(shelf->newest))
 		drop(shelf, shelf->newest);
@@ -151,20 +147,15 @@ struct upstream_h1 *upstream_pool_take(struct upstream_pool *pool, struct upstre
 	unlink_idle(shelf, upstream);
 	upstream_shelf_drop(shelf);
 	metric_add(pool->metrics->connections_reused, 1);
-	return upstream;
+	return upstream_h1_call(upstream);
 }
 
-void upstream_pool_keep(struct upstream_pool *pool, struct upstream_h1 *upstream)
+static void rest(struct upstream_pool *pool, struct upstream_shelf *shelf, struct upstream_h1 *upstream)
 {
-	struct upstream_shelf *shelf = shelf_of(upstream);
 	struct upstream_link *link = upstream_h1_link(upstream);
 
-	if (!upstream_h1_is_reusable(upstream) || pool->config->proxy_v2 || is_gone(shelf)) {
-		upstream_h1_close(upstream);
-		return;
-	}
 	upstream_h1_rest(upstream);
-	upstream_h1_attach(upstream, &idle_user, upstream);
+	upstream_call_attach(upstream_h1_call(upstream), &idle_user, upstream);
 	*link = (struct upstream_link){.older = shelf->newest, .since_ms = loop_now(pool->loop)};
 	*(shelf->newest ? &upstream_h1_link(shelf->newest)->newer : &shelf->oldest) = upstream;
 	shelf->newest = upstream;
@@ -178,55 +169,15 @@ void upstream_pool_keep(struct upstream_pool *pool, struct upstream_h1 *upstream
 		deadline_set(&pool->sweep, UPSTREAM_SWEEP_MS);
 }
 
-/* ---- new connections */
-
-/* NULL: out of memory, or CAs that this library context refuses though they could be read at the start. */
-static SSL *make_ssl(struct upstream_pool *pool, struct upstream_shelf *shelf)
+void upstream_pool_keep(struct upstream_pool *pool, struct upstream_call *call)
 {
-	static struct log_rate rate;
-	struct error error = {"out of memory"};
-	SSL *ssl = NULL;
+	struct upstream_h1 *upstream = upstream_h1_of(call);
+	struct upstream_shelf *shelf = upstream ? shelf_of(upstream) : NULL;
 
-	if (!pool->tls)
-		pool->tls = upstream_tls_new(pool->libctx, pool->config, &error);
-	if (pool->tls)
-		ssl = upstream_tls_connect(pool->tls, shelf->place.address->server_name, &shelf->session);
-	if (!ssl && log_rate_allows(&rate))
-		log_error("no TLS to upstreams", log_str("error", error.text));
-	return ssl;
-}
-
-static void write_preface(
-    const struct upstream_pool *pool, const struct upstream_client *client, struct upstream_preface *preface)
-{
-	preface->size =
-	    pool->config->proxy_v2 ? proxy_v2_write(preface->bytes, client->client, client->local) : 0;
-}
-
-static struct upstream_h1 *connect_once(struct upstream_pool *pool, struct upstream_shelf *shelf,
-    const struct upstream_preface *preface, enum upstream_failure *failure)
-{
-	SSL *ssl = NULL;
-
-	if (shelf->place.address->tls && !(ssl = make_ssl(pool, shelf))) {
-		*failure = UPSTREAM_TLS;
-		return NULL;
-	}
-	return upstream_h1_connect(&shelf->place, ssl, preface, failure);
-}
-
-/* Out of descriptors or ports, what is kept for later gives way to what is wanted now. */
-struct upstream_h1 *upstream_pool_connect(struct upstream_pool *pool, struct upstream_shelf *shelf,
-    const struct upstream_client *client, enum upstream_failure *failure)
-{
-	struct upstream_preface preface;
-
-	write_preface(pool, client, &preface);
-	struct upstream_h1 *upstream = connect_once(pool, shelf, &preface, failure);
-	if (upstream || *failure != UPSTREAM_LOCAL || pool->idle_count == 0)
-		return upstream;
-	sweep_all(pool, true);
-	return connect_once(pool, shelf, &preface, failure);
+	if (!upstream || !upstream_h1_is_reusable(upstream) || pool->config->proxy_v2 || is_gone(shelf))
+		upstream_call_close(call);
+	else
+		rest(pool, shelf, upstream);
 }
 
 /* ---- settings */
@@ -250,7 +201,7 @@ void upstream_pool_refresh(struct upstream_pool *pool)
 		return;
 	take_config(pool);
 	if (pool->config->proxy_v2)
-		sweep_all(pool, true);
+		upstream_pool_sweep(pool, true);
 }
 
 const struct upstream_config *upstream_pool_config(struct upstream_pool *pool)
@@ -289,7 +240,7 @@ void upstream_pool_free(struct upstream_pool *pool)
 {
 	if (!pool)
 		return;
-	sweep_all(pool, true);
+	upstream_pool_sweep(pool, true);
 	upstream_targets_fini(pool);
 	deadline_fini(&pool->sweep);
 	upstream_tls_free(pool->tls);

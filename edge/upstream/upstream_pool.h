@@ -56,17 +56,17 @@ void upstream_pool_stop_waiting(struct upstream_pool *pool, struct upstream_wait
 /* An idle connection to that address, or NULL. One that has something in its socket is not handed out, at the
  * price of a system call: the end would cost a POST, and bytes that came behind the last response would be
  * read as the answer to the next request, perhaps another tenant's. */
-struct upstream_h1 *upstream_pool_take(struct upstream_pool *pool, struct upstream_shelf *shelf);
+struct upstream_call *upstream_pool_take(struct upstream_pool *pool, struct upstream_shelf *shelf);
 /* Whose request a connection carries, for upstream-proxy-protocol; `client` NULL: nobody's, a check. */
 struct upstream_client {
 	const struct net_address *client;
 	const struct net_address *local; /* where the client's connection came to */
 };
-/* A new connection, still connecting. NULL: not even that, as `failure` says. */
-struct upstream_h1 *upstream_pool_connect(struct upstream_pool *pool, struct upstream_shelf *shelf,
+/* A new connection, still connecting: the user gets on_moved. NULL: not even that, as `failure` says. */
+struct upstream_call *upstream_pool_connect(struct upstream_pool *pool, struct upstream_shelf *shelf,
     const struct upstream_client *client, enum upstream_failure *failure);
-/* Gives back a connection that upstream_h1_is_reusable, or closes it. */
-void upstream_pool_keep(struct upstream_pool *pool, struct upstream_h1 *upstream);
+/* Takes a call whose response has ended: its connection is kept, if it can be. */
+void upstream_pool_keep(struct upstream_pool *pool, struct upstream_call *call);
 
 /* The settings as this worker goes by them now, until it returns to its loop. */
 const struct upstream_config *upstream_pool_config(struct upstream_pool *pool);

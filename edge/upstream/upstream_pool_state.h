@@ -1,6 +1,6 @@
 /*
- * What the parts of a worker's upstream pool share: upstream_pool.c (kept connections), upstream_target.c
- * (groups as the worker sees them, and choosing). Nobody else includes this.
+ * What the parts of a worker's upstream pool share: upstream_pool.c (kept connections), upstream_pool_dial.c
+ * (new ones), upstream_target.c (groups as the worker sees them, and choosing). Nobody else includes this.
  */
 #ifndef EDGE_UPSTREAM_POOL_STATE_H
 #define EDGE_UPSTREAM_POOL_STATE_H
@@ -58,6 +58,8 @@ struct upstream_pool {
 void upstream_pool_refresh(struct upstream_pool *pool);
 struct upstream_shelf *upstream_shelf_hold(struct upstream_pool *pool, struct upstream_address *address);
 void upstream_shelf_drop(struct upstream_shelf *shelf);
+/* Closes connections that have been idle for too long, or `all` that are idle. */
+void upstream_pool_sweep(struct upstream_pool *pool, bool all);
 
 /* upstream_target.c */
 void upstream_targets_init(struct upstream_pool *pool);
