@@ -4,8 +4,12 @@ import collections
 import statistics
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from lab.ask_server import AskServer
 from lab.place import is_sanitized
+
+pytestmark = pytest.mark.alone
 
 NAME = "shop.brand.test"
 JUNK = 2000

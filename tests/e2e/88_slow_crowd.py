@@ -5,8 +5,12 @@ import socket
 import threading
 import time
 
+import pytest
+
 from lab import client_hello
 from lab.origin import Origin
+
+pytestmark = pytest.mark.alone
 
 NAME = "shop.brand.test"
 HELLOS, HEADS, BODIES = 6000, 2800, 200

@@ -24,28 +24,18 @@ class Session:
         self.seal_key = os.path.join(self.directory, "seal.key")
         run([program("postern"), "seal-key", "new", self.seal_key])
         self._count = 0
-        self.cluster = self._new_cluster("postgres")
-        self._pristine = None
+        self.pristine, self.template = self._make_pristine()
+        self.cluster = Cluster(os.path.join(self.directory, "postgres"), template=self.pristine)
+        self.cluster.start()
 
-    def _new_cluster(self, name):
-        """Running, with the migrated database `postern_template`."""
-        cluster = Cluster(os.path.join(self.directory, name))
+    def _make_pristine(self):
+        """Data folder of a stopped cluster, to be copied, and the name of the migrated database in it."""
+        cluster = Cluster(os.path.join(self.directory, "pristine"))
         try:
             cluster.start()
-            self.template = cluster.migrate()
-        except BaseException:
+            return cluster.data, cluster.migrate()
+        finally:
             cluster.stop()
-            raise
-        return cluster
-
-    @property
-    def pristine(self):
-        """Data folder of a stopped cluster, to be copied. Made when the first scenario wants a server of its own."""
-        if not self._pristine:
-            cluster = self._new_cluster("pristine")
-            cluster.stop()
-            self._pristine = cluster.data
-        return self._pristine
 
     def database(self):
         self._count += 1
@@ -122,6 +112,8 @@ class Lab:
             (getattr(part, "close", None) or part.stop)()
         for platform in self.platforms:
             running = [daemon for daemon in platform.daemons if daemon.process and daemon.process.alive]
+            for daemon in running:
+                daemon.process.ask_to_end()
             for daemon in reversed(running):
                 code = daemon.stop()
                 if code != 0:

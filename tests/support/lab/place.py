@@ -1,13 +1,22 @@
-"""Where things are: the programs under test, free ports, loopback addresses that no other laboratory uses."""
+"""Where things are: the programs under test, free ports, loopback addresses that no other laboratory uses.
 
+Between the choice of a port and the moment its server listens it looks free to everybody. So what is chosen is claimed,
+for the life of this process, by a lock on a byte of a file that all laboratories of this user share."""
+
+import fcntl
 import os
 import random
 import socket
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
 
 _handed_out = set()
+_own_nets = set()
+_claims = None
+# Bytes of the file of claims: ports of addresses that anyone may use, then nets.
+NETS_AT = 65536
 
 
 def program(name):
@@ -31,14 +40,31 @@ def tool(name):
     raise FileNotFoundError(f"{name} is not installed: run `make deps`")
 
 
+def _claim(byte):
+    """False: another laboratory has it. The kernel lets go when this process ends, however it does."""
+    global _claims
+    if _claims is None:
+        path = os.path.join(tempfile.gettempdir(), f"postern-lab-claims-{os.getuid()}")
+        _claims = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.lockf(_claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+    except OSError:
+        return False
+    return True
+
+
 def free_port(*addresses, wanted=()):
     """A port that is free for TCP and UDP on all the addresses. Below the kernel's ephemeral range, so that no
     outgoing connection takes it in the meantime. `wanted` are tried first."""
+    shared = any(address.rpartition(".")[0] + "." not in _own_nets for address in addresses)
     for port in list(wanted) + [random.randrange(10000, 32000) for _ in range(200)]:
         places = {(address, port) for address in addresses}
-        if not places & _handed_out and all(_is_free(*place) for place in places):
-            _handed_out.update(places)
-            return port
+        if places & _handed_out or not all(_is_free(*place) for place in places):
+            continue
+        if shared and not _claim(port):
+            continue
+        _handed_out.update(places)
+        return port
     raise RuntimeError(f"no free port on {addresses}")
 
 
@@ -54,5 +80,10 @@ def _is_free(address, port):
 
 
 def loopback_net():
-    """`127.a.b.` at random: all of 127/8 is loopback on Linux."""
-    return f"127.{random.randrange(10, 250)}.{random.randrange(1, 250)}."
+    """`127.a.b.` at random, that no other laboratory has: all of 127/8 is loopback on Linux."""
+    while True:
+        a, b = random.randrange(10, 250), random.randrange(1, 250)
+        net = f"127.{a}.{b}."
+        if net not in _own_nets and _claim(NETS_AT + a * 256 + b):
+            _own_nets.add(net)
+            return net

@@ -123,6 +123,9 @@ class Platform:
         return self
 
     def stop(self):
+        for process in self.processes():
+            if process.alive:
+                process.ask_to_end()
         for part in reversed(self.parts()):
             part.stop()
         if self.ca is not self.pebble:

@@ -4,8 +4,8 @@ import os
 import pwd
 import shutil
 import signal
-import subprocess
 
+from . import libpq
 from .place import free_port, program, tool
 from .process import Process, as_user, run, wait_until
 
@@ -52,8 +52,7 @@ class Cluster:
         return self
 
     def _accepts(self):
-        probe = [f"{BIN}/pg_isready", "-q", "-h", self.address, "-p", str(self.port)]
-        return subprocess.run(probe, check=False).returncode == 0
+        return libpq.answers(self.conninfo())
 
     def stop(self):
         """Fast shutdown: sessions are ended, everything is written."""
@@ -97,9 +96,7 @@ class Database:
 
     def query(self, sql, role="postgres"):
         """Rows as lists of strings; SQL NULL is the empty string."""
-        argv = [tool("psql"), "-XAtq", "-F", "\x1f", "-v", "ON_ERROR_STOP=1", "-d", self.conninfo(role), "-c", sql]
-        out = run(argv, env=dict(os.environ, PGCONNECT_TIMEOUT="5", PGOPTIONS="-c client_min_messages=warning"))
-        return [line.split("\x1f") for line in out.splitlines()]
+        return libpq.query(self.conninfo(role), sql)
 
     def value(self, sql, role="postgres"):
         rows = self.query(sql, role)

@@ -120,11 +120,14 @@ class Process:
         for pid in descendants(self.pid) + [self.pid]:
             _kill(pid, signal.SIGCONT)
 
+    def ask_to_end(self, number=signal.SIGTERM):
+        self.thaw()
+        self.send(number)
+
     def stop(self, seconds=10, number=signal.SIGTERM):
         """Asks it to end, waits, insists. Returns its exit code."""
         if self.alive:
-            self.thaw()
-            self.send(number)
+            self.ask_to_end(number)
             try:
                 self._popen.wait(seconds)
             except subprocess.TimeoutExpired:
