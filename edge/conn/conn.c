@@ -78,6 +78,32 @@ void conn_enter(struct conn *conn, enum conn_state state, int64_t deadline_ms)
 		loop_timer_clear(conn->worker->loop, &conn->deadline);
 }
 
+static struct conn_opening *opening_new(struct conn *conn)
+{
+	struct conn_opening *opening = mem_alloc(sizeof *opening);
+
+	opening->conn = conn;
+	opening->phase_began_us = clock_monotonic_us();
+	opening->times = (struct conn_times){.hello = -1, .certificate = -1, .handshake = -1};
+	opening->session = (struct tls_session){.name = opening->name.text, .hello = &opening->hello};
+	buf_init(&opening->received, CLIENT_HELLO_WIRE_MAX);
+	return opening;
+}
+
+/* Leaves whatever the connection waits in. No handshake goes on after that. */
+static void end_opening(struct conn *conn)
+{
+	struct conn_opening *opening = conn->opening;
+
+	if (!opening)
+		return;
+	conn_wait_leave(conn);
+	client_hello_fini(&opening->hello);
+	buf_fini(&opening->received);
+	free(opening);
+	conn->opening = NULL;
+}
+
 void conn_accept(struct worker *worker, int fd, const struct net_address *client, bool tls)
 {
 	const char *refused = admission_take(worker);
@@ -92,10 +118,7 @@ void conn_accept(struct worker *worker, int fd, const struct net_address *client
 	conn->tls = tls;
 	conn->client = *client;
 	conn->deadline.on_expire = on_deadline;
-	conn->phase_began_us = clock_monotonic_us();
-	conn->times = (struct conn_times){.hello = -1, .certificate = -1, .handshake = -1};
-	conn->session = (struct tls_session){.name = conn->name.text, .hello = &conn->hello};
-	buf_init(&conn->received, CLIENT_HELLO_WIRE_MAX);
+	conn->opening = opening_new(conn);
 	stream_init(&conn->stream, worker->loop, fd, NULL);
 	conn->stream.io.on_ready = on_ready;
 	conn->id = conn_table_add(worker->conns, conn);
@@ -149,16 +172,15 @@ void conn_free(struct conn *conn)
 	struct worker *worker = conn->worker;
 
 	assert(!conn->h1);
-	conn_wait_leave(conn);
+	end_opening(conn);
 	loop_timer_clear(worker->loop, &conn->deadline);
 	stream_fini(&conn->stream);
-	client_hello_fini(&conn->hello);
-	buf_fini(&conn->received);
 	conn_table_remove(worker->conns, conn->id);
 	metric_add(state_gauge(conn->state), -1);
 	admission_give(worker);
 	if (conn->is_counted)
 		client_counts_give(worker->edge->clients, &conn->client);
+	free(conn->name);
 	free(conn);
 	worker_connection_ended(worker);
 }
@@ -182,12 +204,10 @@ void conn_close_gently(struct conn *conn)
 {
 	struct stream *stream = &conn->stream;
 
-	conn_wait_leave(conn);
 	stream_shutdown(stream);
 	SSL_free(stream->ssl);
 	stream->ssl = NULL;
-	client_hello_fini(&conn->hello);
-	buf_fini(&conn->received);
+	end_opening(conn);
 	conn->closing_left = CONN_CLOSING_BYTES;
 	conn_enter(conn, CONN_CLOSING, CONN_CLOSING_MS);
 	loop_watch(conn->worker->loop, &stream->io, EPOLLIN);
@@ -243,16 +263,16 @@ static void on_http_closed(void *owner)
 
 void conn_start_http(struct conn *conn)
 {
+	conn->name = mem_string(conn->opening->name.text);
 	struct conn_peer peer = {.id = conn->id,
 	    .client = conn->client,
-	    .local = conn->local,
+	    .local = conn->opening->local,
 	    .tls = conn->tls,
-	    .sni = conn->name.text,
-	    .times = conn->times};
+	    .sni = conn->name,
+	    .times = conn->opening->times};
 	struct stream stream = conn->stream;
 
-	client_hello_fini(&conn->hello);
-	buf_fini(&conn->received);
+	end_opening(conn);
 	conn_enter(conn, CONN_HTTP, 0);
 	/* The stream moves: what is left here has no descriptor, and stream_fini leaves it alone. */
 	conn->stream = (struct stream){.loop = conn->worker->loop, .io = {.fd = -1}};

@@ -18,8 +18,8 @@ enum { READS_AT_ONCE = 4 };
 
 static bool make_ssl(struct conn *conn)
 {
-	conn->stream.ssl = tls_context_accept(conn->worker->tls, &conn->session, conn->stream.io.fd,
-	    buf_bytes(&conn->received), buf_size(&conn->received));
+	conn->stream.ssl = tls_context_accept(conn->worker->tls, &conn->opening->session, conn->stream.io.fd,
+	    buf_bytes(&conn->opening->received), buf_size(&conn->opening->received));
 	return conn->stream.ssl;
 }
 
@@ -27,9 +27,9 @@ static bool make_ssl(struct conn *conn)
 static int on_certificate_needed(SSL *ssl, void *arg)
 {
 	struct conn *conn = arg;
-	enum result result = conn->site ? hot_site_install(conn->site, ssl) : R_ERROR;
+	enum result result = conn->opening->site ? hot_site_install(conn->opening->site, ssl) : R_ERROR;
 
-	conn->site = NULL;
+	conn->opening->site = NULL;
 	return result == R_OK;
 }
 
@@ -46,7 +46,7 @@ static void proceed(struct conn *conn, int reads);
 /* What the client sends next answers what we have not sent yet: the socket need not be asked. */
 static void begin(struct conn *conn)
 {
-	conn->phase_began_us = clock_monotonic_us();
+	conn->opening->phase_began_us = clock_monotonic_us();
 	conn_enter(conn, CONN_HANDSHAKE, conn->worker->config->limits.handshake_timeout_ms);
 	proceed(conn, 0);
 }
@@ -61,10 +61,10 @@ static int minimum_version(const struct conn *conn, const struct hot_site *site)
 /* TLS 1.2 was checked with the hello. Whoever offers 1.3 as well gets that. */
 void conn_handshake_with_site(struct conn *conn, struct hot_site *site)
 {
-	if (minimum_version(conn, site) > TLS1_2_VERSION && !conn->hello.offers_tls13)
+	if (minimum_version(conn, site) > TLS1_2_VERSION && !conn->opening->hello.offers_tls13)
 		conn_refuse(conn, TLS_ALERT_PROTOCOL_VERSION, "protocol_version");
 	else if (make_ssl(conn)) {
-		conn->site = site;
+		conn->opening->site = site;
 		SSL_set_cert_cb(conn->stream.ssl, on_certificate_needed, conn);
 		begin(conn);
 	} else
@@ -73,9 +73,10 @@ void conn_handshake_with_site(struct conn *conn, struct hot_site *site)
 
 void conn_handshake_with_challenge(struct conn *conn, const char *key_authorization)
 {
-	conn->session.challenge = true;
-	if (make_ssl(conn) && challenge_certs_install(conn->worker->challenge_certs, conn->challenge_id,
-				  conn->name.text, key_authorization, conn->stream.ssl) == R_OK)
+	conn->opening->session.challenge = true;
+	if (make_ssl(conn) &&
+	    challenge_certs_install(conn->worker->challenge_certs, conn->opening->challenge_id,
+		conn->opening->name.text, key_authorization, conn->stream.ssl) == R_OK)
 		begin(conn);
 	else
 		give_up(conn);
@@ -91,24 +92,25 @@ static void finish(struct conn *conn)
 	metric_add(
 	    SSL_session_reused(ssl) ? worker->metrics->handshakes_resumed : worker->metrics->handshakes_full,
 	    1);
-	conn->times.handshake = clock_monotonic_us() - conn->phase_began_us;
-	histogram_observe_us(worker->metrics->handshake_seconds, conn->times.handshake);
+	conn->opening->times.handshake = clock_monotonic_us() - conn->opening->phase_began_us;
+	histogram_observe_us(worker->metrics->handshake_seconds, conn->opening->times.handshake);
 	tls_bio_drop_prefix(SSL_get_rbio(ssl));
 	stream_expect_more(&conn->stream, false);
-	if (!conn->session.challenge) {
+	if (!conn->opening->session.challenge) {
+		SSL_set_app_data(ssl, NULL);
 		conn_start_http(conn);
 		return;
 	}
-	challenges_mark_seen(worker->edge->challenges, conn->challenge_id);
+	challenges_mark_seen(worker->edge->challenges, conn->opening->challenge_id);
 	conn_close_gently(conn);
 }
 
 static void fail(struct conn *conn, int ssl_error)
 {
-	cause_counter_add(
-	    &conn->worker->metrics->handshake_failures, tls_context_failure(&conn->session, ssl_error));
+	cause_counter_add(&conn->worker->metrics->handshake_failures,
+	    tls_context_failure(&conn->opening->session, ssl_error));
 	/* OpenSSL has sent its alert; what follows needs the socket only. */
-	conn->site = NULL;
+	conn->opening->site = NULL;
 	SSL_free(conn->stream.ssl);
 	conn->stream.ssl = NULL;
 	conn_close_gently(conn);
@@ -126,7 +128,7 @@ static bool only_ticket_is_left(const SSL *ssl)
  * one that gives up a resumption which the first was granted finds none and fails. */
 static void let_go_of_site(struct conn *conn)
 {
-	conn->site = NULL;
+	conn->opening->site = NULL;
 	SSL_set_cert_cb(conn->stream.ssl, NULL, NULL);
 }
 

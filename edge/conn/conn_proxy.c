@@ -35,9 +35,9 @@ static void finish(struct conn *conn, const struct proxy_header *header)
 {
 	if (!header->local) {
 		conn->client = header->source;
-		conn->local = header->destination;
+		conn->opening->local = header->destination;
 	}
-	buf_fini(&conn->received);
+	buf_fini(&conn->opening->received);
 	conn_start_client(conn);
 }
 
@@ -53,9 +53,9 @@ static void parse(struct conn *conn, size_t looked)
 	struct proxy_header header;
 	enum proxy_problem problem;
 	size_t used = 0;
-	size_t before = buf_size(&conn->received) - looked;
-	enum result result = proxy_header_parse(
-	    &header, buf_bytes(&conn->received), buf_size(&conn->received), &used, &problem);
+	size_t before = buf_size(&conn->opening->received) - looked;
+	enum result result = proxy_header_parse(&header, buf_bytes(&conn->opening->received),
+	    buf_size(&conn->opening->received), &used, &problem);
 
 	if (result == R_INVALID)
 		refuse(conn, proxy_problem_name(problem));
@@ -68,7 +68,7 @@ static void parse(struct conn *conn, size_t looked)
 /* A bare connect and close is a health check's way to knock. */
 static void on_end(struct conn *conn)
 {
-	if (buf_size(&conn->received) > 0)
+	if (buf_size(&conn->opening->received) > 0)
 		refuse(conn, "client_left");
 	else
 		conn_free(conn);
@@ -76,7 +76,7 @@ static void on_end(struct conn *conn)
 
 void conn_proxy_on_ready(struct conn *conn, uint32_t events)
 {
-	size_t room = PROXY_HEADER_MAX - buf_size(&conn->received);
+	size_t room = PROXY_HEADER_MAX - buf_size(&conn->opening->received);
 
 	(void)events;
 	ssize_t looked = recv(conn->stream.io.fd, conn->worker->scratch, room, MSG_PEEK);
@@ -86,7 +86,7 @@ void conn_proxy_on_ready(struct conn *conn, uint32_t events)
 		on_end(conn);
 		return;
 	}
-	enum result result = buf_append(&conn->received, conn->worker->scratch, (size_t)looked);
+	enum result result = buf_append(&conn->opening->received, conn->worker->scratch, (size_t)looked);
 	if (result == R_OK)
 		parse(conn, (size_t)looked);
 	else

@@ -15,12 +15,13 @@ static void give_place_back(struct conn *conn)
 {
 	struct edge *edge = conn->worker->edge;
 
-	if (conn->waiting_since_us == 0)
+	if (conn->opening->waiting_since_us == 0)
 		return;
 	atomic_fetch_sub_explicit(&edge->waiting, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(&edge->waiting_bytes, (int64_t)conn->waiting_bytes, memory_order_relaxed);
+	atomic_fetch_sub_explicit(
+	    &edge->waiting_bytes, (int64_t)conn->opening->waiting_bytes, memory_order_relaxed);
 	metric_add(conn->worker->metrics->waiters, -1);
-	conn->waiting_since_us = 0;
+	conn->opening->waiting_since_us = 0;
 }
 
 /* The newest is turned away, those who wait keep their places. */
@@ -28,12 +29,12 @@ static bool take_place(struct conn *conn)
 {
 	const struct edge_limits *limits = &conn->worker->config->limits;
 	struct edge *edge = conn->worker->edge;
-	int64_t bytes = (int64_t)(sizeof *conn + buf_size(&conn->received));
+	int64_t bytes = (int64_t)(sizeof *conn + sizeof *conn->opening + buf_size(&conn->opening->received));
 	int64_t waiting = atomic_fetch_add_explicit(&edge->waiting, 1, memory_order_relaxed);
 	int64_t held = atomic_fetch_add_explicit(&edge->waiting_bytes, bytes, memory_order_relaxed);
 
-	conn->waiting_since_us = clock_monotonic_us();
-	conn->waiting_bytes = (size_t)bytes;
+	conn->opening->waiting_since_us = clock_monotonic_us();
+	conn->opening->waiting_bytes = (size_t)bytes;
 	metric_add(conn->worker->metrics->waiters, 1);
 	if (waiting < limits->max_waiting && held + bytes <= limits->max_waiting_bytes)
 		return true;
@@ -55,7 +56,7 @@ static bool begin(struct conn *conn, enum conn_state state, int64_t deadline_ms)
 
 void conn_wait_leave(struct conn *conn)
 {
-	cert_wait_leave(conn->worker->waits, &conn->waiter);
+	cert_wait_leave(conn->worker->waits, &conn->opening->waiter);
 	if (conn->state == CONN_RESUMING)
 		TAILQ_REMOVE(&conn->worker->resuming, conn, resuming);
 	give_place_back(conn);
@@ -68,7 +69,7 @@ void conn_wait_for_challenge(struct conn *conn)
 	if (!begin(conn, CONN_WAIT_CHALLENGE, CONN_CHALLENGE_MS))
 		return;
 	enum result result = challenges_find(worker->edge->challenges, worker->mailbox,
-	    conn_deliver_challenge, conn->id, CHALLENGE_TLS_ALPN, conn->name.text, NULL);
+	    conn_deliver_challenge, conn->id, CHALLENGE_TLS_ALPN, conn->opening->name.text, NULL);
 	if (result != R_OK)
 		conn_refuse(conn, TLS_ALERT_INTERNAL_ERROR, "challenge_limit");
 }
@@ -78,7 +79,7 @@ void conn_wait_on_challenge(struct conn *conn, const struct challenge_reply *rep
 	switch (reply->result) {
 	case R_OK:
 		give_place_back(conn);
-		conn->challenge_id = reply->id;
+		conn->opening->challenge_id = reply->id;
 		conn_handshake_with_challenge(conn, reply->key_authorization);
 		return;
 	case R_NONE: conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, "no_challenge"); return;
@@ -100,11 +101,11 @@ static void queue_handshake(struct conn *conn)
 static void on_cert_done(
     struct cert_waiter *waiter, enum cert_outcome outcome, struct site *site, const char *cause)
 {
-	struct conn *conn = loop_owner(waiter, struct conn, waiter);
+	struct conn *conn = loop_owner(waiter, struct conn_opening, waiter)->conn;
 
 	(void)site;
-	conn->times.certificate = clock_monotonic_us() - conn->waiting_since_us;
-	histogram_observe_us(conn->worker->metrics->certificate_wait, conn->times.certificate);
+	conn->opening->times.certificate = clock_monotonic_us() - conn->opening->waiting_since_us;
+	histogram_observe_us(conn->worker->metrics->certificate_wait, conn->opening->times.certificate);
 	switch (outcome) {
 	case CERT_READY: queue_handshake(conn); return;
 	case CERT_DENIED: conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, cause); return;
@@ -116,8 +117,8 @@ void conn_wait_for_cert(struct conn *conn)
 {
 	if (!begin(conn, CONN_WAIT_CERT, 0))
 		return;
-	conn->waiter.on_done = on_cert_done;
-	cert_wait_join(conn->worker->waits, &conn->waiter, &conn->name);
+	conn->opening->waiter.on_done = on_cert_done;
+	cert_wait_join(conn->worker->waits, &conn->opening->waiter, &conn->opening->name);
 }
 
 static void resume(struct conn *conn)
@@ -127,8 +128,8 @@ static void resume(struct conn *conn)
 	TAILQ_REMOVE(&conn->worker->resuming, conn, resuming);
 	conn_enter(conn, CONN_HANDSHAKE, conn->worker->config->limits.handshake_timeout_ms);
 	give_place_back(conn);
-	if (hot_sites_find(conn->worker->hot_sites, conn->name.text, clock_wall_ms() / 1000, &site, NULL) ==
-	    R_OK)
+	if (hot_sites_find(conn->worker->hot_sites, conn->opening->name.text, clock_wall_ms() / 1000, &site,
+		NULL) == R_OK)
 		conn_handshake_with_site(conn, site);
 	else
 		conn_refuse(conn, TLS_ALERT_INTERNAL_ERROR, "unusable_certificate");
