@@ -5,6 +5,26 @@
 
 #include "common/mem.h"
 
+static void register_tunnels(struct http_metrics *metrics)
+{
+	static const char *const ends[TUNNEL_END_COUNT] = {"end=\"whole\"", "end=\"client\"",
+	    "end=\"upstream\"", "end=\"idle\"", "end=\"unserved\"", "end=\"drain\""};
+
+	metrics->tunnels =
+	    metrics_gauge("postern_edge_tunnels", NULL, "WebSockets and other tunnels that are open.");
+	for (int i = 0; i < TUNNEL_END_COUNT; i++)
+		metrics->tunnel_ends[i] = metrics_counter("postern_edge_tunnels_ended_total", ends[i],
+		    "Tunnels that have ended. whole: both sides had sent everything; client, upstream: "
+		    "that side broke off; idle: tunnel-idle-timeout; unserved: the domain was suspended or "
+		    "released; drain: drain-timeout.");
+	metrics->tunnel_bytes_in = metrics_counter("postern_edge_tunnel_bytes_total", "direction=\"in\"",
+	    "Bytes through tunnels, TLS not counted, from clients (in) and to them (out).");
+	metrics->tunnel_bytes_out = metrics_counter("postern_edge_tunnel_bytes_total", "direction=\"out\"",
+	    "Bytes through tunnels, TLS not counted, from clients (in) and to them (out).");
+	metrics->tunnel_seconds = metrics_histogram(
+	    "postern_edge_tunnel_seconds", NULL, "From the request for a tunnel to the tunnel's end.");
+}
+
 static void register_metrics(struct http_metrics *metrics)
 {
 	static const char *const classes[HTTP_CLASS_COUNT] = {"class=\"none\"", "class=\"1xx\"",
@@ -25,6 +45,7 @@ static void register_metrics(struct http_metrics *metrics)
 	    "Bytes of requests and responses, heads included, TLS not.");
 	metrics->bytes_out = metrics_counter("postern_edge_request_bytes_total", "direction=\"out\"",
 	    "Bytes of requests and responses, heads included, TLS not.");
+	register_tunnels(metrics);
 	metrics->request_seconds = metrics_histogram("postern_edge_request_seconds", NULL,
 	    "From a request's complete head to the last byte of its response in the socket.");
 }
@@ -42,6 +63,7 @@ enum result http_config_load(struct http_config **out, const struct settings *se
 	config->idle_timeout_ms = settings_number(settings, "idle-timeout");
 	config->body_timeout_ms = settings_number(settings, "body-timeout");
 	config->write_timeout_ms = settings_number(settings, "write-timeout");
+	config->tunnel_idle_timeout_ms = settings_number(settings, "tunnel-idle-timeout");
 	config->min_rate = settings_number(settings, "min-rate");
 	config->max_requests = settings_number(settings, "max-requests");
 	config->access_log = settings_switch(settings, "access-log");

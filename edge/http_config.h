@@ -9,6 +9,17 @@
 #include "common/settings.h"
 #include "edge/upstream/upstream_config.h"
 
+/* How a tunnel ended. */
+enum tunnel_end {
+	TUNNEL_WHOLE,    /* both sides said that they had sent everything */
+	TUNNEL_CLIENT,   /* the client broke off */
+	TUNNEL_UPSTREAM, /* the upstream did */
+	TUNNEL_IDLE,     /* tunnel-idle-timeout */
+	TUNNEL_UNSERVED, /* its name is suspended, released or not in memory any more */
+	TUNNEL_DRAIN,    /* the node goes down, and drain-timeout has passed */
+	TUNNEL_END_COUNT
+};
+
 enum { HTTP_CLASS_COUNT = 6 }; /* by the status' first digit; 0: the connection ended before an answer */
 
 struct http_metrics {
@@ -16,6 +27,10 @@ struct http_metrics {
 	struct histogram *head_seconds, *connect_seconds, *first_byte_seconds, *request_seconds;
 	struct metric *shed;
 	struct metric *bytes_in, *bytes_out;
+	struct metric *tunnels; /* open now */
+	struct metric *tunnel_ends[TUNNEL_END_COUNT];
+	struct metric *tunnel_bytes_in, *tunnel_bytes_out;
+	struct histogram *tunnel_seconds;
 };
 
 struct http_config {
@@ -24,6 +39,7 @@ struct http_config {
 	int64_t idle_timeout_ms;
 	int64_t body_timeout_ms;
 	int64_t write_timeout_ms;
+	int64_t tunnel_idle_timeout_ms;
 	int64_t min_rate;     /* bytes a second */
 	int64_t max_requests; /* of a connection; 0: any number */
 	bool access_log;
@@ -45,6 +61,11 @@ void http_config_free(struct http_config *config); /* NULL is fine */
 		"How long a client may send nothing in the middle of a request body.", NULL, 10, 86400000}, \
 	    {"write-timeout", SETTING_DURATION, SETTING_RELOAD, "30s", \
 		"How long a client may take nothing of a response that waits for it.", NULL, 10, 86400000}, \
+	    {"tunnel-idle-timeout", SETTING_DURATION, SETTING_RELOAD, "1h", \
+		"How long a WebSocket or another tunnel may move no byte in either direction. Long, since " \
+		"not every application sends pings and a silent tunnel costs little; peers that have " \
+		"vanished are found within minutes by TCP's own probes.", \
+		NULL, 10, 7 * 86400000LL}, \
 	    {"min-rate", SETTING_BYTES, SETTING_RELOAD, "240", \
 		"Bytes a second that a client has to send of a request's body, averaged over any stretch " \
 		"of " \

@@ -185,6 +185,7 @@ static void fill(
 	add_number(fields, "bytes_in", (int64_t)outcome->bytes_in);
 	add_number(fields, "bytes_out", (int64_t)outcome->bytes_out);
 	add_number(fields, "served_before", (int64_t)outcome->served_before);
+	add_string(fields, "tunnel_end", outcome->ended);
 	add_times(fields, outcome);
 	add_string(fields, "upstream", entry->upstream);
 	add_number(fields, "retries", outcome->retries);

@@ -41,6 +41,7 @@ struct access_outcome {
 	int64_t head_us;        /* from the head's first byte to its last */
 	int64_t connect_us;     /* to a new upstream connection */
 	int64_t first_byte_us;  /* from the head to the response's head */
+	const char *ended;      /* how a tunnel ended; NULL: it was none */
 	int64_t total_us;       /* from the head to the last byte of the response in the socket */
 };
 

@@ -70,9 +70,8 @@ const struct site *client_site(struct client *client)
 	return client->site;
 }
 
-/* A domain that is suspended or deleted gets no handshake any more; who had theirs before must not stay for
- * ever. A site that was only evicted costs its visitors a new connection. */
-static bool is_served(struct client *client)
+/* A site that was only evicted costs its visitors a new connection. */
+bool client_is_served(struct client *client)
 {
 	if (!client->peer.tls)
 		return true;
@@ -91,7 +90,7 @@ static bool has_had_enough(const struct client *client)
 
 bool client_may_stay(struct client *client)
 {
-	return is_served(client) && !has_had_enough(client) &&
+	return client_is_served(client) && !has_had_enough(client) &&
 	       !atomic_load_explicit(&client->worker->edge->draining, memory_order_relaxed);
 }
 

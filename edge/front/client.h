@@ -65,6 +65,9 @@ static inline const struct trust *client_trust(const struct client *client)
 /* The site of the connection's name, as of now; one that has left the memory meanwhile stays good for the
  * rest of the connection, which ends with this response. NULL: there was none. */
 const struct site *client_site(struct client *client);
+/* Its name has a site in memory, as of now. A domain that is suspended or deleted gets no handshake any more;
+ * who had theirs before must not stay for ever. */
+bool client_is_served(struct client *client);
 /* May it ask for more on this connection? Not where its name is served no more, it has had `max-requests`, or
  * the node goes down. */
 bool client_may_stay(struct client *client);

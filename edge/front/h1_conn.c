@@ -37,6 +37,14 @@ void h1_conn_close(struct h1_conn *conn)
 	loop_defer(conn->worker->loop, &conn->closed_task);
 }
 
+/* A tunnel behind TLS is not reset: what its client has been sent, a farewell maybe, is to arrive. */
+static bool ends_with_connection(const struct h1_conn *conn)
+{
+	enum http_body framing = conn->message.framing;
+
+	return framing == HTTP_BODY_UNTIL_CLOSE || (framing == HTTP_BODY_TUNNEL && !conn->stream.ssl);
+}
+
 /* Chunks and lengths show by themselves that something is missing, TLS by the close_notify that is; a body
  * that ends with the connection shows it by a reset only. */
 void h1_conn_cut(struct h1_conn *conn)
@@ -47,18 +55,23 @@ void h1_conn_cut(struct h1_conn *conn)
 		return;
 	h1_out_flush(&conn->out);
 	conn->stream.failed = true;
-	if (conn->message.framing == HTTP_BODY_UNTIL_CLOSE)
+	if (ends_with_connection(conn))
 		setsockopt(conn->stream.io.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 	h1_conn_close(conn);
 }
 
 /* ---- what is waited for */
 
+static bool has_exchange(const struct h1_conn *conn)
+{
+	return conn->state == H1_EXCHANGE || conn->state == H1_TUNNEL;
+}
+
 static bool wants_read(const struct h1_conn *conn)
 {
 	if (conn->read_eof)
 		return false;
-	if (conn->state == H1_EXCHANGE && !conn->message.sent)
+	if (has_exchange(conn) && !conn->message.sent)
 		return !conn->message.body_blocked;
 	if (conn->state == H1_IDLE || conn->state == H1_HEAD || conn->state == H1_LINGER)
 		return true;
@@ -67,7 +80,7 @@ static bool wants_read(const struct h1_conn *conn)
 
 static bool wants_write(const struct h1_conn *conn)
 {
-	bool blocked = conn->state == H1_EXCHANGE && conn->message.response_blocked;
+	bool blocked = has_exchange(conn) && conn->message.response_blocked;
 
 	return blocked || buf_size(&conn->out.buf) > 0;
 }
@@ -85,7 +98,7 @@ static void settle(struct h1_conn *conn)
 static size_t read_size(const struct h1_conn *conn)
 {
 	size_t room = conn->in.max - buf_size(&conn->in);
-	size_t wanted = conn->state == H1_EXCHANGE && !conn->message.sent ? H1_READ_BODY : H1_READ_SMALL;
+	size_t wanted = has_exchange(conn) && !conn->message.sent ? H1_READ_BODY : H1_READ_SMALL;
 
 	return room < wanted ? room : wanted;
 }
@@ -135,6 +148,8 @@ static void on_readable(struct h1_conn *conn)
 		more = read_some(conn);
 		if (conn->state == H1_EXCHANGE)
 			h1_request_pump(conn);
+		else if (conn->state == H1_TUNNEL)
+			h1_tunnel_pump(conn);
 		if (conn->state == H1_CLOSED)
 			return;
 	}
@@ -249,12 +264,22 @@ static bool step_exchange(struct h1_conn *conn)
 	return false;
 }
 
+static bool step_tunnel(struct h1_conn *conn)
+{
+	bool more = h1_tunnel_step(conn);
+
+	if (more)
+		on_readable(conn);
+	return more;
+}
+
 static bool step(struct h1_conn *conn)
 {
 	switch (conn->state) {
 	case H1_IDLE:
 	case H1_HEAD: return step_head(conn);
 	case H1_EXCHANGE: return step_exchange(conn);
+	case H1_TUNNEL: return step_tunnel(conn);
 	case H1_FLUSH: return step_flush(conn);
 	case H1_LOOKUP:
 	case H1_LINGER:
@@ -290,12 +315,21 @@ static void run_go_on(struct loop_task *task)
 
 static void on_writable(struct h1_conn *conn)
 {
-	if (conn->state != H1_EXCHANGE || !conn->message.response_blocked)
+	if (!has_exchange(conn) || !conn->message.response_blocked)
 		return;
 	if (h1_out_flush(&conn->out) != R_OK)
 		return;
 	conn->message.response_blocked = false;
 	exchange_resume(conn->request.exchange);
+}
+
+/* Of a tunnel that both sides have ended bytes may still be there to read. */
+static bool takes_hangup(struct h1_conn *conn, uint32_t events)
+{
+	if (conn->state == H1_TUNNEL)
+		return h1_tunnel_takes_hangup(conn, events);
+	h1_conn_close(conn);
+	return true;
 }
 
 static void on_ready(struct loop_io *io, uint32_t events)
@@ -304,10 +338,8 @@ static void on_ready(struct loop_io *io, uint32_t events)
 	struct h1_conn *conn = loop_owner(stream, struct h1_conn, stream);
 
 	/* Both directions are gone; a half-close shows as the end of what can be read. */
-	if (events & (EPOLLERR | EPOLLHUP)) {
-		h1_conn_close(conn);
+	if ((events & (EPOLLERR | EPOLLHUP)) && takes_hangup(conn, events))
 		return;
-	}
 	on_writable(conn);
 	if (conn->state == H1_LINGER)
 		discard(conn);
@@ -359,7 +391,9 @@ void h1_conn_drain(struct h1_conn *conn)
 
 void h1_conn_abort(struct h1_conn *conn)
 {
-	if (conn->state == H1_EXCHANGE || conn->state == H1_FLUSH)
+	if (conn->state == H1_TUNNEL)
+		request_tunnel_ends(&conn->request, TUNNEL_DRAIN);
+	if (has_exchange(conn) || conn->state == H1_FLUSH)
 		h1_conn_cut(conn);
 	else
 		h1_conn_close(conn);

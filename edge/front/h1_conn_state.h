@@ -1,6 +1,7 @@
 /*
  * What the parts of an HTTP/1.1 connection share: h1_conn.c knows bytes, events and deadlines, h1_request.c
- * the request at hand and its response as messages of HTTP/1.1. Nobody else includes this.
+ * the request at hand and its response as messages of HTTP/1.1, h1_tunnel.c what follows a 101. Nobody else
+ * includes this.
  */
 #ifndef EDGE_H1_CONN_STATE_H
 #define EDGE_H1_CONN_STATE_H
@@ -26,6 +27,7 @@ enum h1_state {
 	H1_HEAD,     /* a head is arriving */
 	H1_LOOKUP,   /* the head stays in `in` while something is looked up for its request */
 	H1_EXCHANGE, /* a request is with its exchange */
+	H1_TUNNEL,   /* behind a 101: bytes both ways */
 	H1_FLUSH,    /* the response is whole, not all of it is with the socket */
 	H1_LINGER,   /* our side is shut; what still comes is thrown away, lest a reset eats the response */
 	H1_CLOSED,
@@ -35,7 +37,13 @@ enum h1_state {
 enum h1_wait { H1_WAIT_NOTHING, H1_WAIT_REQUEST, H1_WAIT_HEAD, H1_WAIT_BODY, H1_WAIT_LOOKUP, H1_WAIT_END };
 
 /* How far the response is. */
-enum h1_response { H1_RESPONSE_NONE, H1_RESPONSE_BEGUN, H1_RESPONSE_LAST_CHUNK, H1_RESPONSE_WHOLE };
+enum h1_response {
+	H1_RESPONSE_NONE,
+	H1_RESPONSE_BEGUN,
+	H1_RESPONSE_LAST_CHUNK,
+	H1_RESPONSE_WHOLE,
+	H1_RESPONSE_SHUT, /* a tunnel's: and our end of the connection went out */
+};
 
 /* The request at hand and its response as messages; cleared when the next begins. */
 struct h1_message {
@@ -116,5 +124,16 @@ void h1_request_pump(struct h1_conn *conn);
 bool h1_request_wants_body(const struct h1_conn *conn);
 /* The response is with the socket (`whole`), or never will be. Harmless where there is no request. */
 void h1_request_end(struct h1_conn *conn, bool whole);
+
+/* h1_tunnel.c */
+/* The final head is a 101: writes it, and enters H1_TUNNEL. */
+void h1_tunnel_open(struct h1_conn *conn, struct http_head *head);
+bool h1_tunnel_wants_read(const struct h1_conn *conn);
+/* Hands what is in `in`, and its end, to the exchange. */
+void h1_tunnel_pump(struct h1_conn *conn);
+/* As the steps of h1_conn.c. True: TLS has more for it. */
+bool h1_tunnel_step(struct h1_conn *conn);
+/* The socket reports EPOLLHUP or EPOLLERR. True: that was it for now, nobody reads what may be left. */
+bool h1_tunnel_takes_hangup(struct h1_conn *conn, uint32_t events);
 
 #endif

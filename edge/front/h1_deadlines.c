@@ -15,6 +15,7 @@ static enum h1_wait what_is_awaited(const struct h1_conn *conn)
 	case H1_LOOKUP: return H1_WAIT_LOOKUP;
 	case H1_LINGER: return H1_WAIT_END;
 	case H1_EXCHANGE: break;
+	case H1_TUNNEL:
 	case H1_FLUSH:
 	case H1_CLOSED: return H1_WAIT_NOTHING;
 	}
@@ -112,7 +113,8 @@ static bool takes_enough(struct h1_conn *conn)
 void h1_deadlines_arm(struct h1_conn *conn, bool wants_write)
 {
 	arm_read(conn);
-	arm_write(conn, wants_write);
+	/* A tunnel's client may rest: tunnel-idle-timeout is for both directions. */
+	arm_write(conn, wants_write && conn->state != H1_TUNNEL);
 }
 
 static void on_read_deadline(struct deadline *deadline)

@@ -79,6 +79,10 @@ static void on_head(struct request *request, struct http_head *head, bool interi
 		return;
 	}
 	message->awaits_100 = false;
+	if (head->body == HTTP_BODY_TUNNEL) {
+		h1_tunnel_open(conn, head);
+		return;
+	}
 	message->response = H1_RESPONSE_BEGUN;
 	message->framing = framing_to_client(conn, head->body);
 	message->keep_alive = goes_on(conn) && message->framing != HTTP_BODY_UNTIL_CLOSE;
@@ -109,7 +113,8 @@ static void on_trailers(struct request *request, struct http_head *trailers)
 static void flush(struct h1_conn *conn)
 {
 	conn->message.response = H1_RESPONSE_WHOLE;
-	conn->state = H1_FLUSH;
+	if (conn->state != H1_TUNNEL)
+		conn->state = H1_FLUSH;
 	h1_conn_drive(conn);
 }
 

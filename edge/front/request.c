@@ -44,7 +44,7 @@ static void identify(struct request *request, const struct http_head *head)
 		identity_client(request->address, head, &client->peer.client, &client_trust(client)->cdns);
 }
 
-static void write_access_line(struct request *request, int64_t took_us)
+static void write_access_line(struct request *request, int64_t took_us, const char *ended)
 {
 	const struct client *client = request->client;
 	const struct conn_times *times = &client->peer.times;
@@ -69,6 +69,7 @@ static void write_access_line(struct request *request, int64_t took_us)
 		.connect_us = request->connect_us,
 		.first_byte_us = request->first_byte_us,
 		.total_us = took_us,
+		.ended = ended,
 	    });
 	request->entry = NULL;
 }
@@ -81,7 +82,7 @@ static void count(const struct request *request, int64_t took_us)
 	metric_add(metrics->bytes_in, (int64_t)request->bytes_in);
 	metric_add(metrics->bytes_out, (int64_t)request->bytes_out);
 	histogram_observe_us(metrics->head_seconds, request->head_us);
-	histogram_observe_us(metrics->request_seconds, took_us);
+	histogram_observe_us(request->tunnel ? metrics->tunnel_seconds : metrics->request_seconds, took_us);
 	if (request->connect_us >= 0)
 		histogram_observe_us(metrics->connect_seconds, request->connect_us);
 	if (request->first_byte_us >= 0)
@@ -106,8 +107,9 @@ void request_end(struct request *request, bool whole)
 	request_drop(request);
 	int64_t took_us = clock_monotonic_us() - request->started_us;
 	count(request, took_us);
+	const char *ended = request->tunnel ? request_tunnel_close(request, whole) : NULL;
 	if (request->entry)
-		write_access_line(request, took_us);
+		write_access_line(request, took_us, ended);
 	if (whole && request->challenge_row)
 		challenges_mark_seen(request->client->worker->edge->challenges, request->challenge_row);
 	site_unref(request->shared);
@@ -162,6 +164,8 @@ static void on_head(void *arg, struct http_head *head, bool interim)
 		request->first_byte_us = clock_monotonic_us() - request->started_us;
 		access_entry_set_upstream(request->entry, exchange_upstream(request->exchange));
 		complete_head(request, head);
+		if (head->body == HTTP_BODY_TUNNEL)
+			request_tunnel_open(request);
 	}
 	request->front->on_head(request, head, interim);
 }
@@ -170,7 +174,11 @@ static size_t on_body(void *arg, const char *bytes, size_t size)
 {
 	struct request *request = arg;
 
-	return request->front->on_body(request, bytes, size);
+	size_t taken = request->front->on_body(request, bytes, size);
+
+	if (request->tunnel && taken > 0)
+		request_tunnel_moved(request, 0, taken);
+	return taken;
 }
 
 static void on_trailers(void *arg, struct http_head *trailers)
@@ -184,7 +192,8 @@ static void on_end(void *arg)
 {
 	struct request *request = arg;
 
-	request_drop(request);
+	if (!request->tunnel)
+		request_drop(request);
 	request->front->on_end(request);
 }
 
@@ -206,6 +215,8 @@ static void on_failed(void *arg, int status)
 {
 	struct request *request = arg;
 
+	if (request->tunnel)
+		request_tunnel_ends(request, TUNNEL_UPSTREAM);
 	request_drop(request);
 	if (request->status == 0)
 		request_answer_failure(request, status);

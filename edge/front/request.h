@@ -28,19 +28,22 @@ enum request_state {
 };
 
 struct request;
+struct request_tunnel;
 
 /* What a front end does with a response; as with struct exchange_front, each may end the request. */
 struct request_front {
-	/* As the exchange says it, the final head complete: Date, X-Request-Id and what the site wants. */
+	/* As the exchange says it, the final head complete: Date, X-Request-Id and what the site wants. With
+	 * HTTP_BODY_TUNNEL the request is open again: see exchange.h. */
 	void (*on_head)(struct request *request, struct http_head *head, bool interim);
 	size_t (*on_body)(struct request *request, const char *bytes, size_t size);
 	void (*on_trailers)(struct request *request, struct http_head *trailers);
+	/* Of a tunnel the upstream's direction has ended; the request goes on until the front end ends it. */
 	void (*on_end)(struct request *request);
 	void (*on_pause)(struct request *request);
 	void (*on_room)(struct request *request);
 	/* The whole response is of our making; valid during the call. */
 	void (*on_reply)(struct request *request, struct reply *reply);
-	/* A response that had begun will not be completed. */
+	/* A response that had begun will not be completed, or a tunnel is over. */
 	void (*on_cut)(struct request *request);
 };
 
@@ -49,7 +52,8 @@ struct request {
 	struct client *client;
 	const struct request_front *front;
 	enum request_state state;
-	struct exchange *exchange; /* with REQUEST_EXCHANGE */
+	struct exchange *exchange;     /* with REQUEST_EXCHANGE */
+	struct request_tunnel *tunnel; /* it has become one; else NULL */
 	int minor_version;
 	bool to_head;
 	int status; /* 0: no final head yet */
@@ -92,9 +96,14 @@ void request_wait_over(struct request *request, struct http_head *head);
 /* The body breaks its own framing (400) or does not come (408): nothing can be told from the request any
  * more. Gets `status`, or is cut where a response had begun. */
 void request_break_off(struct request *request, int status);
+/* So many bytes were moved through a tunnel, from the client or to it. */
+void request_tunnel_moved(struct request *request, size_t in, size_t out);
+/* Why a tunnel is about to end, where it is not one of its sides. */
+void request_tunnel_ends(struct request *request, enum tunnel_end end);
 /* The upstream's response is no use any more; no callback comes. */
 void request_drop(struct request *request);
-/* Counts and logs it; harmless where there is no request. `whole`: its response is with the socket. */
+/* Counts and logs it; harmless where there is no request. `whole`: its response is with the socket; of a
+ * tunnel: both directions have ended. */
 void request_end(struct request *request, bool whole);
 
 #endif

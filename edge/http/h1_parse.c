@@ -4,6 +4,7 @@
 
 #include "edge/http/http_chars.h"
 #include "edge/http/http_target.h"
+#include "edge/http/upgrade.h"
 
 enum { METHOD_MAX = 32 };
 
@@ -150,6 +151,7 @@ enum result h1_parse_request(
 	result = h1_read_framing(head);
 	if (result != R_OK)
 		return refuse(status, result == R_DENIED ? 501 : 400);
+	upgrade_read(head);
 	*used = scan->at;
 	return read_expect(head, status);
 }

@@ -20,6 +20,9 @@ enum {
 	LONG_INPUT = 2 * (SSL3_RT_MAX_PLAIN_LENGTH + 256),
 	RECORD_SMALL_UNTIL = 32 * 1024,
 	RECORD_IDLE_MS = 1000,
+	PROBE_AFTER_S = 60, /* below the 350 s after which AWS' balancers forget a silent connection */
+	PROBE_EVERY_S = 15,
+	PROBES_UNANSWERED = 4,
 };
 
 void stream_init(struct stream *stream, struct loop *loop, int fd, SSL *ssl)
@@ -49,6 +52,20 @@ void stream_release(struct stream *stream)
 	if (stream->held && !stream->failed)
 		setsockopt(stream->io.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	stream->held = false;
+}
+
+void stream_probe(struct stream *stream)
+{
+	int fd = stream->io.fd;
+	int one = 1;
+	int after = PROBE_AFTER_S;
+	int every = PROBE_EVERY_S;
+	int unanswered = PROBES_UNANSWERED;
+
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &after, sizeof after);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &unanswered, sizeof unanswered);
 }
 
 void stream_expect_long_input(struct stream *stream)

@@ -46,6 +46,9 @@ enum result stream_write(struct stream *stream, const char *bytes, size_t size, 
  * with it: more bytes, or the end. stream_release lets it go without. */
 void stream_expect_more(struct stream *stream, bool more);
 void stream_release(struct stream *stream);
+/* A peer that has vanished without a word is found out, and a network on the way reminded that the connection
+ * is in use: for who may be silent for long. */
+void stream_probe(struct stream *stream);
 /* A long body comes: from now on TLS reads two records at a time. */
 void stream_expect_long_input(struct stream *stream);
 /* From now on TLS that ends without close_notify ends in order: for who reads messages that tell their own

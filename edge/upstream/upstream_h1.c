@@ -109,12 +109,20 @@ static void arm(struct upstream_h1 *upstream)
 		deadline_clear(&upstream->deadline);
 }
 
+/* A tunnel that was ended both ways, whose hang-up would be reported until its user closes it. */
+static bool is_over(const struct upstream_h1 *upstream)
+{
+	return upstream->sending == REQUEST_SHUT && upstream->response == RESPONSE_DONE;
+}
+
 static void watch(struct upstream_h1 *upstream)
 {
 	bool wants_write =
 	    upstream->sending != REQUEST_BROKEN && (upstream_h1_unsent(upstream) > 0 || upstream->wants_room);
 
-	if (upstream->state == LINK_OPEN)
+	if (is_over(upstream))
+		loop_unwatch(upstream->stream.loop, &upstream->stream.io);
+	else if (upstream->state == LINK_OPEN)
 		stream_watch(&upstream->stream, !upstream->held_back && upstream->response != RESPONSE_DONE,
 		    wants_write);
 }

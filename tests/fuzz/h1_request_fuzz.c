@@ -129,6 +129,7 @@ static void check_meaning(const struct http_head *sent, const struct http_head *
 	fuzz_check(sent->body == read->body);
 	fuzz_check(sent->body != HTTP_BODY_LENGTH || sent->content_length == read->content_length);
 	fuzz_check(sent->expects_continue == read->expects_continue);
+	fuzz_check(same(sent->upgrade, read->upgrade));
 	fuzz_check(read->minor_version == 1 && read->keep_alive);
 	check_fields(sent, read);
 }

@@ -121,9 +121,19 @@ static void hop_by_hop_fields_stop_here(void **state)
 {
 	(void)state;
 	expect_forwarded("GET / HTTP/1.1\r\n" H "Connection: x-mine, close, Upgrade\r\nX-Mine: 1\r\n"
-			 "Keep-Alive: timeout=5\r\nProxy-Connection: x\r\nUpgrade: websocket\r\n"
+			 "Keep-Alive: timeout=5\r\nProxy-Connection: x\r\nUpgrade: h2c\r\n"
 			 "Proxy-Authorization: x\r\nTE: gzip\r\nX-Yours: 1\r\n\r\n",
 	    "GET / HTTP/1.1\r\n" H "X-Yours: 1\r\n" IDENTITY("a.example") "\r\n");
+}
+
+static void upgrade_is_set_anew_with_its_connection(void **state)
+{
+	(void)state;
+	expect_forwarded("GET / HTTP/1.1\r\n" H "Upgrade: websocket\r\nConnection: x, Upgrade, te\r\nX: 1\r\n"
+			 "TE: trailers\r\nSec-WebSocket-Version: 13\r\n\r\n",
+	    "GET / HTTP/1.1\r\n" H
+	    "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\nConnection: upgrade\r\n" IDENTITY(
+		"a.example") "\r\n");
 }
 
 static void te_trailers_is_passed_on(void **state)
@@ -256,6 +266,7 @@ int main(void)
 	    cmocka_unit_test(via_and_traceparent_pass_and_ours_comes_last),
 	    cmocka_unit_test(max_forwards_of_options_counts_down),
 	    cmocka_unit_test(hop_by_hop_fields_stop_here),
+	    cmocka_unit_test(upgrade_is_set_anew_with_its_connection),
 	    cmocka_unit_test(te_trailers_is_passed_on),
 	    cmocka_unit_test(identity_cannot_be_dropped_through_connection),
 	    cmocka_unit_test(framing_is_written_canonically),

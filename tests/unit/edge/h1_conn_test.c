@@ -272,19 +272,6 @@ static void http_1_0_may_keep_the_connection(void **state)
 	}
 }
 
-static void store_site(const char *name)
-{
-	struct certificate certificate = {.chain_count = 1, .chain_size = {4}, .not_after = INT64_MAX};
-	struct hostname hostname;
-
-	snprintf(hostname.text, sizeof hostname.text, "%s", name);
-	certificate.chain[0] = calloc(1, 4);
-	struct site *site = site_new(
-	    &hostname, (struct site_stamp){1, 0}, &certificate, "key", 3, NULL, &(struct domain_options){0});
-	assert_int_equal(site_cache_put(rig.edge.sites, site), R_OK);
-	site_unref(site);
-}
-
 static void a_connection_ends_when_its_site_is_not_served_any_more(void **state)
 {
 	static const char closing[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";

@@ -283,6 +283,15 @@ static inline struct http_config *plain_config(void)
 	config->metrics.shed = metrics_counter("postern_shed_total", NULL, "x");
 	config->metrics.bytes_in = metrics_counter("postern_in_total", NULL, "x");
 	config->metrics.bytes_out = metrics_counter("postern_out_total", NULL, "x");
+	config->tunnel_idle_timeout_ms = 3600 * 1000;
+	config->metrics.tunnels = metrics_gauge("postern_tunnels", NULL, "x");
+	for (int i = 0; i < TUNNEL_END_COUNT; i++)
+		config->metrics.tunnel_ends[i] = metrics_counter("postern_tunnels_ended_total",
+		    (const char *[]){"e=\"0\"", "e=\"1\"", "e=\"2\"", "e=\"3\"", "e=\"4\"", "e=\"5\""}[i],
+		    "x");
+	config->metrics.tunnel_bytes_in = metrics_counter("postern_tunnel_in_total", NULL, "x");
+	config->metrics.tunnel_bytes_out = metrics_counter("postern_tunnel_out_total", NULL, "x");
+	config->metrics.tunnel_seconds = metrics_histogram("postern_tunnel_seconds", NULL, "x");
 	return config;
 }
 
@@ -519,6 +528,19 @@ static inline void hang_up(struct seen *side)
 {
 	close(side->fd);
 	side->fd = -1;
+}
+
+static inline void store_site(const char *name)
+{
+	struct certificate certificate = {.chain_count = 1, .chain_size = {4}, .not_after = INT64_MAX};
+	struct hostname hostname;
+
+	snprintf(hostname.text, sizeof hostname.text, "%s", name);
+	certificate.chain[0] = calloc(1, 4);
+	struct site *site = site_new(
+	    &hostname, (struct site_stamp){1, 0}, &certificate, "key", 3, NULL, &(struct domain_options){0});
+	assert_int_equal(site_cache_put(rig.edge.sites, site), R_OK);
+	site_unref(site);
 }
 
 #define H "Host: a.example\r\n"
