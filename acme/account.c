@@ -9,6 +9,7 @@
 
 #include "acme/account_request.h"
 #include "acme/account_row.h"
+#include "acme/budget.h"
 #include "acme/crash_point.h"
 #include "acme/job.h"
 #include "common/clock.h"
@@ -22,7 +23,6 @@ enum { LOOK_AGAIN_MS = 200, AWAY_MIN_MS = 1000, AWAY_MAX_MS = 60 * 1000 };
 struct account {
 	const struct ca *ca;
 	const struct seal_keys *keys;
-	struct budget budget;
 	int64_t lease_ms;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -42,15 +42,13 @@ struct search {
 	struct account_view found;
 };
 
-struct account *account_new(
-    const struct ca *ca, const struct seal_keys *keys, const struct budget_settings *budget, int64_t lease_ms)
+struct account *account_new(const struct ca *ca, const struct seal_keys *keys, int64_t lease_ms)
 {
 	struct account *account = mem_alloc(sizeof *account);
 	condition_init(&account->changed);
 	pthread_mutex_init(&account->lock, NULL);
 	account->ca = ca;
 	account->keys = keys;
-	budget_of_directory(&account->budget, budget, ca_directory_url(ca));
 	account->lease_ms = lease_ms;
 	return account;
 }
@@ -113,8 +111,8 @@ static enum result make_key(struct search *search, struct account_row *row)
 {
 	struct job_wait wait;
 	const struct account_db *db = &search->db;
-	enum result result =
-	    budget_take_account(db->pg, &search->account->budget, db->directory, &wait, db->error);
+	enum result result = budget_take_account(
+	    db->pg, &ca_config(search->account->ca)->ceilings, db->directory, &wait, db->error);
 	if (result == R_LIMIT) {
 		acme_failure_set(db->failure, CAUSE_RATE_LIMITED, "%s", wait.text);
 		db->failure->retry_after = wait.ms / 1000;

@@ -9,7 +9,6 @@
 #include <openssl/types.h>
 #include <stdbool.h>
 
-#include "acme/budget.h"
 #include "acme/ca.h"
 #include "acme/jws.h"
 #include "common/pg.h"
@@ -27,8 +26,7 @@ struct account_view {
 
 /* CA and keys must outlive it. `lease_ms`: how long one that registers keeps the others waiting should it die
  * over it. */
-struct account *account_new(const struct ca *ca, const struct seal_keys *keys,
-    const struct budget_settings *budget, int64_t lease_ms);
+struct account *account_new(const struct ca *ca, const struct seal_keys *keys, int64_t lease_ms);
 void account_free(struct account *account);
 bool account_is_known(struct account *account);
 

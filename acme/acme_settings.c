@@ -104,7 +104,8 @@ static const struct setting table[] = {
 	"Bearer token sent with each ask. Also ask-token-file.", NULL, 0, 0},
     {"ask-token-file", SETTING_FILE, 0, NULL, "File that holds the value of `ask-token`.", NULL, 0, 0},
     {"budget-orders", SETTING_STRING, 0, NULL,
-	"New orders that the CA allows the account, as 300/3h; 0: no ceiling. Default: what Let's Encrypt "
+	"New orders that the CA of acme-directory allows the account, as 300/3h; 0: no ceiling. Default: "
+	"what Let's Encrypt "
 	"allows "
 	"(300/3h) at its directory, none elsewhere.",
 	NULL, 0, 0},
@@ -120,6 +121,16 @@ static const struct setting table[] = {
 	"Failed validations of a name. Default: 5/1h at Let's Encrypt, none elsewhere.", NULL, 0, 0},
     {"budget-accounts", SETTING_STRING, 0, NULL,
 	"New accounts. Default: 10/3h at Let's Encrypt, none elsewhere.", NULL, 0, 0},
+    {"acme-fallback-budget-orders", SETTING_STRING, 0, NULL, "As budget-orders, for the second CA.", NULL, 0,
+	0},
+    {"acme-fallback-budget-domain", SETTING_STRING, 0, NULL, "As budget-domain, for the second CA.", NULL, 0,
+	0},
+    {"acme-fallback-budget-exact", SETTING_STRING, 0, NULL, "As budget-exact, for the second CA.", NULL, 0,
+	0},
+    {"acme-fallback-budget-failures", SETTING_STRING, 0, NULL, "As budget-failures, for the second CA.", NULL,
+	0, 0},
+    {"acme-fallback-budget-accounts", SETTING_STRING, 0, NULL, "As budget-accounts, for the second CA.", NULL,
+	0, 0},
     {"jobs", SETTING_INTEGER, 0, "16",
 	"Orders driven at once by this process; each takes a thread and a database connection.", NULL, 1,
 	ISSUER_JOBS_MAX},
@@ -196,24 +207,21 @@ static enum result check_ca(const char *name, const char *path, struct error *er
 	return R_INVALID;
 }
 
-enum result acme_settings_budget(
-    struct budget_settings *out, const struct settings *settings, struct error *error)
+static enum result read_ceilings(
+    const struct settings *settings, const char *prefix, struct ca_config *out, struct error *error)
 {
-	static const char *const names[BUDGET_CEILINGS] = {
-	    [BUDGET_ACCOUNTS] = "budget-accounts",
-	    [BUDGET_ORDERS] = "budget-orders",
-	    [BUDGET_DOMAIN] = "budget-domain",
-	    [BUDGET_EXACT] = "budget-exact",
-	    [BUDGET_FAILURES] = "budget-failures",
-	};
+	struct ceilings_settings said = {.is_set = {false}};
 	for (int at = 0; at < BUDGET_CEILINGS; at++) {
-		const char *text = settings_string(settings, names[at]);
-		out->is_set[at] = text != NULL;
-		if (text && budget_parse(&out->rules[at], text, error) != R_OK) {
-			error_prefix(error, "%s", names[at]);
+		char name[NAME_MAX_SIZE];
+		snprintf(name, sizeof name, "%s-%s", prefix, ceiling_name((enum budget_ceiling)at));
+		const char *text = settings_string(settings, name);
+		said.is_set[at] = text != NULL;
+		if (text && ceiling_parse(&said.rules[at], text, error) != R_OK) {
+			error_prefix(error, "%s", name);
 			return R_INVALID;
 		}
 	}
+	ceilings_of_directory(&out->ceilings, &said, out->directory_url);
 	return R_OK;
 }
 
@@ -301,5 +309,7 @@ enum result acme_settings_ca(
 		error_set(error, "acme-profile-required is on, but acme-profile names none");
 		result = R_INVALID;
 	}
+	if (result == R_OK)
+		result = read_ceilings(settings, is_fallback ? "acme-fallback-budget" : "budget", out, error);
 	return result == R_OK ? read_external(settings, &names, &out->external, error) : result;
 }

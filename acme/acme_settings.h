@@ -5,20 +5,15 @@
 #ifndef ACME_ACME_SETTINGS_H
 #define ACME_ACME_SETTINGS_H
 
-#include "acme/budget.h"
 #include "acme/ca.h"
 #include "common/settings.h"
 
 extern const struct settings_program acme_program;
 
-/* What the settings say about a CA: `prefix` is "acme" or "acme-fallback". The strings live as long as the
- * settings; external.key is the caller's to free. R_NONE: there is no such CA. R_INVALID: the error names the
- * setting. */
+/* What the settings say about a CA, the ceilings of its quota too: `prefix` is "acme" or "acme-fallback". The
+ * strings live as long as the settings; external.key is the caller's to free. R_NONE: there is no such CA.
+ * R_INVALID: the error names the setting. */
 enum result acme_settings_ca(
     const struct settings *settings, const char *prefix, struct ca_config *out, struct error *error);
-
-/* The settings `budget-…`. */
-enum result acme_settings_budget(
-    struct budget_settings *out, const struct settings *settings, struct error *error);
 
 #endif

@@ -197,6 +197,13 @@ static enum result await(struct order_run *run, const char *url, int64_t row)
 	return R_ERROR;
 }
 
+/* RFC 8555 section 7.1.4: that of a wildcard names what it stands under, and says so. */
+static bool is_of(const struct acme_authorization *authorization, const char *name)
+{
+	return authorization->wildcard == hostname_is_wildcard(name) &&
+	       strcasecmp(authorization->name, hostname_base(name)) == 0;
+}
+
 enum result authorize(struct order_run *run, const char *url)
 {
 	struct acme_authorization authorization;
@@ -205,19 +212,28 @@ enum result authorize(struct order_run *run, const char *url)
 	enum result result = fetch(run, url, &authorization, &retry_after);
 	if (result != R_OK)
 		return result;
-	if (authorization.wildcard || strcasecmp(authorization.name, run->job->name) != 0) {
-		acme_failure_set(run->failure, CAUSE_CA, "the authorization is for %s", authorization.name);
+	if (!is_of(&authorization, run->job->name)) {
+		acme_failure_set(run->failure, CAUSE_CA, "the authorization is for %s%s",
+		    authorization.wildcard ? "*." : "", authorization.name);
 		return R_ERROR;
 	}
 	result = verdict(run, &authorization);
 	if (result != R_AGAIN)
 		return result;
 
-	const struct acme_challenge *challenge = challenge_choose(&authorization, run->tools->types,
-	    run->job->attempts, &run->tools->challenge_context, run->account.url);
+	result = order_find_methods(run);
+	if (result != R_OK)
+		return result;
+	const struct challenge_question question = {.name = run->job->name,
+	    .types = run->tools->types,
+	    .allowed = run->methods,
+	    .attempts = run->job->attempts,
+	    .context = &run->tools->challenge_context,
+	    .account_url = run->account.url};
+	const struct acme_challenge *challenge = challenge_choose(&authorization, &question);
 	if (!challenge) {
-		acme_failure_set(
-		    run->failure, CAUSE_REJECTED, "the CA offers no challenge type of challenge-types");
+		acme_failure_set(run->failure, CAUSE_REJECTED,
+		    "the CA offers no challenge of challenge-types that can be answered for this name");
 		deactivate(run, url);
 		return R_ERROR;
 	}

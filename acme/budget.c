@@ -4,97 +4,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "common/hostname.h"
 
-enum { HOUR_S = 3600, DAY_S = 24 * HOUR_S, COUNT_MAX = 1000 * 1000 * 1000, UNCLEAR_BLOCK_S = HOUR_S };
+enum { HOUR_S = 3600, UNCLEAR_BLOCK_S = HOUR_S };
 
-static const char *const ceiling_names[BUDGET_CEILINGS] = {
-    [BUDGET_ACCOUNTS] = "accounts",
-    [BUDGET_ORDERS] = "orders",
-    [BUDGET_DOMAIN] = "domain",
-    [BUDGET_EXACT] = "exact",
-    [BUDGET_FAILURES] = "failures",
-};
-
-/* ---- ceilings ---- */
-
-static bool parse_period(const char *text, int64_t *seconds)
-{
-	static const struct {
-		char unit;
-		int64_t seconds;
-	} units[] = {{'s', 1}, {'m', 60}, {'h', HOUR_S}, {'d', DAY_S}};
-	char *end = NULL;
-	int64_t count = strtoll(text, &end, 10);
-	if (end == text || text[0] < '0' || text[0] > '9' || count < 1 || count > 366 || strlen(end) != 1)
-		return false;
-	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-		if (units[i].unit == *end) {
-			*seconds = count * units[i].seconds;
-			return true;
-		}
-	return false;
-}
-
-enum result budget_parse(struct budget_rule *out, const char *text, struct error *error)
-{
-	char *end = NULL;
-	int64_t count = strtoll(text, &end, 10);
-	*out = (struct budget_rule){.count = 0};
-	if (strcmp(text, "0") == 0)
-		return R_OK;
-	bool is_count = end != text && text[0] >= '0' && text[0] <= '9' && count >= 1 && count <= COUNT_MAX;
-	if (!is_count || *end != '/' || !parse_period(end + 1, &out->period_s)) {
-		error_set(error,
-		    "`%.100s` is not a number in a time: write 300/3h or 50/7d, or 0 for no ceiling", text);
-		return R_INVALID;
-	}
-	out->count = count;
-	return R_OK;
-}
-
-void budget_of_directory(struct budget *out, const struct budget_settings *settings, const char *directory)
-{
-	static const struct {
-		const char *host;
-		struct budget budget;
-	} known[] = {
-	    {"https://acme-v02.api.letsencrypt.org/", {{[BUDGET_ACCOUNTS] = {10, 3 * HOUR_S},
-							  [BUDGET_ORDERS] = {300, 3 * HOUR_S},
-							  [BUDGET_DOMAIN] = {45, 7 * DAY_S},
-							  [BUDGET_EXACT] = {5, 7 * DAY_S},
-							  [BUDGET_FAILURES] = {5, HOUR_S}}}},
-	    {"https://acme-staging-v02.api.letsencrypt.org/", {{[BUDGET_ACCOUNTS] = {50, 3 * HOUR_S},
-								  [BUDGET_ORDERS] = {1500, 3 * HOUR_S},
-								  [BUDGET_DOMAIN] = {30000, 7 * DAY_S},
-								  [BUDGET_EXACT] = {30000, 7 * DAY_S},
-								  [BUDGET_FAILURES] = {200, HOUR_S}}}},
-	};
-	*out = (struct budget){0};
-	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-		if (strncasecmp(directory, known[i].host, strlen(known[i].host)) == 0)
-			*out = known[i].budget;
-	for (int at = 0; at < BUDGET_CEILINGS; at++)
-		if (settings->is_set[at])
-			out->rules[at] = settings->rules[at];
-}
-
-/* ---- asking the ledger ---- */
-
+/* Of a wildcard: what it stands under, by which CAs count it, and which is what they validate. */
 static const char *registrable(const char *name)
 {
-	const char *domain = hostname_registrable(name);
-	return domain ? domain : name;
+	const char *base = hostname_base(name);
+	const char *domain = hostname_registrable(base);
+	return domain ? domain : base;
 }
 
 static const char *key_of(enum budget_ceiling ceiling, const char *name)
 {
 	switch (ceiling) {
 	case BUDGET_DOMAIN: return registrable(name);
-	case BUDGET_EXACT:
-	case BUDGET_FAILURES: return name;
+	case BUDGET_EXACT: return name;
+	case BUDGET_FAILURES: return hostname_base(name);
 	default: return "";
 	}
 }
@@ -127,13 +55,13 @@ static void put(struct question *question, int list, const char *text)
 	snprintf(at + size, sizeof question->numbers[list] - size, "%s%s", size ? "," : "{", text);
 }
 
-static void add(struct question *question, const struct budget *budget, enum budget_ceiling ceiling,
-    const char *key, const char *lane, bool take)
+static void add(struct question *question, const struct ceilings *budget, enum budget_ceiling ceiling,
+    const char *name, const char *lane, bool take)
 {
-	const struct budget_rule *rule = &budget->rules[ceiling];
+	const struct ceiling *rule = &budget->rules[ceiling];
 	char text[32];
-	question->ceilings[question->count] = ceiling_names[ceiling];
-	question->keys[question->count++] = key;
+	question->ceilings[question->count] = ceiling_name(ceiling);
+	question->keys[question->count++] = key_of(ceiling, name);
 	put(question, 0, pg_int_text((char[24]){0}, rule->count));
 	snprintf(text, sizeof text, "%.6f", rule->count ? (double)rule->period_s / (double)rule->count : 1.0);
 	put(question, 1, text);
@@ -148,11 +76,11 @@ static void close_lists(struct question *question)
 		strcat(question->numbers[list], "}");
 }
 
-static void describe(struct job_wait *wait, const struct budget *budget, const char *ceiling,
+static void describe(struct job_wait *wait, const struct ceilings *budget, const char *ceiling,
     const char *name, const char *when)
 {
 	int at = 0;
-	while (at < BUDGET_CEILINGS - 1 && strcmp(ceiling_names[at], ceiling) != 0)
+	while (at < BUDGET_CEILINGS - 1 && strcmp(ceiling_name(at), ceiling) != 0)
 		at++;
 	static const char *const words[BUDGET_CEILINGS] = {
 	    [BUDGET_ACCOUNTS] = "new accounts",
@@ -161,7 +89,7 @@ static void describe(struct job_wait *wait, const struct budget *budget, const c
 	    [BUDGET_EXACT] = "certificates for exactly ",
 	    [BUDGET_FAILURES] = "failed validations of ",
 	};
-	const struct budget_rule *rule = &budget->rules[at];
+	const struct ceiling *rule = &budget->rules[at];
 	char many[64] = "";
 	if (rule->count > 0)
 		snprintf(many, sizeof many, " (%" PRId64 " in %" PRId64 " h)", rule->count,
@@ -183,7 +111,7 @@ static const char take_sql[] =
     " to_char((t).turn_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI \"UTC\"')"
     " FROM (SELECT CASE WHEN $2::bigint = 0 OR " JOB_IS_OURS " THEN " TAKE " END AS t OFFSET 0) AS taken";
 
-static enum result ask(struct pg *pg, const struct budget *budget, const char *directory,
+static enum result ask(struct pg *pg, const struct ceilings *budget, const char *directory,
     const struct question *question, const struct job *job, struct job_wait *wait, struct error *error)
 {
 	PGresult *rows = NULL;
@@ -209,12 +137,12 @@ static enum result ask(struct pg *pg, const struct budget *budget, const char *d
 	return result;
 }
 
-enum result budget_take(struct pg *pg, const struct budget *budget, const char *directory,
+enum result budget_take(struct pg *pg, const struct ceilings *budget, const char *directory,
     const struct job *job, struct job_wait *wait, struct error *error)
 {
 	struct question question = {.count = 0};
-	add(&question, budget, BUDGET_ORDERS, "", job->lane, true);
-	add(&question, budget, BUDGET_DOMAIN, registrable(job->name), job->lane, true);
+	add(&question, budget, BUDGET_ORDERS, job->name, job->lane, true);
+	add(&question, budget, BUDGET_DOMAIN, job->name, job->lane, true);
 	add(&question, budget, BUDGET_EXACT, job->name, job->lane, true);
 	add(&question, budget, BUDGET_FAILURES, job->name, job->lane, false);
 	close_lists(&question);
@@ -224,7 +152,7 @@ enum result budget_take(struct pg *pg, const struct budget *budget, const char *
 /* Nobody's job, which fence 0 says. */
 static const struct job no_job = {.lane = "urgent", .turn_at = "-infinity"};
 
-enum result budget_take_account(struct pg *pg, const struct budget *budget, const char *directory,
+enum result budget_take_account(struct pg *pg, const struct ceilings *budget, const char *directory,
     struct job_wait *wait, struct error *error)
 {
 	struct question question = {.count = 0};
@@ -233,8 +161,8 @@ enum result budget_take_account(struct pg *pg, const struct budget *budget, cons
 	return ask(pg, budget, directory, &question, &no_job, wait, error);
 }
 
-enum result budget_count_failure(
-    struct pg *pg, const struct budget *budget, const char *directory, const char *name, struct error *error)
+enum result budget_count_failure(struct pg *pg, const struct ceilings *budget, const char *directory,
+    const char *name, struct error *error)
 {
 	struct question question = {.count = 0};
 	struct job_wait wait;
@@ -254,7 +182,7 @@ static enum result give_back(struct pg *pg, const char *directory, const enum bu
 	const char *ceilings[BUDGET_CEILINGS];
 	const char *keys[BUDGET_CEILINGS];
 	for (size_t i = 0; i < count; i++) {
-		ceilings[i] = ceiling_names[which[i]];
+		ceilings[i] = ceiling_name(which[i]);
 		keys[i] = key_of(which[i], name);
 	}
 	char *ceilings_text = pg_text_array(ceilings, count);
@@ -313,7 +241,7 @@ enum result budget_learn(struct pg *pg, const char *directory, const char *name,
 	if (!is_clear && seconds > UNCLEAR_BLOCK_S)
 		seconds = UNCLEAR_BLOCK_S;
 	return pg_run(pg, JOB_QUERY_MS, NULL, error, "SELECT budget_block($1, $2, $3, $4::bigint)",
-	    pg_text(directory), pg_text(ceiling_names[ceiling]), pg_text(key_of(ceiling, name)),
+	    pg_text(directory), pg_text(ceiling_name(ceiling)), pg_text(key_of(ceiling, name)),
 	    pg_int(seconds));
 }
 

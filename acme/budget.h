@@ -13,44 +13,13 @@
 #include <stdint.h>
 
 #include "acme/acme_error.h"
+#include "acme/ceilings.h"
 #include "acme/job.h"
 #include "common/pg.h"
 
-enum budget_ceiling {
-	BUDGET_ACCOUNTS, /* new accounts */
-	BUDGET_ORDERS,   /* new orders of the account */
-	BUDGET_DOMAIN,   /* certificates of a registrable domain */
-	BUDGET_EXACT,    /* certificates of exactly the same name */
-	BUDGET_FAILURES, /* failed validations of a name */
-	BUDGET_CEILINGS
-};
-
-/* So many in such a time, as a bucket that refills steadily. count 0: not known, or none. */
-struct budget_rule {
-	int64_t count;
-	int64_t period_s;
-};
-
-struct budget {
-	struct budget_rule rules[BUDGET_CEILINGS];
-};
-
-/* What the operator said, by ceiling; for the others what is known of the CA holds. */
-struct budget_settings {
-	struct budget_rule rules[BUDGET_CEILINGS];
-	bool is_set[BUDGET_CEILINGS];
-};
-
-/* "300/3h"; "0": no ceiling. */
-enum result budget_parse(struct budget_rule *out, const char *text, struct error *error);
-/* For the CA at this URL: the settings, and where they say nothing what is known: Let's Encrypt's ceilings,
- * and nothing of others. Certificates of a registrable domain stay below the CA's ceiling, which all accounts
- * share. */
-void budget_of_directory(struct budget *out, const struct budget_settings *settings, const char *directory);
-
 /* For the order that is about to be placed for the job. R_LIMIT: nothing was taken, and *wait has time and
  * words. R_LOST: the job is no longer ours. */
-enum result budget_take(struct pg *pg, const struct budget *budget, const char *directory,
+enum result budget_take(struct pg *pg, const struct ceilings *budget, const char *directory,
     const struct job *job, struct job_wait *wait, struct error *error);
 /* newOrder was refused before the CA counted it. */
 enum result budget_refund_order(struct pg *pg, const char *directory, const char *name, struct error *error);
@@ -58,10 +27,10 @@ enum result budget_refund_order(struct pg *pg, const char *directory, const char
 enum result budget_refund_certificate(
     struct pg *pg, const char *directory, const char *name, struct error *error);
 /* A validation failed, which the CA counts by name. */
-enum result budget_count_failure(
-    struct pg *pg, const struct budget *budget, const char *directory, const char *name, struct error *error);
+enum result budget_count_failure(struct pg *pg, const struct ceilings *budget, const char *directory,
+    const char *name, struct error *error);
 /* As budget_take, for a new account. */
-enum result budget_take_account(struct pg *pg, const struct budget *budget, const char *directory,
+enum result budget_take_account(struct pg *pg, const struct ceilings *budget, const char *directory,
     struct job_wait *wait, struct error *error);
 /* The CA said rateLimited: the ceiling that its words name is closed until Retry-After. Where they name none,
  * it is the account's orders, for at most an hour, since it may be something else. */

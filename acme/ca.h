@@ -13,6 +13,7 @@
 #include "acme/acme_directory.h"
 #include "acme/acme_error.h"
 #include "acme/acme_http.h"
+#include "acme/ceilings.h"
 #include "acme/jws.h"
 
 /* Shared by the process's threads. */
@@ -30,6 +31,7 @@ struct ca_config {
 	const char *profile;
 	bool profile_required;
 	const char *preferred_chain; /* common name of the topmost issuer */
+	struct ceilings ceilings;    /* of its quota */
 };
 
 /* The configuration is copied; its strings and the flag (acme_http_new) must outlive the CA. */

@@ -76,8 +76,10 @@ static bool lists_method(const struct issue_parameter *list, const char *method)
 	return false;
 }
 
-/* Does this property allow this CA, account and some way to prove control? */
-static bool allows(
+/* How near a property comes to allowing this CA, account and some way to prove control. */
+enum nearness { NOT_THIS_CA, NOT_THIS_ACCOUNT, NO_METHOD, ALLOWS };
+
+static enum nearness judge_property(
     const struct property *property, const struct caa_asker *asker, bool methods[ACME_CHALLENGE_TYPES])
 {
 	struct issue_value value;
@@ -85,25 +87,42 @@ static bool allows(
 	const struct issue_parameter *list = NULL;
 	if (issue_value_parse(&value, property->value, property->value_size) != R_OK ||
 	    !is_identity(asker->directory, value.issuer))
-		return false;
+		return NOT_THIS_CA;
 	if (issue_value_find(&value, "accounturi", &account) == R_INVALID ||
-	    issue_value_find(&value, "validationmethods", &list) == R_INVALID)
-		return false;
-	if (account && !issue_parameter_is(account, asker->account_url))
-		return false;
+	    (account && !issue_parameter_is(account, asker->account_url)))
+		return NOT_THIS_ACCOUNT;
+	if (issue_value_find(&value, "validationmethods", &list) == R_INVALID)
+		return NO_METHOD;
 	bool any = false;
 	for (int type = 0; type < ACME_CHALLENGE_TYPES; type++)
 		if (!list || lists_method(list, acme_challenge_name((enum acme_challenge_type)type)))
 			any = methods[type] = true;
-	return any;
+	return any ? ALLOWS : NO_METHOD;
 }
 
-static void explain(
-    const struct caa_asker *asker, const char *place, const char *what, char *note, size_t size)
+static void explain(struct caa_verdict *out, const struct caa_asker *asker, enum nearness nearest)
 {
-	snprintf(note, size,
-	    "The CAA records of %s %s. Add the record CAA 0 %s \"%s\" there, or remove those that forbid it.",
-	    place, what, asker->is_wildcard ? "issuewild" : "issue", asker->directory->caa_identities[0]);
+	const char *tag = asker->is_wildcard ? "issuewild" : "issue";
+	const char *identity = asker->directory->caa_identities[0];
+	out->caa = CAA_FORBIDDEN;
+	if (nearest == NOT_THIS_ACCOUNT)
+		snprintf(out->note, sizeof out->note,
+		    "The CAA records of %s allow %s to issue for another account only: write accounturi=%s "
+		    "into "
+		    "that record, or take accounturi out of it.",
+		    out->place, identity, asker->account_url);
+	else if (nearest == NO_METHOD)
+		snprintf(out->note, sizeof out->note,
+		    "The CAA records of %s allow %s to issue only after validation by methods that are not "
+		    "in use "
+		    "here: change validationmethods in that record, or take it out.",
+		    out->place, identity);
+	else
+		snprintf(out->note, sizeof out->note,
+		    "The CAA records of %s do not allow our certificate authority to issue. Add the record "
+		    "CAA 0 %s "
+		    "\"%s\" there, or remove those that forbid it.",
+		    out->place, tag, identity);
 }
 
 /* RFC 8659 section 4.3: where issuewild is there, issue says nothing about wildcards. */
@@ -116,51 +135,62 @@ static const char *deciding_tag(const struct resolver_answer *answer, const stru
 	return "issue";
 }
 
-static enum caa judge_set(const struct caa_asker *asker, const char *place,
-    const struct resolver_answer *answer, bool methods[ACME_CHALLENGE_TYPES], char *note, size_t size)
+static void allow_all(struct caa_verdict *out)
+{
+	for (int type = 0; type < ACME_CHALLENGE_TYPES; type++)
+		out->methods[type] = true;
+}
+
+static void judge_set(
+    struct caa_verdict *out, const struct caa_asker *asker, const struct resolver_answer *answer)
 {
 	bool decides = false;
-	bool allowed = false;
+	enum nearness nearest = NOT_THIS_CA;
 	const char *tag = deciding_tag(answer, asker);
-	memset(methods, 0, ACME_CHALLENGE_TYPES * sizeof *methods);
+	memset(out->methods, 0, sizeof out->methods);
 	for (size_t i = 0; i < answer->count; i++) {
 		struct property property;
 		if (!read_property(&property, &answer->values[i]))
 			continue;
 		if (property.critical && !is_known(&property)) {
-			explain(asker, place, "have a critical property that CAs do not know", note, size);
-			return CAA_FORBIDDEN;
+			out->caa = CAA_FORBIDDEN;
+			snprintf(out->note, sizeof out->note,
+			    "The CAA records of %s have a critical property that certificate authorities do "
+			    "not know: "
+			    "remove it.",
+			    out->place);
+			return;
 		}
 		if (!has_tag(&property, tag))
 			continue;
 		decides = true;
-		allowed = allows(&property, asker, methods) || allowed;
+		enum nearness near = judge_property(&property, asker, out->methods);
+		nearest = near > nearest ? near : nearest;
 	}
-	if (decides && !allowed) {
-		explain(asker, place, "do not allow our certificate authority to issue", note, size);
-		return CAA_FORBIDDEN;
-	}
-	for (int type = 0; !decides && type < ACME_CHALLENGE_TYPES; type++)
-		methods[type] = true;
-	return CAA_ALLOWED;
+	if (!decides)
+		allow_all(out);
+	else if (nearest != ALLOWS)
+		explain(out, asker, nearest);
 }
 
-enum caa caa_judge(const struct caa_asker *asker, const char *const *climb,
-    const struct resolver_answer *answers, size_t count, bool methods[ACME_CHALLENGE_TYPES], char *note,
-    size_t size)
+void caa_judge(struct caa_verdict *out, const struct caa_asker *asker, const char *const *climb,
+    const struct resolver_answer *answers, size_t count)
 {
-	for (int type = 0; type < ACME_CHALLENGE_TYPES; type++)
-		methods[type] = true;
+	*out = (struct caa_verdict){.caa = CAA_ALLOWED};
+	allow_all(out);
 	for (size_t i = 0; i < count && asker->directory->caa_identity_count > 0; i++) {
 		switch (answers[i].outcome) {
-		case RESOLVER_FOUND: return judge_set(asker, climb[i], &answers[i], methods, note, size);
+		case RESOLVER_FOUND:
+			out->place = climb[i];
+			judge_set(out, asker, &answers[i]);
+			return;
 		case RESOLVER_NO_DATA:
 		case RESOLVER_NO_NAME: continue;
-		case RESOLVER_TEMPORARY: return CAA_UNKNOWN;
+		case RESOLVER_TEMPORARY: out->caa = CAA_UNKNOWN; return;
 		case RESOLVER_BOGUS:
-			snprintf(note, size, "%s: %s.", climb[i], answers[i].detail);
-			return CAA_BOGUS;
+			out->caa = CAA_BOGUS;
+			snprintf(out->note, sizeof out->note, "%s: %s.", climb[i], answers[i].detail);
+			return;
 		}
 	}
-	return CAA_ALLOWED;
 }

@@ -15,24 +15,29 @@ enum caa {
 	CAA_BOGUS,   /* DNSSEC says that one was tampered with: a CA will not have it either */
 };
 
-/* Labels of a name. */
-enum { CAA_CLIMB_MAX = 127 };
+/* Labels of a name; bytes of a note. */
+enum { CAA_CLIMB_MAX = 127, CAA_NOTE_SIZE = 480 };
 
 struct caa_asker {
 	const struct acme_directory *directory; /* without caaIdentities everything is allowed */
 	const char *account_url;
-	bool is_wildcard;
+	bool is_wildcard; /* then the climb begins at the name that it stands under */
+};
+
+struct caa_verdict {
+	enum caa caa;
+	bool methods[ACME_CHALLENGE_TYPES]; /* the challenges that the records allow; all where they say
+					       nothing */
+	const char *place;                  /* of the climb, whose records decided; NULL: there are none */
+	char note[CAA_NOTE_SIZE];           /* why not, and which record to change, for the customer; "" */
 };
 
 /* The names whose CAA records are looked up, the name itself first, its top-level domain last: pointers into
  * `name`. How many. */
 size_t caa_climb(const char *name, const char *climb[CAA_CLIMB_MAX]);
 
-/* `answers` are of caa_climb's names. The look-ups follow aliases by themselves (RFC 8659 section 3).
- * `methods`: the challenges that the records allow; all of them where they say nothing. `note`: why not, for
- * the customer. */
-enum caa caa_judge(const struct caa_asker *asker, const char *const *climb,
-    const struct resolver_answer *answers, size_t count, bool methods[ACME_CHALLENGE_TYPES], char *note,
-    size_t size);
+/* `answers` are of caa_climb's names. The look-ups follow aliases by themselves (RFC 8659 section 3). */
+void caa_judge(struct caa_verdict *out, const struct caa_asker *asker, const char *const *climb,
+    const struct resolver_answer *answers, size_t count);
 
 #endif

@@ -8,31 +8,39 @@
 
 enum { DIGEST_SIZE = 64 };
 
-static bool persist_is_ready(const struct challenge_context *context,
-    const struct acme_authorization *authorization, const char *account_url)
+static bool persist_is_ready(
+    const struct challenge_question *question, const struct acme_authorization *authorization)
 {
-	return context->persist_record_seen && context->persist_record_seen(context->arg, authorization->name,
-						   &authorization->issuer_names, account_url);
+	const struct challenge_context *context = question->context;
+	return context->persist_record_seen && context->persist_record_seen(context->arg, question->name,
+						   &authorization->issuer_names, question->account_url);
 }
 
-static bool dns_is_ready(const struct challenge_context *context,
-    const struct acme_authorization *authorization, const char *account_url)
+static bool dns_is_ready(
+    const struct challenge_question *question, const struct acme_authorization *authorization)
 {
-	(void)account_url;
-	return context->is_delegated && context->is_delegated(context->arg, authorization->name);
+	const struct challenge_context *context = question->context;
+	(void)authorization;
+	return context->is_delegated && context->is_delegated(context->arg, question->name);
 }
 
 /* `is_ready` NULL: always. */
 static const struct {
 	bool is_published;
-	bool (*is_ready)(const struct challenge_context *context,
-	    const struct acme_authorization *authorization, const char *account_url);
+	bool needs_reach;
+	bool (*is_ready)(
+	    const struct challenge_question *question, const struct acme_authorization *authorization);
 } kinds[ACME_CHALLENGE_TYPES] = {
-    [ACME_TLS_ALPN_01] = {true, NULL},
-    [ACME_HTTP_01] = {true, NULL},
-    [ACME_DNS_PERSIST_01] = {false, persist_is_ready},
-    [ACME_DNS_01] = {true, dns_is_ready},
+    [ACME_TLS_ALPN_01] = {true, true, NULL},
+    [ACME_HTTP_01] = {true, true, NULL},
+    [ACME_DNS_PERSIST_01] = {false, false, persist_is_ready},
+    [ACME_DNS_01] = {true, false, dns_is_ready},
 };
+
+bool challenge_needs_reach(enum acme_challenge_type type)
+{
+	return kinds[type].needs_reach;
+}
 
 bool challenge_is_published(enum acme_challenge_type type)
 {
@@ -85,23 +93,29 @@ static const struct acme_challenge *find_offered(
 	return NULL;
 }
 
-const struct acme_challenge *challenge_choose(const struct acme_authorization *authorization,
-    const struct challenge_types *types, int attempts, const struct challenge_context *context,
-    const char *account_url)
+static bool is_usable(const struct challenge_question *question,
+    const struct acme_authorization *authorization, enum acme_challenge_type type)
+{
+	if (!question->allowed[type] || (kinds[type].needs_reach && hostname_is_wildcard(question->name)))
+		return false;
+	return !kinds[type].is_ready || kinds[type].is_ready(question, authorization);
+}
+
+const struct acme_challenge *challenge_choose(
+    const struct acme_authorization *authorization, const struct challenge_question *question)
 {
 	const struct acme_challenge *answered = already_answered(authorization);
 	if (answered)
 		return answered;
 	const struct acme_challenge *usable[ACME_CHALLENGE_TYPES];
 	size_t count = 0;
-	for (size_t i = 0; i < types->count; i++) {
-		enum acme_challenge_type type = types->list[i];
+	for (size_t i = 0; i < question->types->count; i++) {
+		enum acme_challenge_type type = question->types->list[i];
 		const struct acme_challenge *offered = find_offered(authorization, type);
-		if (offered &&
-		    (!kinds[type].is_ready || kinds[type].is_ready(context, authorization, account_url)))
+		if (offered && is_usable(question, authorization, type))
 			usable[count++] = offered;
 	}
-	return count > 0 ? usable[(size_t)attempts % count] : NULL;
+	return count > 0 ? usable[(size_t)question->attempts % count] : NULL;
 }
 
 /* RFC 8555 section 8.4: what the TXT record holds. */

@@ -25,7 +25,8 @@ struct challenge_types {
 enum result challenge_types_add(struct challenge_types *types, const char *name, struct error *error);
 
 /* What types are judged by that need more than the CA's offer. `persist_record_seen`: does DNS show the
- * customer's dns-persist-01 record, for one of these issuer names and this account? NULL: nobody looks. */
+ * customer's dns-persist-01 record, for one of these issuer names and this account? NULL: nobody looks.
+ * `name` may be a wildcard. */
 struct challenge_context {
 	bool (*persist_record_seen)(
 	    void *arg, const char *name, const struct acme_issuer_names *issuers, const char *account_url);
@@ -34,12 +35,22 @@ struct challenge_context {
 	void *arg;
 };
 
+struct challenge_question {
+	const char *name; /* that the certificate is to be for: a wildcard is proven by DNS alone */
+	const struct challenge_types *types;
+	const bool *allowed; /* by the domain's CAA records, for each type */
+	int attempts;
+	const struct challenge_context *context;
+	const char *account_url;
+};
+
 /* The one to answer: by preference among those that are offered and ready, one further on with each failed
  * attempt, so that a name behind something that spoils the first type gets its certificate by the second.
  * NULL: the CA offers none that we may use. */
-const struct acme_challenge *challenge_choose(const struct acme_authorization *authorization,
-    const struct challenge_types *types, int attempts, const struct challenge_context *context,
-    const char *account_url);
+const struct acme_challenge *challenge_choose(
+    const struct acme_authorization *authorization, const struct challenge_question *question);
+/* Does the CA come to our nodes for it? */
+bool challenge_needs_reach(enum acme_challenge_type type);
 /* Are there rows for it, from which edges answer? */
 bool challenge_is_published(enum acme_challenge_type type);
 

@@ -143,14 +143,12 @@ static void record_failure(struct worker *worker, struct job *job, struct acme_f
 	char labels[48];
 	const char *cause = acme_cause_name(failure->cause);
 	const char *directory = directory_in_use(worker);
-	struct budget budget;
 	snprintf(labels, sizeof labels, "cause=\"%s\"", cause);
 	metric_add(
 	    metrics_counter("postern_acme_failures_total", labels, "Failed issuance jobs, by cause."), 1);
 	count_order("failed");
-	budget_of_directory(&budget, &worker->issuer->config.budget, directory);
 	if (!failure->foreseen) {
-		order_settle_budget(worker->pg, &budget, directory, job, failure);
+		order_settle_budget(worker->pg, worker->issuer->config.cas->cas[worker->at], job, failure);
 		breaker_report(worker->pg, directory, job->name, failure);
 	}
 	log_warn("issuance failed", log_str("name", job->name), log_str("cause", cause),
@@ -237,12 +235,13 @@ static enum result look_at_stored(struct worker *worker, const struct job *job, 
 }
 
 /* A certificate that is there is renewed only as long as the name is still allowed: a definite no stops it,
- * an endpoint that gives no answer does not. New names were asked about by the edge. */
+ * an endpoint that gives no answer does not. New names were asked about by the edge, and wildcards by nobody:
+ * the endpoint is about names that visitors ask for. */
 static enum result ask_first(struct worker *worker, const struct job *job, struct acme_failure *failure)
 {
 	long status = 0;
-	bool is_renewal = strcmp(job->reason, "renewal") == 0 || strcmp(job->reason, "reissue") == 0;
-	if (!is_renewal || job->step != JOB_NONE || ask_about(worker->ask, job->name, &status) != ASK_DENIED)
+	if (!job_is_renewal(job) || hostname_is_wildcard(job->name) || job->step != JOB_NONE ||
+	    ask_about(worker->ask, job->name, &status) != ASK_DENIED)
 		return R_OK;
 	acme_failure_set(failure, CAUSE_DENIED, "the ask endpoint forbids the renewal (status %ld)", status);
 	failure->permanent = true;
@@ -268,7 +267,6 @@ static enum result order(struct worker *worker, struct job *job, struct acme_fai
     struct job_wait *wait, struct error *error)
 {
 	const struct issuer_config *config = &worker->issuer->config;
-	struct budget budget;
 	enum result result = ask_first(worker, job, failure);
 	if (result != R_OK)
 		return result;
@@ -279,7 +277,6 @@ static enum result order(struct worker *worker, struct job *job, struct acme_fai
 		acme_failure_set(failure, CAUSE_DATABASE, "%s", error->text);
 	if (result != R_OK)
 		return result;
-	budget_of_directory(&budget, &config->budget, directory_in_use(worker));
 	const struct order_tools tools = {.pg = worker->pg,
 	    .ca = config->cas->cas[worker->at],
 	    .session = worker->sessions.sessions[worker->at],
@@ -289,7 +286,6 @@ static enum result order(struct worker *worker, struct job *job, struct acme_fai
 	    .types = &config->types,
 	    .preflight = config->preflight,
 	    .challenge_context = config->challenge_context,
-	    .budget = &budget,
 	    .wait = wait_in_order,
 	    .arg = worker->issuer};
 	return order_run(&tools, job, failure, wait, error);

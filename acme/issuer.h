@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include "acme/ask.h"
-#include "acme/budget.h"
 #include "acme/ca_list.h"
 #include "acme/challenge_set.h"
 #include "acme/csr.h"
@@ -29,7 +28,6 @@ struct issuer_config {
 	struct challenge_context
 	    challenge_context; /* called by any thread; its `arg` must outlive the issuer */
 	struct preflight *preflight;
-	struct budget_settings budget;
 	const struct ask_endpoint *ask; /* NULL: nobody is asked before a renewal */
 	int jobs;
 	int64_t lease_ms;

@@ -22,6 +22,11 @@ void job_fini(struct job *job)
 	*job = (struct job){.name = ""};
 }
 
+bool job_is_renewal(const struct job *job)
+{
+	return strcmp(job->reason, "renewal") == 0 || strcmp(job->reason, "reissue") == 0;
+}
+
 /* $1 name, $2 fence, $3 lease, then `extra`. R_LOST: no row was ours. */
 static enum result job_update(struct pg *pg, const struct job *job, struct error *error, const char *sql,
     const struct pg_param *extra, int extra_count)

@@ -67,6 +67,8 @@ struct job {
 };
 
 void job_fini(struct job *job);
+/* Is it about replacing a certificate that is there and good, rather than about a first or a damaged one? */
+bool job_is_renewal(const struct job *job);
 
 /* Takes a due job, or one whose owner's lease has run out. The transaction also looks whether the domain is
  * still allowed. R_NONE: nothing is due. R_AGAIN: a job was closed, since its domain is not, or its

@@ -30,6 +30,7 @@ struct daemon {
 	struct ca_config first;
 	struct ca_config fallback; /* directory_url NULL: there is none */
 	struct ca_list cas;
+	struct dns_proof proof;
 	struct preflight *preflight;
 	struct issuer *issuer;
 	struct renew *renew;
@@ -87,8 +88,6 @@ static enum result read_settings(struct daemon *daemon, struct issuer_config *co
 		result = check_conninfo("database", config->database, error);
 	if (result == R_OK)
 		result = check_conninfo("database-listen", config->database_listen, error);
-	if (result == R_OK)
-		result = acme_settings_budget(&config->budget, settings, error);
 	const char *ask_url = settings_string(settings, "ask-url");
 	if (result == R_OK && ask_url)
 		result = ask_endpoint_init(&daemon->ask, ask_url, settings_string(settings, "ask-ca"),
@@ -102,11 +101,10 @@ static enum result read_settings(struct daemon *daemon, struct issuer_config *co
 	return result;
 }
 
-static void add_ca(struct daemon *daemon, const struct ca_config *config,
-    const struct budget_settings *budget, int64_t lease_ms)
+static void add_ca(struct daemon *daemon, const struct ca_config *config, int64_t lease_ms)
 {
 	struct ca *ca = ca_new(config, &daemon->abandon);
-	ca_list_add(&daemon->cas, ca, account_new(ca, daemon->keys, budget, lease_ms));
+	ca_list_add(&daemon->cas, ca, account_new(ca, daemon->keys, lease_ms));
 }
 
 static enum result start_preflight(struct daemon *daemon, struct error *error)
@@ -125,6 +123,7 @@ static enum result start_preflight(struct daemon *daemon, struct error *error)
 		return result;
 	}
 	config.lookup = lookup_new(resolver);
+	daemon->proof = (struct dns_proof){.lookup = config.lookup, .zone = config.dns_zone};
 	daemon->preflight = preflight_new(&config);
 	return R_OK;
 }
@@ -143,20 +142,20 @@ static enum result start(struct daemon *daemon, struct issuer_config *config, st
 		result = start_preflight(daemon, error);
 	if (result != R_OK)
 		return result;
-	add_ca(daemon, &daemon->first, &config->budget, config->lease_ms);
+	add_ca(daemon, &daemon->first, config->lease_ms);
 	if (daemon->fallback.directory_url)
-		add_ca(daemon, &daemon->fallback, &config->budget, config->lease_ms);
+		add_ca(daemon, &daemon->fallback, config->lease_ms);
 	config->preflight = daemon->preflight;
 	config->challenge_context =
-	    (struct challenge_context){.persist_record_seen = preflight_persist_record_seen,
-		.is_delegated = preflight_is_delegated,
-		.arg = daemon->preflight};
+	    (struct challenge_context){.persist_record_seen = dns_proof_persist_record_seen,
+		.is_delegated = dns_proof_is_delegated,
+		.arg = &daemon->proof};
 	config->keys = daemon->keys;
 	config->cas = &daemon->cas;
 	config->ask = daemon->ask.url ? &daemon->ask : NULL;
 	config->abandon = &daemon->abandon;
 	daemon->issuer = issuer_start(config);
-	daemon->renew = renew_start(config->database, &daemon->cas, preflight_lookup(daemon->preflight));
+	daemon->renew = renew_start(config->database, &daemon->cas, daemon->proof.lookup);
 	daemon->desk = operator_desk_start(config->database, &daemon->cas, daemon->keys);
 	atomic_store(&daemon->started, true);
 	log_info("postern-acme started", log_str("directory", daemon->first.directory_url),
@@ -172,6 +171,7 @@ static void stop(struct daemon *daemon)
 	operator_desk_stop(daemon->desk);
 	ca_list_fini(&daemon->cas);
 	preflight_free(daemon->preflight);
+	lookup_free(daemon->proof.lookup);
 	free(daemon->first.external.key);
 	free(daemon->fallback.external.key);
 	ask_endpoint_fini(&daemon->ask);

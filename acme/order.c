@@ -339,10 +339,11 @@ static bool may_be_the_key(const struct acme_failure *failure)
 }
 
 /* Whoever enqueues checks names; but this one goes into JSON and a CSR, and the CA counts what it refuses. */
-static bool is_host_name(const char *name)
+static bool may_be_certified(const char *name)
 {
 	struct hostname parsed;
-	return hostname_parse(&parsed, name, strlen(name)) == HOSTNAME_OK && strcmp(parsed.text, name) == 0;
+	return hostname_parse_either(&parsed, name, strlen(name)) == HOSTNAME_OK &&
+	       strcmp(parsed.text, name) == 0;
 }
 
 enum result order_run(const struct order_tools *tools, struct job *job, struct acme_failure *failure,
@@ -356,9 +357,10 @@ enum result order_run(const struct order_tools *tools, struct job *job, struct a
 	    .wait = wait,
 	    .error = error};
 	run.guard = (struct ca_guard){.may_post = may_post, .arg = &run};
-	enum result result = is_host_name(job->name) ? get_account(&run)
-						     : order_fail(&run, CAUSE_REJECTED,
-							   "not a host name that a certificate can be for");
+	enum result result =
+	    may_be_certified(job->name)
+		? get_account(&run)
+		: order_fail(&run, CAUSE_REJECTED, "not a host name that a certificate can be for");
 	while (result == R_OK) {
 		result = step(&run);
 		if (result == R_ERROR && strcmp(failure->type, "accountDoesNotExist") == 0)

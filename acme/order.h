@@ -8,7 +8,6 @@
 #include <stdbool.h>
 
 #include "acme/account.h"
-#include "acme/budget.h"
 #include "acme/ca.h"
 #include "acme/challenge_set.h"
 #include "acme/csr.h"
@@ -24,9 +23,8 @@ struct order_tools {
 	const struct seal_keys *keys;
 	enum certificate_key_type key_type;
 	const struct challenge_types *types;
-	struct preflight *preflight; /* NULL: nobody looks before an order */
+	struct preflight *preflight;
 	struct challenge_context challenge_context;
-	const struct budget *budget; /* of this CA */
 	/* Sleeps; false: the process is to stop (asked with 0 before each request). */
 	bool (*wait)(void *arg, int ms);
 	void *arg;
@@ -40,7 +38,9 @@ struct order_run {
 	struct ca_guard guard;
 	struct acme_order order; /* as last seen, when has_order */
 	bool has_order;
-	bool was_placed; /* by this run */
+	bool was_placed;                    /* by this run */
+	bool methods[ACME_CHALLENGE_TYPES]; /* that CAA records allow, when has_methods */
+	bool has_methods;
 	int restarts;
 	int finalizes;
 	int poll_ms;         /* next pause between polls of the order */
@@ -84,15 +84,19 @@ enum result order_post(struct order_run *run, enum ca_kind kind, const char *url
 enum result order_fetch(struct order_run *run);
 enum result order_judge_query(struct order_run *run, enum result result);
 
+/* Which methods of validation the domain's CAA records allow (order_place.c): known from the look before the
+ * order, else looked up. */
+enum result order_find_methods(struct order_run *run);
+
 /* order_budget.c. Before newOrder: R_LIMIT where the ledger has no room for it. An order that the CA exempts
  * from its limits (RFC 9773 section 5) costs nothing. */
 enum result order_take_budget(struct order_run *run, bool is_exempt);
 /* newOrder was refused with *run->failure: the ledger gets back what was not counted. */
 enum result order_refused(struct order_run *run, bool is_exempt);
-/* The job failed with this at the CA of `directory`: what the CA counts of it, what it does not, and what its
+/* The job failed with this at the CA: what the CA counts of it, what it does not, and what its
  * words teach. Errors are only logged. */
-void order_settle_budget(struct pg *pg, const struct budget *budget, const char *directory, struct job *job,
-    const struct acme_failure *failure);
+void order_settle_budget(
+    struct pg *pg, const struct ca *ca, struct job *job, const struct acme_failure *failure);
 /* The order in progress is about to be forgotten. Before finalize no certificate can come of it, and CAs
  * count certificates that they made. Errors are only logged. */
 void order_refund_unused(struct pg *pg, struct job *job);

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "acme/budget.h"
 #include "acme/order.h"
 #include "common/log.h"
 
@@ -8,8 +9,8 @@ enum result order_take_budget(struct order_run *run, bool is_exempt)
 	const struct order_tools *tools = run->tools;
 	if (is_exempt)
 		return R_OK;
-	enum result result = budget_take(
-	    tools->pg, tools->budget, ca_directory_url(tools->ca), run->job, run->wait, run->error);
+	enum result result = budget_take(tools->pg, &ca_config(tools->ca)->ceilings,
+	    ca_directory_url(tools->ca), run->job, run->wait, run->error);
 	return result == R_LIMIT ? result : order_judge_query(run, result);
 }
 
@@ -58,16 +59,17 @@ void order_refund_unused(struct pg *pg, struct job *job)
 		    log_str("error", error.text));
 }
 
-void order_settle_budget(struct pg *pg, const struct budget *budget, const char *directory, struct job *job,
-    const struct acme_failure *failure)
+void order_settle_budget(
+    struct pg *pg, const struct ca *ca, struct job *job, const struct acme_failure *failure)
 {
+	const char *directory = ca_directory_url(ca);
 	struct error error = {""};
 	enum result result = R_OK;
 	/* Limits of our own have no status. */
 	if (failure->status != 0)
 		result = budget_learn(pg, directory, job->name, failure, &error);
 	if (result == R_OK && job->step == JOB_ORDERED && is_of_validation(failure))
-		result = budget_count_failure(pg, budget, directory, job->name, &error);
+		result = budget_count_failure(pg, &ca_config(ca)->ceilings, directory, job->name, &error);
 	if (result != R_OK)
 		log_warn("the ledger is not told of a failure", log_str("name", job->name),
 		    log_str("error", error.text));

@@ -119,16 +119,37 @@ static enum result keep(struct order_run *run, const struct acme_response *respo
 	return order_take(run, response);
 }
 
-/* An order that cannot succeed costs of the CA's quota what one that does would. */
-static enum result look_first(struct order_run *run, const struct acme_directory *directory)
+static struct preflight_asker asker_of(struct order_run *run, const struct acme_directory *directory)
 {
-	const struct preflight_asker asker = {.pg = run->tools->pg,
+	return (struct preflight_asker){.pg = run->tools->pg,
 	    .job = run->job,
 	    .directory = directory,
 	    .account_url = run->account.url,
 	    .types = run->tools->types};
-	enum result result = preflight_check(run->tools->preflight, &asker, run->failure, run->error);
+}
+
+/* An order that cannot succeed costs of the CA's quota what one that does would. */
+static enum result look_first(struct order_run *run, const struct acme_directory *directory)
+{
+	const struct preflight_asker asker = asker_of(run, directory);
+	enum result result =
+	    preflight_check(run->tools->preflight, &asker, run->methods, run->failure, run->error);
+	run->has_methods = result == R_OK;
 	return result == R_ERROR && run->failure->foreseen ? result : order_judge_query(run, result);
+}
+
+enum result order_find_methods(struct order_run *run)
+{
+	struct acme_directory directory;
+	if (run->has_methods)
+		return R_OK;
+	enum result result = ca_directory(run->tools->session, &directory, run->failure);
+	if (result != R_OK)
+		return result;
+	const struct preflight_asker asker = asker_of(run, &directory);
+	preflight_find_methods(run->tools->preflight, &asker, run->methods);
+	run->has_methods = true;
+	return R_OK;
 }
 
 /* Between the POST and the commit of the order's URL a crash loses the order: no CA lists an account's

@@ -10,7 +10,7 @@ enum { UNTIL_DIGITS_MAX = 15 };
 
 enum result persist_record_name(char out[HOSTNAME_MAX + 1], const char *name)
 {
-	int size = snprintf(out, HOSTNAME_MAX + 1, PERSIST_RECORD_PREFIX "%s", name);
+	int size = snprintf(out, HOSTNAME_MAX + 1, PERSIST_RECORD_PREFIX "%s", hostname_base(name));
 	return size <= HOSTNAME_MAX ? R_OK : R_INVALID;
 }
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "acme/dns_proof.h"
 #include "acme/job.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -57,16 +58,7 @@ enum result persist_watch_note(struct pg *pg, const char *name, const char *acco
 static enum result look(
     struct pg *pg, struct lookup *lookup, const char *name, const char *account_url, struct error *error)
 {
-	char record_name[HOSTNAME_MAX + 1];
-	struct resolver_answer answer;
-	if (persist_record_name(record_name, name) != R_OK)
-		return R_OK;
-	const struct resolver_question question = {record_name, RESOLVER_TXT};
-	if (lookup_ask(lookup, name, &question, 1, &answer) != R_OK)
-		return R_OK;
-	struct persist_record record =
-	    persist_record_judge(&answer, NULL, account_url, false, clock_wall_ms() / 1000);
-	resolver_answer_free(&answer);
+	struct persist_record record = dns_proof_look_persist(lookup, name, NULL, account_url);
 	return persist_watch_note(pg, name, account_url, &record, error);
 }
 

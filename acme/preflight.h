@@ -9,16 +9,16 @@
 #define ACME_PREFLIGHT_H
 
 #include "acme/challenge_set.h"
-#include "acme/lookup.h"
+#include "acme/dns_proof.h"
 #include "common/dns/our_place.h"
 
 struct preflight_config {
-	struct lookup *lookup;
+	struct lookup *lookup;  /* outlives the preflight, as does dns_zone */
 	struct our_place place; /* taken over; without addresses nobody asks where names lead */
-	const char *dns_zone; /* the zone for delegated dns-01; NULL: there is none. Outlives the preflight */
-	int port;             /* of http-01 */
-	bool allow_private;   /* may a request be sent to addresses that are not public? */
-	bool is_on;           /* off: only persist_record_seen is of use */
+	const char *dns_zone;   /* the zone for delegated dns-01; NULL: there is none */
+	int port;               /* of http-01 */
+	bool allow_private;     /* may a request be sent to addresses that are not public? */
+	bool is_on;             /* off: only the proof of a wildcard is looked for */
 };
 
 struct preflight;
@@ -34,16 +34,12 @@ struct preflight_asker {
 	const struct challenge_types *types;
 };
 
-/* R_OK: go ahead. R_ERROR: *failure says why not. R_LOST, R_DOWN: the job, the database. */
+/* R_OK: go ahead, by one of these methods, which are what CAA records allow (RFC 8657). R_ERROR: *failure
+ * says why not. R_LOST, R_DOWN: the job, the database. */
 enum result preflight_check(struct preflight *preflight, const struct preflight_asker *asker,
-    struct acme_failure *failure, struct error *error);
-
-/* For others who look names up. */
-struct lookup *preflight_lookup(const struct preflight *preflight);
-
-/* challenge_context.persist_record_seen; `arg` is the preflight. */
-bool preflight_is_delegated(void *arg, const char *name); /* challenge_context.is_delegated */
-bool preflight_persist_record_seen(
-    void *arg, const char *name, const struct acme_issuer_names *issuers, const char *account_url);
+    bool methods[ACME_CHALLENGE_TYPES], struct acme_failure *failure, struct error *error);
+/* The methods alone, for an order that is placed already: all of them where nothing can be found out. */
+void preflight_find_methods(
+    struct preflight *preflight, const struct preflight_asker *asker, bool methods[ACME_CHALLENGE_TYPES]);
 
 #endif

@@ -10,6 +10,7 @@
 /* 128 bits of SHA-256 in hexadecimal: fits a label, and nobody makes two names of one label. */
 enum { DELEGATION_LABEL = 32 };
 
+/* A wildcard's is that of the name it stands under, where both are proven by the same record. */
 void delegation_label(char out[DELEGATION_LABEL + 1], const char *name);
 
 #endif

@@ -287,6 +287,22 @@ enum hostname_problem hostname_parse_wildcard(struct hostname *out, const char *
 	return problem;
 }
 
+enum hostname_problem hostname_parse_either(struct hostname *out, const char *name, size_t size)
+{
+	return size > 0 && name[0] == '*' ? hostname_parse_wildcard(out, name, size)
+					  : hostname_parse(out, name, size);
+}
+
+bool hostname_is_wildcard(const char *name)
+{
+	return name[0] == '*' && name[1] == '.';
+}
+
+const char *hostname_base(const char *name)
+{
+	return hostname_is_wildcard(name) ? name + 2 : name;
+}
+
 bool hostname_wildcard(struct hostname *out, const char *name)
 {
 	const char *dot = strchr(name, '.');

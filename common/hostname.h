@@ -36,6 +36,12 @@ enum hostname_problem hostname_parse_sni(struct hostname *out, const char *name,
 /* `*.` and what hostname_parse takes; not under a registry's suffix (`*.co.uk`), where strangers have names.
  */
 enum hostname_problem hostname_parse_wildcard(struct hostname *out, const char *name, size_t size);
+/* Whichever of the two it is by its first byte: what a certificate may be for. */
+enum hostname_problem hostname_parse_either(struct hostname *out, const char *name, size_t size);
+bool hostname_is_wildcard(const char *name);
+/* What is proven for a normalised name, and judged by its DNS: itself, or the name that a wildcard stands
+ * under. A pointer into it. */
+const char *hostname_base(const char *name);
 /* The wildcard whose certificate would cover the normalised name: `*.example.com` for `a.example.com`. False
  * where none may, and for a wildcard itself. */
 bool hostname_wildcard(struct hostname *out, const char *name);

@@ -12,21 +12,10 @@
 #include <unistd.h>
 
 #include "common/certificate.h"
-#include "common/cli/certificate_command.h"
 #include "common/cli/command.h"
 #include "common/seal.h"
 
 enum { QUERY_MS = 10000, KEY_PEM_MAX = 64 * 1024 };
-
-enum result certificate_name_parse(struct hostname *out, const char *text, struct error *error)
-{
-	enum hostname_problem problem = text[0] == '*' ? hostname_parse_wildcard(out, text, strlen(text))
-						       : hostname_parse(out, text, strlen(text));
-	if (problem == HOSTNAME_OK)
-		return R_OK;
-	error_set(error, "%.300s %s", text, hostname_problem_text(problem));
-	return R_INVALID;
-}
 
 int command_certificate_list(const struct settings *settings, char **words)
 {
@@ -106,13 +95,10 @@ int command_certificate_show(const struct settings *settings, char **words)
 	struct hostname name;
 	struct error error;
 	PGresult *rows = NULL;
-	if (certificate_name_parse(&name, words[0], &error) != R_OK) {
-		command_fail(error.text);
-		return EXIT_USAGE;
-	}
-	struct pg *pg = command_connect(settings);
-	if (!pg)
-		return EXIT_FAILED;
+	struct pg *pg = NULL;
+	int code = command_begin(settings, words[0], &name, &pg);
+	if (code != EXIT_DONE)
+		return code;
 	enum result result = fetch(pg, name.text, &rows, &error);
 	if (result != R_OK)
 		command_fail(error.text);
@@ -201,13 +187,9 @@ int command_certificate_export(const struct settings *settings, char **words)
 	PGresult *rows = NULL;
 	struct pg *pg = NULL;
 	struct buf key;
-	if (certificate_name_parse(&name, words[0], &error) != R_OK) {
-		command_fail(error.text);
-		return EXIT_USAGE;
-	}
-	pg = command_connect(settings);
-	if (!pg)
-		return EXIT_FAILED;
+	int code = command_begin(settings, words[0], &name, &pg);
+	if (code != EXIT_DONE)
+		return code;
 	buf_init(&key, KEY_PEM_MAX);
 	enum result result = fetch(pg, name.text, &rows, &error);
 	if (result == R_OK)
@@ -236,13 +218,10 @@ int command_certificate_remove(const struct settings *settings, char **words)
 	struct hostname name;
 	struct error error;
 	PGresult *rows = NULL;
-	if (certificate_name_parse(&name, words[0], &error) != R_OK) {
-		command_fail(error.text);
-		return EXIT_USAGE;
-	}
-	struct pg *pg = command_connect(settings);
-	if (!pg)
-		return EXIT_FAILED;
+	struct pg *pg = NULL;
+	int code = command_begin(settings, words[0], &name, &pg);
+	if (code != EXIT_DONE)
+		return code;
 	enum result result = pg_run(pg, QUERY_MS, &rows, &error, remove_sql, pg_text(name.text));
 	bool gone = result == R_OK && pg_get_int(rows, 0, 0) == 1;
 	if (result == R_OK && !gone)

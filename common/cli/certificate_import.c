@@ -9,7 +9,6 @@
 
 #include "common/barred_key.h"
 #include "common/certificate.h"
-#include "common/cli/certificate_command.h"
 #include "common/cli/command.h"
 #include "common/file.h"
 #include "common/seal.h"
@@ -80,13 +79,10 @@ static enum result read_seal(struct import *import, const struct settings *setti
 	return R_INVALID;
 }
 
-static enum result read_all(
-    struct import *import, const struct settings *settings, const char *name, struct error *error)
+static enum result read_all(struct import *import, const struct settings *settings, struct error *error)
 {
 	const char *chain = settings_string(settings, "chain");
-	enum result result = certificate_name_parse(&import->name, name, error);
-	if (result == R_OK)
-		result = read_seal(import, settings, error);
+	enum result result = read_seal(import, settings, error);
 	if (result == R_OK)
 		result = file_read(chain, &import->chain, error);
 	if (result == R_OK)
@@ -197,11 +193,14 @@ int command_certificate_import(const struct settings *settings, char **words)
 	struct import import = {.key = NULL};
 	struct error error;
 	struct pg *pg = NULL;
-	int code = EXIT_FAILED;
 	int64_t version = 0;
+	int code = command_parse_name(&import.name, words[0]);
+	if (code != EXIT_DONE)
+		return code;
+	code = EXIT_FAILED;
 	buf_init(&import.chain, CERTIFICATE_PEM_MAX);
 	buf_init(&import.key_file, KEY_FILE_MAX);
-	enum result result = read_all(&import, settings, words[0], &error);
+	enum result result = read_all(&import, settings, &error);
 	if (result == R_OK) {
 		pg = command_connect(settings);
 		if (!pg)

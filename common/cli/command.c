@@ -68,6 +68,24 @@ struct pg *command_connect(const struct settings *settings)
 	return NULL;
 }
 
+int command_parse_name(struct hostname *out, const char *text)
+{
+	enum hostname_problem problem = hostname_parse_either(out, text, strlen(text));
+	if (problem == HOSTNAME_OK)
+		return EXIT_DONE;
+	fprintf(stderr, "postern: %.300s %s\n", text, hostname_problem_text(problem));
+	return EXIT_USAGE;
+}
+
+int command_begin(const struct settings *settings, const char *text, struct hostname *name, struct pg **pg)
+{
+	int code = command_parse_name(name, text);
+	if (code != EXIT_DONE)
+		return code;
+	*pg = command_connect(settings);
+	return *pg ? EXIT_DONE : EXIT_FAILED;
+}
+
 void command_print_escaped(const char *text, size_t size)
 {
 	for (size_t i = 0; i < size; i++) {

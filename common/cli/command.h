@@ -5,6 +5,7 @@
 #ifndef COMMON_CLI_COMMAND_H
 #define COMMON_CLI_COMMAND_H
 
+#include "common/hostname.h"
 #include "common/pg.h"
 #include "common/settings.h"
 
@@ -24,6 +25,7 @@ command_run command_certificate_list;
 command_run command_certificate_show;
 command_run command_certificate_export;
 command_run command_certificate_remove;
+command_run command_certificate_issue;
 command_run command_certificate_revoke;
 command_run command_acme_rollover;
 command_run command_acme_deactivate;
@@ -35,6 +37,10 @@ int command_fail(const char *text);
 
 /* Connects and checks the schema. NULL: it has been said why not. */
 struct pg *command_connect(const struct settings *settings);
+/* A host name or a wildcard, as a person types it. EXIT_DONE; else it has been said what is wrong with it. */
+int command_parse_name(struct hostname *out, const char *text);
+/* Both, for a command about one name: EXIT_DONE, and *pg is the caller's to free. */
+int command_begin(const struct settings *settings, const char *text, struct hostname *name, struct pg **pg);
 /* What peers wrote (names, DNS contents, a CA's errors) must not steer the terminal. */
 void command_print_escaped(const char *text, size_t size);
 /* Runs a query and prints its rows, the columns' names before each value, or `none`. Values are escaped for a

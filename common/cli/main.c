@@ -74,7 +74,7 @@ static const struct setting rotate_settings[] = {
 static const struct setting reissue_settings[] = {
     DATABASE_SETTINGS,
     {"all", SETTING_SWITCH, 0, "off", "Every certificate that the issuers obtained.", NULL, 0, 0},
-    {"name", SETTING_STRING, 0, NULL, "The certificate of this host name.", NULL, 0, 0},
+    {"name", SETTING_STRING, 0, NULL, "The certificate of this host name or wildcard.", NULL, 0, 0},
     {"issuer", SETTING_STRING, 0, NULL, "Those whose issuer's name holds this text.", NULL, 0, 0},
     {"directory", SETTING_STRING, 0, NULL, "Those of the CA with this directory URL.", NULL, 0, 0},
     {"reason", SETTING_STRING, 0, NULL,
@@ -118,6 +118,8 @@ static const struct command {
 	TABLE(export_settings), 1, command_certificate_export},
     {"certificate remove", "NAME", "forget a certificate that was imported", TABLE(database_settings), 1,
 	command_certificate_remove},
+    {"certificate issue", "NAME", "have the issuers obtain one now: of a name, or of *.NAME",
+	TABLE(database_settings), 1, command_certificate_issue},
     {"certificate revoke", "NAME --reason=REASON", "have the CA say that it is not to be trusted any more",
 	TABLE(revoke_settings), 1, command_certificate_revoke},
     {"acme rollover", "", "give the account at the CA another key", TABLE(acme_settings), 0,

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "common/cli/command.h"
-#include "common/hostname.h"
 
 enum { QUERY_MS = 60000 };
 
@@ -131,6 +130,7 @@ int command_reissue(const struct settings *settings, char **words)
 	(void)words;
 	struct campaign campaign = {.selector = NULL};
 	struct hostname name;
+	int code = EXIT_DONE;
 	bool shows = settings_switch(settings, "status");
 	bool cancels = settings_switch(settings, "cancel");
 	if (shows && cancels)
@@ -138,20 +138,18 @@ int command_reissue(const struct settings *settings, char **words)
 	if (!shows && !cancels && !choose(settings, &campaign))
 		return wrong_usage();
 	if (campaign.selector && strcmp(campaign.selector, "name") == 0) {
-		enum hostname_problem problem = hostname_parse(&name, campaign.value, strlen(campaign.value));
-		if (problem != HOSTNAME_OK) {
-			fprintf(stderr, "postern: %s %s\n", campaign.value, hostname_problem_text(problem));
-			return EXIT_USAGE;
-		}
+		code = command_parse_name(&name, campaign.value);
+		if (code != EXIT_DONE)
+			return code;
 		campaign.value = name.text;
 	}
 	struct pg *pg = command_connect(settings);
 	if (!pg)
 		return EXIT_FAILED;
-	int code = shows                                  ? (show_status(pg) ? EXIT_DONE : EXIT_FAILED)
-		   : cancels                              ? cancel(pg, settings)
-		   : settings_switch(settings, "dry-run") ? dry_run(pg, &campaign)
-							  : begin(pg, &campaign);
+	code = shows                                  ? (show_status(pg) ? EXIT_DONE : EXIT_FAILED)
+	       : cancels                              ? cancel(pg, settings)
+	       : settings_switch(settings, "dry-run") ? dry_run(pg, &campaign)
+						      : begin(pg, &campaign);
 	pg_free(pg);
 	return code;
 }

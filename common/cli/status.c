@@ -78,8 +78,10 @@ static const struct page_part explain_parts[] = {
 	" FROM failures WHERE name = $1 ORDER BY last_at DESC"},
     {"lasting proof (dns-persist-01): add one of these TXT records",
 	"no account at a CA that says how records name it",
-	"SELECT '_validation-persist.' || $1 AS name, issuer_names[1] || '; accounturi=' || account_url AS "
-	"value,"
+	"SELECT '_validation-persist.' || regexp_replace($1, '^[*][.]', '') AS name,"
+	" issuer_names[1] || '; accounturi=' || account_url || CASE WHEN $1 LIKE '*.%' THEN '; "
+	"policy=wildcard' "
+	"ELSE '' END AS value,"
 	" directory FROM ca_accounts WHERE status = 'valid' AND account_url IS NOT NULL"
 	" AND issuer_names <> '{}' ORDER BY directory"},
     {"that record as last seen", "never",
@@ -126,21 +128,17 @@ int command_status(const struct settings *settings, char **words)
 int command_explain(const struct settings *settings, char **words)
 {
 	struct hostname name;
-	enum hostname_problem problem = hostname_parse(&name, words[0], strlen(words[0]));
-	if (problem != HOSTNAME_OK) {
-		fprintf(stderr, "postern: %s %s\n", words[0], hostname_problem_text(problem));
-		return EXIT_USAGE;
-	}
-	struct pg *pg = command_connect(settings);
-	if (!pg)
-		return EXIT_FAILED;
+	struct pg *pg = NULL;
+	int code = command_begin(settings, words[0], &name, &pg);
+	if (code != EXIT_DONE)
+		return code;
 	printf("%s\n", name.text);
 	bool done = print_parts(pg, explain_parts, sizeof explain_parts / sizeof *explain_parts, name.text);
 	char label[DELEGATION_LABEL + 1];
 	delegation_label(label, name.text);
 	printf("delegated proof (dns-01), where the setting dns-zone is in use: add this record\n"
 	       "  " DELEGATION_PREFIX "%s CNAME %s.<dns-zone>\n",
-	    name.text, label);
+	    hostname_base(name.text), label);
 	pg_free(pg);
 	return done ? EXIT_DONE : EXIT_FAILED;
 }

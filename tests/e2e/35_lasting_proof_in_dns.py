@@ -43,7 +43,7 @@ def explain(platform, name):
 
 def value_for(platform, name):
     platform.db.wait("SELECT issuer_names <> '{}' FROM ca_accounts", 10)
-    return re.search(r"value=\"?(pebble\.test; accounturi=[^\s\"]+)", explain(platform, name))[1]
+    return re.search(r"value=\"?(pebble\.test; accounturi=[^\s\";]+(?:; policy=wildcard)?)", explain(platform, name))[1]
 
 
 def ask_for(platform, name, reason="first_hit"):
@@ -103,3 +103,17 @@ def test_without_a_record_the_other_challenges_serve(scene):
     scene.activate(name)
     ask_for(scene, name)
     wait_version(scene, name)
+
+
+def test_a_wildcard_wants_a_record_that_says_so(scene):
+    name = "*.wild.test"
+    scene.db.wait("SELECT issuer_names <> '{}' FROM ca_accounts", 10)
+    value = value_for(scene, name)
+    assert value.endswith("; policy=wildcard")
+    scene.dns.publish("_validation-persist.wild.test", "TXT", value.replace("; policy=wildcard", ""))
+    ask_for(scene, name)
+    scene.db.wait(f"SELECT state = 'failed' AND foreseen FROM issuance_jobs WHERE name = '{name}'", 15)
+    scene.dns.publish("_validation-persist.wild.test", "TXT", value)
+    ask_for(scene, name, "pre_issue")
+    wait_version(scene, name)
+    assert scene.db.value(f"SELECT standing FROM persist_records WHERE name = '{name}'") == "good"

@@ -3,7 +3,6 @@
 import re
 import socket
 import subprocess
-import threading
 
 import dns.flags
 import dns.message
@@ -15,48 +14,11 @@ import pytest
 from lab.lab import Lab
 from lab.place import free_port, program
 from lab.process import wait_until
+from lab.recursor import Recursor
 
 ZONE = "acme.saas.test"
 NAME = "shop.brand.test"
 LABEL = "0123456789abcdef0123456789abcdef"
-
-
-class Recursor:
-    """What a CA's resolver does: asks the customer's server, follows its alias to the operator's."""
-
-    def __init__(self, address, knot, zone_server):
-        self.knot, self.zone_server = knot, zone_server
-        self.port = free_port(address)
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((address, self.port))
-        self.server = f"{address}:{self.port}"
-        threading.Thread(target=self._run, daemon=True).start()
-
-    def _run(self):
-        try:
-            while True:
-                wire, peer = self._socket.recvfrom(4096)
-                self._socket.sendto(self._answer(dns.message.from_wire(wire)).to_wire(), peer)
-        except OSError:
-            pass
-
-    def _answer(self, query):
-        answer = dns.message.make_response(query, recursion_available=True)
-        name, kind = query.question[0].name, query.question[0].rdtype
-        found = dns.query.udp(dns.message.make_query(name, kind), self.knot.address, port=self.knot.port, timeout=3)
-        answer.set_rcode(found.rcode())
-        answer.answer = found.answer
-        alias = [rrset for rrset in found.answer if rrset.rdtype == dns.rdatatype.CNAME]
-        if alias and alias[-1][0].target.is_subdomain(dns.name.from_text(ZONE)):
-            target = alias[-1][0].target
-            there = dns.query.udp(dns.message.make_query(target, kind), *self.zone_server[:1], port=self.zone_server[1],
-                                  timeout=3)
-            answer.answer += there.answer
-            answer.set_rcode(there.rcode())
-        return answer
-
-    def close(self):
-        self._socket.close()
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +29,7 @@ def scene(session):
     platform.dns_at = (back, free_port(back))
     platform.verifier.settings.update({"dns_listen": f"{back}:{platform.dns_at[1]}", "dns_zone": ZONE,
                                        "dns_ns": ["ns1.saas.test", "ns2.saas.test"]})
-    platform.pebble.dns = lab.use(Recursor(platform.ground.address(6), platform.dns, platform.dns_at)).server
+    platform.pebble.dns = lab.use(Recursor(platform.ground.address(6), platform.dns, platform.dns_at, ZONE)).server
     platform.start()
     yield platform
     complaints = lab.close()

@@ -12,18 +12,19 @@
 static const char directory[] = "https://ca.test/dir";
 static struct error error;
 
-static struct budget ceilings(const char *orders, const char *domain, const char *exact, const char *failures)
+static struct ceilings ceilings(
+    const char *orders, const char *domain, const char *exact, const char *failures)
 {
-	struct budget_settings settings = {.is_set = {[BUDGET_ORDERS] = true,
-					       [BUDGET_DOMAIN] = true,
-					       [BUDGET_EXACT] = true,
-					       [BUDGET_FAILURES] = true}};
-	struct budget budget;
-	assert_int_equal(budget_parse(&settings.rules[BUDGET_ORDERS], orders, &error), R_OK);
-	assert_int_equal(budget_parse(&settings.rules[BUDGET_DOMAIN], domain, &error), R_OK);
-	assert_int_equal(budget_parse(&settings.rules[BUDGET_EXACT], exact, &error), R_OK);
-	assert_int_equal(budget_parse(&settings.rules[BUDGET_FAILURES], failures, &error), R_OK);
-	budget_of_directory(&budget, &settings, directory);
+	struct ceilings_settings settings = {.is_set = {[BUDGET_ORDERS] = true,
+						 [BUDGET_DOMAIN] = true,
+						 [BUDGET_EXACT] = true,
+						 [BUDGET_FAILURES] = true}};
+	struct ceilings budget;
+	assert_int_equal(ceiling_parse(&settings.rules[BUDGET_ORDERS], orders, &error), R_OK);
+	assert_int_equal(ceiling_parse(&settings.rules[BUDGET_DOMAIN], domain, &error), R_OK);
+	assert_int_equal(ceiling_parse(&settings.rules[BUDGET_EXACT], exact, &error), R_OK);
+	assert_int_equal(ceiling_parse(&settings.rules[BUDGET_FAILURES], failures, &error), R_OK);
+	ceilings_of_directory(&budget, &settings, directory);
 	return budget;
 }
 
@@ -41,7 +42,7 @@ static struct job running(struct pg *admin, const char *name, const char *lane)
 	return job;
 }
 
-static int64_t wait_of(struct pg *pg, const struct budget *budget, const struct job *job)
+static int64_t wait_of(struct pg *pg, const struct ceilings *budget, const struct job *job)
 {
 	struct job_wait wait = {.ms = 0};
 	enum result result = budget_take(pg, budget, directory, job, &wait, &error);
@@ -61,7 +62,7 @@ static void a_bucket_gives_what_it_holds_and_then_tells_the_turn(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
 	struct pg *admin = database_connect(state, NULL);
-	const struct budget budget = ceilings("3/3h", "0", "0", "0");
+	const struct ceilings budget = ceilings("3/3h", "0", "0", "0");
 	struct job job = running(admin, "a.test", "urgent");
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(wait_of(pg, &budget, &job), 0);
@@ -79,7 +80,7 @@ static void tokens_come_back_by_the_databases_clock(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
 	struct pg *admin = database_connect(state, NULL);
-	const struct budget budget = ceilings("2/2h", "0", "0", "0");
+	const struct ceilings budget = ceilings("2/2h", "0", "0", "0");
 	struct job job = running(admin, "a.test", "urgent");
 	wait_of(pg, &budget, &job);
 	wait_of(pg, &budget, &job);
@@ -101,7 +102,7 @@ static void a_lane_leaves_what_is_kept_for_more_urgent_ones(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
 	struct pg *admin = database_connect(state, NULL);
-	const struct budget budget = ceilings("10/10h", "0", "0", "0");
+	const struct ceilings budget = ceilings("10/10h", "0", "0", "0");
 	static const struct {
 		const char *lane;
 		int takes;
@@ -122,7 +123,7 @@ static void turns_are_kept_lane_by_lane(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
 	struct pg *admin = database_connect(state, NULL);
-	const struct budget budget = ceilings("1/1h", "0", "0", "0");
+	const struct ceilings budget = ceilings("1/1h", "0", "0", "0");
 	struct job quiet = running(admin, "quiet.test", "reissue");
 	struct job fresh = running(admin, "fresh.test", "new");
 	assert_int_equal(wait_of(pg, &budget, &fresh), 0);
@@ -140,7 +141,7 @@ static void every_ceiling_counts_and_nothing_is_taken_unless_all_have_room(void 
 {
 	struct pg *pg = database_connect(state, "postern_acme");
 	struct pg *admin = database_connect(state, NULL);
-	const struct budget budget = ceilings("100/1h", "2/7d", "1/7d", "0");
+	const struct ceilings budget = ceilings("100/1h", "2/7d", "1/7d", "0");
 	struct job first = running(admin, "a.shop.example.com", "urgent");
 	struct job second = running(admin, "b.example.com", "urgent");
 	struct job third = running(admin, "c.example.com", "urgent");
@@ -162,7 +163,7 @@ static void what_was_refused_or_came_to_nothing_is_given_back(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
 	struct pg *admin = database_connect(state, NULL);
-	const struct budget budget = ceilings("1/1h", "1/7d", "1/7d", "0");
+	const struct ceilings budget = ceilings("1/1h", "1/7d", "1/7d", "0");
 	struct job job = running(admin, "a.test", "urgent");
 	assert_int_equal(wait_of(pg, &budget, &job), 0);
 	assert_int_equal(budget_refund_order(pg, directory, "a.test", &error), R_OK);
@@ -175,7 +176,7 @@ static void failed_validations_are_counted_by_name_and_stop_the_next_order(void 
 {
 	struct pg *pg = database_connect(state, "postern_acme");
 	struct pg *admin = database_connect(state, NULL);
-	const struct budget budget = ceilings("0", "0", "0", "2/1h");
+	const struct ceilings budget = ceilings("0", "0", "0", "2/1h");
 	struct job job = running(admin, "a.test", "urgent");
 	struct job other = running(admin, "b.test", "urgent");
 	for (int i = 0; i < 2; i++) {
@@ -199,7 +200,7 @@ static void the_cas_word_closes_the_ceiling_that_it_names(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
 	struct pg *admin = database_connect(state, NULL);
-	const struct budget budget = ceilings("0", "0", "0", "0");
+	const struct ceilings budget = ceilings("0", "0", "0", "0");
 	static const struct {
 		const char *words;
 		const char *ceiling;
@@ -228,7 +229,7 @@ static void words_that_name_no_ceiling_close_all_orders_for_an_hour_at_most(void
 {
 	struct pg *pg = database_connect(state, "postern_acme");
 	struct pg *admin = database_connect(state, NULL);
-	const struct budget budget = ceilings("0", "0", "0", "0");
+	const struct ceilings budget = ceilings("0", "0", "0", "0");
 	struct acme_failure failure = refusal("slow down", 24 * 3600);
 	struct job other = running(admin, "b.test", "urgent");
 	assert_int_equal(budget_learn(pg, directory, "a.test", &failure, &error), R_OK);
@@ -239,7 +240,7 @@ static void who_lost_the_job_takes_nothing(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
 	struct pg *admin = database_connect(state, NULL);
-	const struct budget budget = ceilings("5/1h", "0", "0", "0");
+	const struct ceilings budget = ceilings("5/1h", "0", "0", "0");
 	struct job job = running(admin, "a.test", "urgent");
 	struct job_wait wait;
 	job.fence = 6;
@@ -251,7 +252,7 @@ static void full_buckets_are_swept_and_others_stay(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
 	struct pg *admin = database_connect(state, NULL);
-	const struct budget budget = ceilings("5/1h", "5/1h", "0", "0");
+	const struct ceilings budget = ceilings("5/1h", "5/1h", "0", "0");
 	struct job job = running(admin, "a.test", "urgent");
 	wait_of(pg, &budget, &job);
 	database_run(admin, "UPDATE ca_budget SET full_at = now() WHERE ceiling = 'domain'");
@@ -266,7 +267,7 @@ static void who_looks_before_its_turn_is_told_the_same_turn_again(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
 	struct pg *admin = database_connect(state, NULL);
-	const struct budget budget = ceilings("10/10h", "0", "0", "0");
+	const struct ceilings budget = ceilings("10/10h", "0", "0", "0");
 	struct job job = running(admin, "a.test", "new");
 	for (int i = 0; i < 9; i++)
 		assert_int_equal(wait_of(pg, &budget, &job), 0);
@@ -279,7 +280,7 @@ static void who_looks_before_its_turn_is_told_the_same_turn_again(void **state)
 	struct job newcomer = running(admin, "b.test", "new");
 	assert_true(is_about(wait_of(pg, &budget, &newcomer), 51 * 3600));
 	/* Of a ceiling that was raised it has its share at once. */
-	const struct budget raised = ceilings("1000/10h", "0", "0", "0");
+	const struct ceilings raised = ceilings("1000/10h", "0", "0", "0");
 	database_run(admin, "UPDATE ca_budget SET counted_at = counted_at - interval '10 h'");
 	assert_int_equal(wait_of(pg, &raised, &job), 0);
 }
@@ -288,7 +289,7 @@ static void what_cost_nothing_gives_nothing_back(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
 	struct pg *admin = database_connect(state, NULL);
-	const struct budget budget = ceilings("0", "0", "1/7d", "0");
+	const struct ceilings budget = ceilings("0", "0", "1/7d", "0");
 	struct job job = running(admin, "a.brand.test", "new");
 	snprintf(job.directory, sizeof job.directory, "%s", directory);
 	assert_int_equal(wait_of(pg, &budget, &job), 0);
@@ -309,7 +310,7 @@ struct charger {
 	pthread_t thread;
 	struct pg *pg;
 	struct job job;
-	struct budget budget;
+	struct ceilings budget;
 	bool gives_back;
 	int granted, refused, failed;
 };
@@ -365,11 +366,33 @@ static void forty_at_once_get_what_is_there_and_no_more(void **state)
 	    TOKENS);
 }
 
+static void a_wildcard_counts_for_what_it_stands_under(void **state)
+{
+	struct pg *admin = database_connect(state, NULL);
+	struct pg *pg = database_connect(state, "postern_acme");
+	struct ceilings budget = ceilings("0", "2/7d", "1/7d", "1/1h");
+	struct job wildcard = running(admin, "*.sandbox.brand.com", "new");
+	struct job name = running(admin, "sandbox.brand.com", "urgent");
+	assert_int_equal(wait_of(pg, &budget, &wildcard), 0);
+	assert_int_equal(wait_of(pg, &budget, &name), 0); /* another exact set */
+	assert_string_equal(
+	    database_value(
+		admin, "SELECT string_agg(key, ' ' ORDER BY key) FROM ca_budget WHERE ceiling = 'exact'"),
+	    "*.sandbox.brand.com sandbox.brand.com");
+	assert_string_equal(
+	    database_value(admin, "SELECT key FROM ca_budget WHERE ceiling = 'domain'"), "brand.com");
+	assert_int_equal(budget_count_failure(pg, &budget, directory, wildcard.name, &error), R_OK);
+	assert_string_equal(
+	    database_value(admin, "SELECT key FROM ca_budget WHERE ceiling = 'failures' AND tokens < 0.5"),
+	    "sandbox.brand.com");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    database_test(a_bucket_gives_what_it_holds_and_then_tells_the_turn),
 	    database_test(tokens_come_back_by_the_databases_clock),
+	    database_test(a_wildcard_counts_for_what_it_stands_under),
 	    database_test(a_lane_leaves_what_is_kept_for_more_urgent_ones),
 	    database_test(turns_are_kept_lane_by_lane),
 	    database_test(every_ceiling_counts_and_nothing_is_taken_unless_all_have_room),

@@ -13,8 +13,6 @@ static const char name[] = "shop.brand.test";
 static const struct ca_config configs[] = {
     {.directory_url = "https://one.test/dir"}, {.directory_url = "https://two.test/dir"}};
 
-static const struct budget_settings no_ceilings;
-
 static struct error error;
 
 static struct ca_list make_list(size_t count)
@@ -22,7 +20,7 @@ static struct ca_list make_list(size_t count)
 	struct ca_list list = {.count = 0};
 	for (size_t i = 0; i < count; i++) {
 		struct ca *ca = ca_new(&configs[i], NULL);
-		ca_list_add(&list, ca, account_new(ca, NULL, &no_ceilings, 1000));
+		ca_list_add(&list, ca, account_new(ca, NULL, 1000));
 	}
 	return list;
 }

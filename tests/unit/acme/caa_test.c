@@ -16,18 +16,13 @@ static const struct acme_directory directory = {
     .caa_identity_count = 2, .caa_identities = {"ca.test", "old.ca.test"}};
 static struct caa_asker asker = {.directory = &directory, .account_url = ACCOUNT};
 
-static struct {
-	enum caa verdict;
-	bool methods[ACME_CHALLENGE_TYPES];
-	char note[400];
-} got;
+static struct caa_verdict got;
 
 static enum caa judge(const struct dns_answers *answers)
 {
 	const char *climb[] = {"shop.brand.test"};
-	memset(&got, 0, sizeof got);
-	got.verdict = caa_judge(&asker, climb, &answers->answer, 1, got.methods, got.note, sizeof got.note);
-	return got.verdict;
+	caa_judge(&got, &asker, climb, &answers->answer, 1);
+	return got.caa;
 }
 
 static enum caa judge_issue(const char *value)
@@ -72,6 +67,7 @@ static void an_account_must_be_ours_to_the_byte(void **state)
 	assert_int_equal(judge_issue("ca.test; accounturi=" ACCOUNT), CAA_ALLOWED);
 	assert_int_equal(judge_issue("ca.test;AccountURI = " ACCOUNT " ; x=y"), CAA_ALLOWED);
 	assert_int_equal(judge_issue("ca.test; accounturi=" ACCOUNT "0"), CAA_FORBIDDEN);
+	assert_non_null(strstr(got.note, "accounturi=" ACCOUNT " into"));
 	assert_int_equal(judge_issue("ca.test; accounturi=https://CA.test/acct/1"), CAA_FORBIDDEN);
 	assert_int_equal(judge_issue("ca.test; accounturi=" ACCOUNT "; accounturi=" ACCOUNT), CAA_FORBIDDEN);
 }
@@ -83,6 +79,8 @@ static void methods_are_only_those_that_are_listed(void **state)
 	assert_true(got.methods[ACME_HTTP_01]);
 	assert_false(got.methods[ACME_TLS_ALPN_01]);
 	assert_int_equal(judge_issue("ca.test; validationmethods=nothing-01"), CAA_FORBIDDEN);
+	assert_non_null(strstr(got.note, "validationmethods"));
+	assert_string_equal(got.place, "shop.brand.test");
 	assert_int_equal(judge_issue("ca.test"), CAA_ALLOWED);
 	assert_true(got.methods[ACME_TLS_ALPN_01] && got.methods[ACME_HTTP_01]);
 }
@@ -151,7 +149,8 @@ static enum caa climbed(enum resolver_outcome first, enum resolver_outcome secon
 	answers_add_caa(&top, 0, "issue", third);
 	struct resolver_answer answers[3] = {{.outcome = first}, {.outcome = second}, top.answer};
 	assert_int_equal(caa_climb("shop.brand.test", climb), 3);
-	return caa_judge(&asker, climb, answers, 3, got.methods, got.note, sizeof got.note);
+	caa_judge(&got, &asker, climb, answers, 3);
+	return got.caa;
 }
 
 static void the_climb_ends_at_the_first_that_has_records(void **state)
