@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import peers
-from lab.place import BUILD
+from lab.place import BUILD, tool
 from lab.process import run as run_command
 
 ZONE, NAME = "bench.test", "site0.bench.test"
@@ -131,7 +131,8 @@ class DataPlane:
         self.folder = lab.folder("certificates")
         run_command([tool_of_ours("make_certificates"), self.ground.seal_key + ".pub", self.folder, str(MANY), ZONE], timeout=120)
         rows = os.path.join(self.folder, "rows")
-        self.ground.database.query(f"\\copy certificates ({COLUMNS}) from '{rows}'")
+        run_command([tool("psql"), "-q", "-d", self.ground.database.conninfo(), "-c",
+                     f"\\copy certificates ({COLUMNS}) from '{rows}'"], timeout=120)
         self.pem = os.path.join(self.folder, "pem", f"{NAME}.pem")
         self.origin = lab.use(peers.Origin(lab.folder("origin"), self.ground.address(30))).start()
 
