@@ -32,10 +32,6 @@ endif
 CFLAGS    ?= -O2 -g
 COMPILE    = $(CC) -std=gnu11 -pthread $(WARNINGS) $(HARDEN) $(SANITIZE) -D_GNU_SOURCE -I. $(PKG_CFLAGS) $(CFLAGS)
 LINK       = $(CC) -pthread -pie -Wl,-z,relro,-z,now,-z,noexecstack $(SANITIZE) $(LDFLAGS)
-# A variant that tests can kill or freeze at named moments (acme/crash_point.h): give it a BUILD of its own.
-ifneq ($(CRASH_POINTS),)
-COMPILE   += -DPOSTERN_CRASH_POINTS
-endif
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lunbound -lldns
 
@@ -62,6 +58,13 @@ $(foreach area,$(AREAS),$(call library,$(area))): $(BUILD)/%/lib.a: $$(call modu
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D); echo "CC $<"; $(COMPILE) -MMD -MP -c -o $@ $<
 
+# The issuer that tests can kill or freeze at named moments (acme/crash_point.h).
+CRASH_ACME := $(BUILD)/crash/postern-acme
+$(CRASH_ACME): $(patsubst $(BUILD)/%,$(BUILD)/crash/%,$(call objects,acme)) $(call library,common/dns) $(call library,common)
+	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS)
+$(BUILD)/crash/%.o: %.c
+	@mkdir -p $(@D); echo "CC $< with crash points"; $(COMPILE) -DPOSTERN_CRASH_POINTS -MMD -MP -c -o $@ $<
+
 # What a program carries inside itself: the migrations in `postern`, the dashboard in the verifier.
 $(BUILD)/common/cli/migrations.o: $(wildcard sql/*.sql)
 $(BUILD)/verifier/web/web.o: $(wildcard verifier/web/*)
@@ -87,9 +90,10 @@ $(BENCH): %: %.o $(call library,common)
 	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS)
 
 unit-tests: $(UNIT) fuzz-replays
-pg-tests: $(PGTESTS) $(BUILD)/postern
+pg-tests: $(PGTESTS) $(BUILD)/postern crash-variant
 fuzz-replays: $(FUZZERS)
 bench-tools: $(BENCH)
+crash-variant: $(CRASH_ACME)
 
 # ---- what a person types
 
@@ -162,5 +166,5 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit-tests pg-tests fuzz-replays bench-tools help deps run test lint asan tsan fuzz bench test-containers man install clean
+.PHONY: all unit-tests pg-tests crash-variant fuzz-replays bench-tools help deps run test lint asan tsan fuzz bench test-containers man install clean
 .DELETE_ON_ERROR:

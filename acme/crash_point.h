@@ -1,7 +1,7 @@
 /*
  * Named moments at which a test can kill or freeze this process: right after a step was persisted, right
- * before and after a request. They exist only in a program built with `make CRASH_POINTS=1 BUILD=…`;
- * elsewhere they are nothing.
+ * before and after a request. They exist only in what `make crash-variant` builds; elsewhere they are
+ * nothing.
  */
 #ifndef ACME_CRASH_POINT_H
 #define ACME_CRASH_POINT_H

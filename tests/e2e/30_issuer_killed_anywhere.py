@@ -28,14 +28,18 @@ def killed_at(issuance, point, name):
     assert first.process.exit_code == -9, first.process.log()[-2000:]
 
 
-def test_every_step_is_resumed_with_the_same_order(issuance):
-    for index, point in enumerate(STEPS):
-        name = f"n{index}.brand.test"
+def test_every_step_is_resumed_with_the_same_order(lab):
+    # The leases last until they are ended below: no victim takes over what the one before it left.
+    issuance = Issuance(lab, acme={"job_lease": "10m"}, crash_points=True)
+    issuance.issuer().start().stop()
+    names = {point: f"{point}.brand.test".replace("_", "-") for point in STEPS}
+    for point, name in names.items():
         killed_at(issuance, point, name)
-        second = issuance.issuer().start()
-        issuance.wait_issued(name)
+    issuance.db.query("UPDATE issuance_jobs SET lease_until = now()")
+    issuance.issuer().start()
+    issuance.wait_issued(*names.values(), seconds=30)
+    for point, name in names.items():
         assert issuance.ca.orders_for(name) == 1, f"killed at {point}: {issuance.ca.orders_for(name)} orders"
-        assert second.stop() == 0
 
 
 def test_the_moment_between_new_order_and_its_commit_costs_one_order(issuance):

@@ -10,19 +10,20 @@ import subprocess
 from .ca_proxy import CaProxy
 from .daemons import Acme
 from .pebble import Pebble
-from .place import BUILD, ROOT, free_port, program
+from .place import BUILD, ROOT, free_port, one_at_a_time, program
 from .process import LabError, wait_until
 
 
 def build_crash_variant():
-    """Path below BUILD of the variant, built if need be: seconds at first, then nothing."""
-    folder = os.path.join(BUILD, "crash")
+    """Path below BUILD of the issuer with crash points, built if `make test` has not."""
+    path = "crash/postern-acme"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    done = subprocess.run(["make", "-s", "-C", ROOT, "CRASH_POINTS=1", f"BUILD={folder}", f"{folder}/postern-acme"],
-                          env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    with one_at_a_time("crash-variant"):
+        done = subprocess.run(["make", "-s", "-C", ROOT, f"BUILD={BUILD}", os.path.join(BUILD, path)],
+                              env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode != 0:
         raise LabError(f"the variant with crash points does not build:\n{done.stdout[-3000:]}")
-    return "crash/postern-acme"
+    return path
 
 
 class Issuance:

@@ -3,6 +3,7 @@
 Between the choice of a port and the moment its server listens it looks free to everybody. So what is chosen is claimed,
 for the life of this process, by a lock on a byte of a file that all laboratories of this user share."""
 
+import contextlib
 import fcntl
 import os
 import random
@@ -51,6 +52,14 @@ def _claim(byte):
     except OSError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def one_at_a_time(what):
+    """For what the processes of a run would otherwise all make at once, in BUILD."""
+    with open(os.path.join(BUILD, f".{what}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def free_port(*addresses, wanted=()):
