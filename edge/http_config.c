@@ -41,6 +41,12 @@ static void register_metrics(struct http_metrics *metrics)
 	    "From a request's complete head to the head of the upstream's response.");
 	metrics->shed = metrics_counter("postern_edge_requests_shed_total", NULL,
 	    "Requests answered with 503 because max-memory was reached.");
+	metrics->refused_address = metrics_counter("postern_edge_requests_refused_total", "cause=\"address\"",
+	    "Requests refused for what their domain says: the client's address (403), a body that is too "
+	    "long "
+	    "(413).");
+	metrics->refused_body =
+	    metrics_counter("postern_edge_requests_refused_total", "cause=\"body\"", NULL);
 	metrics->bytes_in = metrics_counter("postern_edge_request_bytes_total", "direction=\"in\"",
 	    "Bytes of requests and responses, heads included, TLS not.");
 	metrics->bytes_out = metrics_counter("postern_edge_request_bytes_total", "direction=\"out\"",
@@ -55,6 +61,8 @@ enum result http_config_load(struct http_config **out, const struct settings *se
 	struct http_config *config = mem_alloc(sizeof *config);
 	enum result result = upstream_config_load(&config->upstream, settings, error);
 
+	if (result == R_OK)
+		result = error_pages_load(&config->pages, settings, error);
 	if (result != R_OK) {
 		http_config_free(config);
 		return result;
@@ -66,6 +74,7 @@ enum result http_config_load(struct http_config **out, const struct settings *se
 	config->tunnel_idle_timeout_ms = settings_number(settings, "tunnel-idle-timeout");
 	config->min_rate = settings_number(settings, "min-rate");
 	config->max_requests = settings_number(settings, "max-requests");
+	config->max_body = (uint64_t)settings_number(settings, "max-body");
 	config->access_log = settings_switch(settings, "access-log");
 	register_metrics(&config->metrics);
 	*out = config;
@@ -77,5 +86,6 @@ void http_config_free(struct http_config *config)
 	if (!config)
 		return;
 	upstream_config_unref(config->upstream);
+	error_pages_fini(&config->pages);
 	free(config);
 }

@@ -7,6 +7,7 @@
 
 #include "common/metrics.h"
 #include "common/settings.h"
+#include "edge/error_pages.h"
 #include "edge/upstream/upstream_config.h"
 
 /* How a tunnel ended. */
@@ -25,7 +26,7 @@ enum { HTTP_CLASS_COUNT = 6 }; /* by the status' first digit; 0: the connection 
 struct http_metrics {
 	struct metric *requests[HTTP_CLASS_COUNT];
 	struct histogram *head_seconds, *connect_seconds, *first_byte_seconds, *request_seconds;
-	struct metric *shed;
+	struct metric *shed, *refused_address, *refused_body;
 	struct metric *bytes_in, *bytes_out;
 	struct metric *tunnels; /* open now */
 	struct metric *tunnel_ends[TUNNEL_END_COUNT];
@@ -42,6 +43,8 @@ struct http_config {
 	int64_t tunnel_idle_timeout_ms;
 	int64_t min_rate;     /* bytes a second */
 	int64_t max_requests; /* of a connection; 0: any number */
+	uint64_t max_body;    /* bytes, where the domain does not say; 0: any number */
+	struct error_pages pages;
 	bool access_log;
 	struct http_metrics metrics;
 };
@@ -52,7 +55,7 @@ void http_config_free(struct http_config *config); /* NULL is fine */
 
 /* Entries of the edge's table of settings. */
 #define HTTP_SETTINGS \
-	UPSTREAM_SETTINGS, \
+	UPSTREAM_SETTINGS, ERROR_PAGES_SETTINGS, \
 	    {"header-timeout", SETTING_DURATION, SETTING_RELOAD, "10s", \
 		"From the first byte of a request to the end of its head.", NULL, 10, 600000}, \
 	    {"idle-timeout", SETTING_DURATION, SETTING_RELOAD, "60s", \
@@ -71,6 +74,11 @@ void http_config_free(struct http_config *config); /* NULL is fine */
 		"of " \
 		"body-timeout, and to take of a response, over write-timeout. 0: any progress will do.", \
 		NULL, 0, 1 << 30}, \
+	    {"max-body", SETTING_BYTES, SETTING_RELOAD, "0", \
+		"Most bytes of a request's body; more is refused with 413. A domain's option max_body " \
+		"counts " \
+		"in its place. 0: any number.", \
+		NULL, 0, INT64_C(1) << 50}, \
 	    {"max-requests", SETTING_INTEGER, SETTING_RELOAD, "10000", \
 		"Requests on one client connection, which is closed after them. 0: any number.", NULL, 0, \
 		INT64_C(1) << 50}, \

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/settings.h"
 #include "common/ip_ranges.h"
+#include "common/settings.h"
 
 enum { TRUST_VIA_SIZE = 32 };
 

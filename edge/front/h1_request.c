@@ -141,14 +141,15 @@ static void on_room(struct request *request)
 	h1_conn_drive(conn);
 }
 
-static void on_reply(struct request *request, struct reply *reply)
+static void on_reply(
+    struct request *request, struct reply *reply, struct http_head *head, struct http_slice body)
 {
 	struct h1_conn *conn = conn_of(request);
 
 	let_head_go(conn);
 	conn->message.keep_alive = !reply->ends_connection && goes_on(conn);
 	reply->connection = connection_field(conn);
-	reply_write(&conn->out.buf, reply);
+	reply_write(&conn->out.buf, reply, head, body);
 	flush(conn);
 }
 
@@ -210,7 +211,9 @@ static enum result pump_once(struct h1_conn *conn)
 	conn->request.bytes_in += framing;
 	if (result != R_OK)
 		return result;
-	size_t taken = exchange_send(conn->request.exchange, buf_bytes(&conn->in), data);
+	size_t taken = 0;
+	if (request_send(&conn->request, buf_bytes(&conn->in), data, &taken) != R_OK)
+		return R_LIMIT;
 	if (taken > 0)
 		h1_body_take(body, taken);
 	buf_consume(&conn->in, taken);
@@ -228,6 +231,8 @@ void h1_request_pump(struct h1_conn *conn)
 		result = pump_once(conn);
 	if (result == R_INVALID)
 		request_break_off(&conn->request, 400);
+	else if (result == R_LIMIT)
+		request_break_off(&conn->request, 413);
 	else if (conn->state == H1_EXCHANGE)
 		exchange_flush(conn->request.exchange);
 }

@@ -6,8 +6,7 @@
 #include "edge/http/http_date.h"
 #include "edge/site/site_cache.h"
 
-/* Who sent the request, as the app and the log are to know him. */
-static const char *address_of(const struct request *request)
+const char *request_address(const struct request *request)
 {
 	return request->address[0] ? request->address : request->client->address;
 }
@@ -52,7 +51,7 @@ static void write_access_line(struct request *request, int64_t took_us, const ch
 
 	access_entry_end(request->entry, client->worker->edge->access_log,
 	    &(struct access_outcome){
-		.client = address_of(request),
+		.client = request_address(request),
 		.request_id = request->id[0] ? request->id : NULL,
 		.status = request->status,
 		.minor_version = request->minor_version,
@@ -119,24 +118,6 @@ void request_end(struct request *request, bool whole)
 
 /* ---- the response of an upstream */
 
-static const struct site *site_of(struct request *request)
-{
-	return request->shared ? request->shared : client_site(request->client);
-}
-
-/* RFC 6797 section 7.2: never without TLS. What the origin says counts more than what we were told. */
-static void add_hsts(struct request *request, struct http_head *head)
-{
-	static const char field[] = "strict-transport-security";
-
-	if (!request->client->peer.tls)
-		return;
-	const struct site *site = site_of(request);
-	if (site && site->options.hsts && !http_head_find(head, field, NULL))
-		http_head_add(head, http_slice_of("Strict-Transport-Security"),
-		    http_slice_of(site->options.hsts), HTTP_OTHER);
-}
-
 /* Who gets a response without Date writes one (RFC 9110 section 6.6.1). */
 static void complete_head(struct request *request, struct http_head *head)
 {
@@ -147,7 +128,7 @@ static void complete_head(struct request *request, struct http_head *head)
 		has_date = has_date || head->fields[i].id == HTTP_DATE;
 		has_id = has_id || head->fields[i].id == HTTP_REQUEST_ID;
 	}
-	add_hsts(request, head);
+	request_options_complete(request, head);
 	if (!has_date)
 		http_head_add(head, http_slice_of("Date"), http_slice_of(http_date_now()), HTTP_DATE);
 	if (!has_id)
@@ -252,12 +233,12 @@ static struct upstream_target *target_of(struct request *request)
 	return client_target(request->client);
 }
 
-void request_pass_on(struct request *request, struct http_head *head)
+static void exchange(struct request *request, struct http_head *head)
 {
 	int status = 503;
 	struct client *client = request->client;
 	const char *sni = client->peer.sni;
-	const char *address = address_of(request);
+	const char *address = request_address(request);
 	char forwarded[IDENTITY_FORWARDED_SIZE];
 	struct http_slice host = head->host.size > 0 ? head->host : http_slice_of(sni);
 	const struct forward_identity identity = {
@@ -283,6 +264,12 @@ void request_pass_on(struct request *request, struct http_head *head)
 		request_answer_failure(request, status);
 }
 
+void request_pass_on(struct request *request, struct http_head *head)
+{
+	if (!request_options_answer(request, head))
+		exchange(request, head);
+}
+
 static void pass_on_shared(struct request *request, struct http_head *head, const char *host)
 {
 	const struct client *client = request->client;
@@ -292,7 +279,7 @@ static void pass_on_shared(struct request *request, struct http_head *head, cons
 	if (request->shared)
 		request_pass_on(request, head);
 	else
-		request_answer_status(request, 421);
+		request_answer_failure(request, 421);
 }
 
 static void shed(struct request *request)
@@ -310,7 +297,7 @@ static void follow(struct request *request, struct http_head *head, const struct
 	case ROUTE_REDIRECT: request_answer_plain(request, head, route); return;
 	case ROUTE_ANSWER: break;
 	}
-	request_answer_status(request, route->status);
+	request_answer_failure(request, route->status);
 }
 
 void request_begin(struct request *request, struct client *client, const struct request_front *front,

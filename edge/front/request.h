@@ -41,8 +41,9 @@ struct request_front {
 	void (*on_end)(struct request *request);
 	void (*on_pause)(struct request *request);
 	void (*on_room)(struct request *request);
-	/* The whole response is of our making; valid during the call. */
-	void (*on_reply)(struct request *request, struct reply *reply);
+	/* The whole response is of our making: its head complete, its body; valid during the call. */
+	void (*on_reply)(
+	    struct request *request, struct reply *reply, struct http_head *head, struct http_slice body);
 	/* A response that had begun will not be completed, or a tunnel is over. */
 	void (*on_cut)(struct request *request);
 };
@@ -56,7 +57,9 @@ struct request {
 	struct request_tunnel *tunnel; /* it has become one; else NULL */
 	int minor_version;
 	bool to_head;
-	int status; /* 0: no final head yet */
+	int status;         /* 0: no final head yet */
+	bool is_of_domain;  /* its options have been looked at: they count for the response, too */
+	uint64_t body_left; /* that it may still bring; UINT64_MAX: any number */
 	uint64_t served_before;
 	int64_t started_us;
 	int64_t head_us;       /* what its head took to arrive */
@@ -93,6 +96,9 @@ void request_notice(struct request *request, struct http_head *head, const struc
 int64_t request_wait_ms(const struct request *request);
 void request_wait_over(struct request *request, struct http_head *head);
 
+/* Bytes of the body: `*taken` is fewer than `size` until on_room. R_LIMIT: with these it is too long; nothing
+ * was taken, and request_break_off with 413 is to follow. */
+enum result request_send(struct request *request, const char *bytes, size_t size, size_t *taken);
 /* The body breaks its own framing (400) or does not come (408): nothing can be told from the request any
  * more. Gets `status`, or is cut where a response had begun. */
 void request_break_off(struct request *request, int status);

@@ -13,11 +13,17 @@
 
 void request_answer(struct request *request, struct reply *reply)
 {
+	struct http_head head;
+	struct reply_text text;
+
 	request->state = REQUEST_ANSWERED;
 	request->status = reply->status;
 	reply->to_head = request->to_head;
 	reply->request_id = request->id[0] ? request->id : NULL;
-	request->front->on_reply(request, reply);
+	struct http_slice body = reply_head(&head, &text, reply);
+	if (request->is_of_domain)
+		request_options_complete(request, &head);
+	request->front->on_reply(request, reply, &head, body);
 }
 
 void request_answer_status(struct request *request, int status)
@@ -27,12 +33,12 @@ void request_answer_status(struct request *request, int status)
 
 void request_answer_failure(struct request *request, int status)
 {
-	const struct upstream_config *config = upstream_pool_config(request->client->worker->upstreams);
+	struct http_slice page = request_options_page(request, status);
 	struct reply reply = {.status = status};
 
-	if (status == 503 && config->page) {
+	if (page.size > 0) {
 		reply.content_type = "text/html; charset=utf-8";
-		reply.body = (struct http_slice){config->page, config->page_size};
+		reply.body = page;
 	}
 	request_answer(request, &reply);
 }
@@ -71,7 +77,8 @@ void request_challenge(struct request *request, struct http_head *head, const st
 
 /* ---- port 80: to https, or why not */
 
-static void redirect(struct request *request, const struct http_head *head, const struct route *route)
+void request_answer_elsewhere(
+    struct request *request, const struct http_head *head, const char *host, int status)
 {
 	static const char scheme[] = "https://";
 	char location[sizeof scheme + HOSTNAME_MAX + sizeof ":65535" + 1 + HTTP_TARGET_MAX + 1];
@@ -82,9 +89,14 @@ static void redirect(struct request *request, const struct http_head *head, cons
 
 	if (https_port != 443)
 		snprintf(port, sizeof port, ":%d", https_port);
-	snprintf(location, sizeof location, "%s%s%s%s%.*s", scheme, route->host.text, port,
-	    has_path ? "" : "/", has_target ? (int)head->target.size : 0, head->target.bytes);
-	request_answer(request, &(struct reply){.status = 308, .location = location});
+	snprintf(location, sizeof location, "%s%s%s%s%.*s", scheme, host, port, has_path ? "" : "/",
+	    has_target ? (int)head->target.size : 0, head->target.bytes);
+	request_answer(request, &(struct reply){.status = status, .location = location});
+}
+
+static void redirect(struct request *request, const struct http_head *head, const struct route *route)
+{
+	request_answer_elsewhere(request, head, route->host.text, 308);
 }
 
 /* A name whose certificate is in memory costs no look-up, and most redirects are of such a one. */
@@ -93,13 +105,16 @@ void request_answer_plain(struct request *request, const struct http_head *head,
 	const struct client *client = request->client;
 	struct edge *edge = client->worker->edge;
 	struct site *site = site_cache_find(edge->sites, route->host.text);
+	bool is_admitted = !site || domain_options_admit(&site->options, request_address(request));
 	enum result asked = R_NONE;
 
 	if (!site)
 		asked = notices_find(edge->notices, client->worker->mailbox, conn_deliver_notice,
 		    client->peer.id, route->host.text);
 	site_unref(site);
-	if (asked == R_OK)
+	if (!is_admitted)
+		request_answer_refused(request);
+	else if (asked == R_OK)
 		request->state = REQUEST_NOTICE;
 	else
 		redirect(request, head, route);

@@ -8,8 +8,7 @@
 
 static bool have_one_tenant(const struct site *site, const struct site *other)
 {
-	return site && other && site->tenant && other->tenant &&
-	       strcmp(site->tenant, other->tenant) == 0;
+	return site && other && site->tenant && other->tenant && strcmp(site->tenant, other->tenant) == 0;
 }
 
 /* A resumed connection was made without showing a certificate: the one of its name, as it is now, stands for

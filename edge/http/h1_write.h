@@ -6,10 +6,12 @@
 #define EDGE_H1_WRITE_H
 
 #include "common/buf.h"
+#include "common/domain_options.h"
 #include "edge/http/http_msg.h"
 
-/* What a buffer must have room for to take any head that was parsed and then forwarded. */
-enum { H1_HEAD_ROOM = HTTP_HEAD_MAX + 2048 };
+/* What a buffer must have room for to take any head that was parsed and then forwarded, with our identity
+ * fields or with all that the options of its domain may add. */
+enum { H1_HEAD_ROOM = HTTP_HEAD_MAX + 2048 + DOMAIN_OPTIONS_MAX };
 
 /* Framing comes from head->body. Asserts that the buffer has room. */
 void h1_write_request(struct buf *out, const struct http_head *head);

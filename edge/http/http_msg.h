@@ -14,7 +14,7 @@
 enum {
 	HTTP_HEAD_MAX = 64 * 1024, /* bytes of start line and fields together */
 	HTTP_FIELDS_MAX = 128,     /* that a peer may send */
-	HTTP_FIELDS_OWN = 16,      /* room on top for what forward adds */
+	HTTP_FIELDS_OWN = 24,      /* room on top for what we add: identity, or what its domain wants */
 	HTTP_TARGET_MAX = 32 * 1024,
 };
 

@@ -123,9 +123,6 @@ enum result upstream_config_load(
 	if (result == R_OK)
 		result = check_ca(config, error);
 	if (result == R_OK)
-		result = load_file(
-		    &config->page, &config->page_size, settings, "error-page-503", UPSTREAM_PAGE_MAX, error);
-	if (result == R_OK)
 		*out = config;
 	else
 		upstream_config_unref(config);
@@ -145,6 +142,5 @@ void upstream_config_unref(struct upstream_config *config)
 	free(config->server_name);
 	free(config->ca);
 	free(config->health_path);
-	free(config->page);
 	free(config);
 }

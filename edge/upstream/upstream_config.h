@@ -13,7 +13,6 @@
 
 enum {
 	UPSTREAM_URLS_MAX = 64,
-	UPSTREAM_PAGE_MAX = 64 * 1024,
 	UPSTREAM_CA_MAX = 1024 * 1024,
 	UPSTREAM_PATH_MAX = 1024, /* of health checks */
 };
@@ -26,8 +25,6 @@ struct upstream_config {
 	char *ca;          /* PEM; NULL: the system's */
 	size_t ca_size;
 	char *health_path; /* NULL: no checks */
-	char *page;        /* HTML of the operator's for 503; NULL: none */
-	size_t page_size;
 	bool proxy_v2;
 	int64_t connect_ms;
 	int64_t first_byte_ms;
@@ -37,7 +34,7 @@ struct upstream_config {
 	int64_t health_ms;
 };
 
-/* Reads upstream-ca and error-page-503. R_INVALID, R_LIMIT: the error names the setting and the mend. */
+/* Reads upstream-ca. R_INVALID, R_LIMIT: the error names the setting and the mend. */
 enum result upstream_config_load(
     struct upstream_config **out, const struct settings *settings, struct error *error);
 struct upstream_config *upstream_config_ref(struct upstream_config *config);
@@ -78,10 +75,7 @@ void upstream_config_unref(struct upstream_config *config);
 	    "How long the upstream may take to the first byte of its answer.", NULL, 10, 86400000}, \
 	{"upstream-idle-timeout", SETTING_DURATION, SETTING_RELOAD, "60s", \
 	    "How long the upstream may be silent between bytes of an answer, or take none of a request.", \
-	    NULL, 10, 86400000}, \
-	{"error-page-503", SETTING_FILE, SETTING_RELOAD, NULL, \
-	    "HTML file, at most 64 KiB, that visitors get where no upstream takes their request. Default: a " \
-	    "line of text.", NULL, 0, 0}
+	    NULL, 10, 86400000}
 /* clang-format on */
 
 #endif

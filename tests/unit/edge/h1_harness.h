@@ -280,6 +280,8 @@ static inline struct http_config *plain_config(void)
 	config->metrics.head_seconds = metrics_histogram("postern_head_seconds", NULL, "x");
 	config->metrics.connect_seconds = metrics_histogram("postern_connect_seconds", NULL, "x");
 	config->metrics.first_byte_seconds = metrics_histogram("postern_first_seconds", NULL, "x");
+	config->metrics.refused_address = metrics_counter("postern_refused_address_total", NULL, "x");
+	config->metrics.refused_body = metrics_counter("postern_refused_body_total", NULL, "x");
 	config->metrics.shed = metrics_counter("postern_shed_total", NULL, "x");
 	config->metrics.bytes_in = metrics_counter("postern_in_total", NULL, "x");
 	config->metrics.bytes_out = metrics_counter("postern_out_total", NULL, "x");
@@ -377,6 +379,7 @@ static inline int harness_teardown(void **state)
 	free(rig.client.bytes);
 	free(rig.origin.bytes);
 	close(rig.listener);
+	error_pages_fini(&rig.config->pages);
 	free(rig.config);
 	site_cache_free(rig.edge.sites);
 	loop_free(rig.loop);

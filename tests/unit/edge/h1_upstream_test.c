@@ -7,14 +7,22 @@
 
 #define OK "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
-static void reconfigure(const char *page, bool proxy_v2)
+static void have_page_for_503(const char *html)
+{
+	struct error_pages *pages = &rig.config->pages;
+
+	error_pages_fini(pages);
+	pages->pages[2].html = strdup(html);
+	pages->pages[2].size = strlen(html);
+	assert_ptr_equal(error_pages_find(pages, 503).bytes, pages->pages[2].html);
+}
+
+static void reconfigure(bool proxy_v2)
 {
 	struct upstream_config *config = plain_upstream_config();
 
 	add_upstream(config, &rig.origin_address);
 	config->proxy_v2 = proxy_v2;
-	config->page = page ? strdup(page) : NULL;
-	config->page_size = page ? strlen(page) : 0;
 	upstreams_configure(rig.edge.upstreams, config);
 	upstream_config_unref(config);
 }
@@ -40,7 +48,8 @@ static int64_t retries(enum upstream_retry reason)
 static void the_operators_page_is_the_answer_where_no_upstream_is_left(void **state)
 {
 	(void)state;
-	reconfigure("<p>soon</p>", false);
+	reconfigure(false);
+	have_page_for_503("<p>soon</p>");
 	struct upstream_address *address = the_address();
 	upstream_address_set_health(address, UPSTREAM_DOWN, 1);
 	visit();
@@ -55,7 +64,8 @@ static void the_operators_page_is_the_answer_where_no_upstream_is_left(void **st
 static void the_page_is_not_for_what_an_upstream_broke(void **state)
 {
 	(void)state;
-	reconfigure("<p>soon</p>", false);
+	reconfigure(false);
+	have_page_for_503("<p>soon</p>");
 	visit();
 	say(&rig.client, GET("/"));
 	origin_accepts();
@@ -322,7 +332,7 @@ static void expect_header(const char *expected_client)
 static void with_proxy_headers_each_request_has_a_connection_of_its_own(void **state)
 {
 	(void)state;
-	reconfigure(NULL, true);
+	reconfigure(true);
 	visit();
 	for (int i = 0; i < 2; i++) {
 		say(&rig.client, GET("/"));
@@ -343,7 +353,7 @@ static void headers_switched_on_end_what_was_kept_without(void **state)
 	origin_gets(FORWARDED("/"));
 	say(&rig.origin, OK);
 	client_gets(OK);
-	reconfigure(NULL, true);
+	reconfigure(true);
 	say(&rig.client, GET("/"));
 	expect_closed(&rig.origin, "what was kept");
 	origin_accepts();

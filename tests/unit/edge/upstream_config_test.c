@@ -76,23 +76,6 @@ static void settings_become_a_config(void **state)
 	upstream_config_unref(config);
 }
 
-static void a_page_is_read_up_to_its_bound(void **state)
-{
-	char argument[64];
-	struct upstream_config *config = NULL;
-	struct error error = {""};
-
-	(void)state;
-	snprintf(argument, sizeof argument, "--error-page-503=%s", path);
-	write_file(UPSTREAM_PAGE_MAX);
-	assert_int_equal(load(&config, &error, argument, NULL), R_OK);
-	assert_int_equal(config->page_size, UPSTREAM_PAGE_MAX);
-	upstream_config_unref(config);
-	write_file(UPSTREAM_PAGE_MAX + 1);
-	assert_int_equal(load(&config, &error, argument, NULL), R_LIMIT);
-	assert_non_null(strstr(error.text, "error-page-503"));
-}
-
 static void cas_without_a_certificate_are_refused(void **state)
 {
 	char argument[64];
@@ -130,7 +113,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(settings_become_a_config),
-	    cmocka_unit_test(a_page_is_read_up_to_its_bound),
 	    cmocka_unit_test(cas_without_a_certificate_are_refused),
 	    cmocka_unit_test(bad_values_are_refused_by_name),
 	};
