@@ -9,14 +9,16 @@
  */
 static enum result make_via(struct trust *trust, struct error *error)
 {
+	/* RFC 9110 section 2.5: where there are no minor versions, 0 stands for them. */
+	static const char *const versions[HTTP_VERSIONS] = {"1.0", "1.1", "2.0"};
 	uint32_t number;
 
 	if (getrandom(&number, sizeof number, 0) != sizeof number) {
 		error_set(error, "the kernel gives no random numbers: %s", strerror(errno));
 		return R_ERROR;
 	}
-	for (int minor = 0; minor < 2; minor++)
-		snprintf(trust->via[minor], TRUST_VIA_SIZE, "1.%d postern-%08x", minor, (unsigned)number);
+	for (int i = 0; i < HTTP_VERSIONS; i++)
+		snprintf(trust->via[i], TRUST_VIA_SIZE, "%s postern-%08x", versions[i], (unsigned)number);
 	return R_OK;
 }
 

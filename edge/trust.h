@@ -11,6 +11,7 @@
 
 #include "common/ip_ranges.h"
 #include "common/settings.h"
+#include "edge/http/http_msg.h"
 
 enum { TRUST_VIA_SIZE = 32 };
 
@@ -20,9 +21,9 @@ struct trust {
 	struct ip_ranges proxies;
 	struct ip_ranges cdns;
 	uint16_t https_port; /* in redirects, and where no PROXY header tells the port */
-	/* Our member of Via, "1.1 postern-01234567" after a request in HTTP/1.1, by its minor version; the
+	/* Our member of Via, "1.1 postern-01234567" after a request in HTTP/1.1, by enum http_version; the
 	 * pseudonym is this process's alone. Empty: none is sent. */
-	char via[2][TRUST_VIA_SIZE];
+	char via[HTTP_VERSIONS][TRUST_VIA_SIZE];
 };
 
 enum result trust_load(struct trust *out, const struct settings *settings, struct error *error);

@@ -175,12 +175,14 @@ static void add_times(struct fields *fields, const struct access_outcome *outcom
 static void fill(
     struct fields *fields, const struct access_entry *entry, const struct access_outcome *outcome)
 {
+	static const char *const versions[HTTP_VERSIONS] = {"1.0", "1.1", "2"};
+
 	add_string(fields, "request_id", outcome->request_id);
 	add_string(fields, "client", outcome->client);
 	add_string(fields, "method", entry->method);
 	add_string(fields, "host", entry->host);
 	add_string(fields, "path", entry->path);
-	add_string(fields, "http", outcome->minor_version ? "1.1" : "1.0");
+	add_string(fields, "http", versions[outcome->version]);
 	add_number(fields, "status", outcome->status);
 	add_number(fields, "bytes_in", (int64_t)outcome->bytes_in);
 	add_number(fields, "bytes_out", (int64_t)outcome->bytes_out);

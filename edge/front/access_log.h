@@ -29,7 +29,7 @@ struct access_outcome {
 	const char *client;
 	const char *request_id; /* NULL: none */
 	int status;             /* 0: the connection ended before an answer */
-	int minor_version;
+	enum http_version version;
 	uint64_t bytes_in, bytes_out;
 	uint64_t served_before; /* requests on this connection */
 	int retries;            /* further tries at an upstream */

@@ -49,7 +49,7 @@ static const char *connection_field(const struct h1_conn *conn)
 {
 	if (!conn->message.keep_alive)
 		return "close";
-	return conn->request.minor_version == 0 ? "keep-alive" : NULL;
+	return conn->request.version == HTTP_1_0 ? "keep-alive" : NULL;
 }
 
 /* ---- the response of an upstream */
@@ -58,14 +58,14 @@ static enum http_body framing_to_client(const struct h1_conn *conn, enum http_bo
 {
 	if (body != HTTP_BODY_CHUNKED && body != HTTP_BODY_UNTIL_CLOSE)
 		return body;
-	return conn->request.minor_version > 0 ? HTTP_BODY_CHUNKED : HTTP_BODY_UNTIL_CLOSE;
+	return conn->request.version > HTTP_1_0 ? HTTP_BODY_CHUNKED : HTTP_BODY_UNTIL_CLOSE;
 }
 
 /* Interim responses help or do not matter: a client that is slow to read gets none. */
 static void write_interim(struct h1_conn *conn, const struct http_head *head)
 {
 	conn->message.awaits_100 = false;
-	if (conn->request.minor_version > 0 && buf_size(&conn->out.buf) < H1_OUT_GATHER)
+	if (conn->request.version > HTTP_1_0 && buf_size(&conn->out.buf) < H1_OUT_GATHER)
 		h1_write_response(&conn->out.buf, head, HTTP_BODY_NONE, NULL);
 }
 

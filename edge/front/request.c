@@ -21,7 +21,7 @@ static void start(struct request *request, struct client *client, const struct r
 	    .client = client,
 	    .front = front,
 	    .state = REQUEST_ANSWERED,
-	    .minor_version = 1,
+	    .version = HTTP_1_1,
 	    .served_before = client->request_count++,
 	    .started_us = clock_monotonic_us(),
 	    .head_us = arrival->head_us,
@@ -36,7 +36,7 @@ static void identify(struct request *request, const struct http_head *head)
 {
 	const struct client *client = request->client;
 
-	request->minor_version = head->minor_version;
+	request->version = (enum http_version)head->version;
 	request->to_head = http_slice_equal(head->method, "HEAD");
 	identity_request_id(request->id, head);
 	if (client->behind_cdn)
@@ -54,7 +54,7 @@ static void write_access_line(struct request *request, int64_t took_us, const ch
 		.client = request_address(request),
 		.request_id = request->id[0] ? request->id : NULL,
 		.status = request->status,
-		.minor_version = request->minor_version,
+		.version = request->version,
 		.bytes_in = request->bytes_in,
 		.bytes_out = request->bytes_out,
 		.served_before = request->served_before,
@@ -247,7 +247,7 @@ static void exchange(struct request *request, struct http_head *head)
 	    .port = client->port,
 	    .forwarded = identity_forwarded(forwarded, address, host, client->peer.tls),
 	    .request_id = request->id,
-	    .via = client_trust(client)->via[head->minor_version],
+	    .via = client_trust(client)->via[head->version],
 	    .tls = client->peer.tls,
 	};
 	const struct exchange_route route = {.target = target_of(request),

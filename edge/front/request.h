@@ -55,7 +55,7 @@ struct request {
 	enum request_state state;
 	struct exchange *exchange;     /* with REQUEST_EXCHANGE */
 	struct request_tunnel *tunnel; /* it has become one; else NULL */
-	int minor_version;
+	enum http_version version;
 	bool to_head;
 	int status;         /* 0: no final head yet */
 	bool is_of_domain;  /* its options have been looked at: they count for the response, too */

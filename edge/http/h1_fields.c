@@ -123,7 +123,7 @@ static enum result read_coding(struct http_head *head, struct http_slice list)
 	struct http_slice member = {.size = 0};
 	size_t before = 0;
 
-	if (head->minor_version == 0)
+	if (head->version == HTTP_1_0)
 		return R_INVALID;
 	if (http_slice_is(list, "chunked")) {
 		head->body = HTTP_BODY_CHUNKED;
@@ -190,6 +190,6 @@ enum result h1_read_connection(struct http_head *head)
 			head->lists_upgrade = head->lists_upgrade || http_slice_is(member, "upgrade");
 		}
 	}
-	head->keep_alive = !close && (head->minor_version > 0 || keep_alive);
+	head->keep_alive = !close && (head->version > HTTP_1_0 || keep_alive);
 	return R_OK;
 }

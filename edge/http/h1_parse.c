@@ -86,9 +86,9 @@ static enum result read_request_line(struct http_head *head, const char **line, 
 	const char *version = target_end + 1;
 	if (end - version < 10 || version[8] != '\r' || version[9] != '\n')
 		return refuse(status, 400);
-	head->minor_version = read_version(version);
-	if (head->minor_version < 0)
-		return refuse(status, head->minor_version == -1 ? 505 : 400);
+	head->version = read_version(version);
+	if (head->version < 0)
+		return refuse(status, head->version == -1 ? 505 : 400);
 	head->method = (struct http_slice){method, (size_t)(method_end - method)};
 	head->target = (struct http_slice){target, (size_t)(target_end - target)};
 	*line = version + 10;
@@ -108,7 +108,7 @@ static enum result read_host(struct http_head *head)
 		host = &head->fields[i];
 	}
 	if (!host)
-		return head->minor_version == 0 ? R_OK : R_INVALID;
+		return head->version == HTTP_1_0 ? R_OK : R_INVALID;
 	if (!http_host_is_valid(host->value))
 		return R_INVALID;
 	if (head->host.size > 0 && !http_slice_same(head->host, host->value))
@@ -120,7 +120,7 @@ static enum result read_host(struct http_head *head)
 static enum result read_expect(struct http_head *head, int *status)
 {
 	for (size_t i = 0; i < head->field_count; i++) {
-		if (head->fields[i].id != HTTP_EXPECT || head->minor_version == 0)
+		if (head->fields[i].id != HTTP_EXPECT || head->version == HTTP_1_0)
 			continue;
 		if (!http_slice_is(head->fields[i].value, "100-continue"))
 			return refuse(status, 417);
@@ -164,8 +164,8 @@ static enum result read_status_line(struct http_head *head, const char **line, c
 
 	if (end - at < 14)
 		return R_INVALID;
-	head->minor_version = read_version(at);
-	if (head->minor_version < 0 || at[8] != ' ')
+	head->version = read_version(at);
+	if (head->version < 0 || at[8] != ' ')
 		return R_INVALID;
 	for (int i = 9; i < 12; i++) {
 		if (!http_char_is(at[i], HTTP_CHAR_DIGIT))

@@ -1,5 +1,5 @@
 /*
- * One request type and one response type behind every front end (HTTP/1.1 now, HTTP/2 later) and in front of
+ * One request type and one response type behind every front end (HTTP/1.1, HTTP/2) and in front of
  * every upstream. Fields keep their order and their bytes; names compare without case.
  */
 #ifndef EDGE_HTTP_MSG_H
@@ -53,6 +53,8 @@ struct http_field {
 	enum http_name id;
 };
 
+enum http_version { HTTP_1_0, HTTP_1_1, HTTP_2, HTTP_VERSIONS };
+
 enum http_body {
 	HTTP_BODY_NONE,
 	HTTP_BODY_LENGTH,
@@ -72,7 +74,7 @@ struct http_head {
 	int status;
 	struct http_slice reason;
 	/* both */
-	int minor_version; /* HTTP/1.x */
+	int version; /* enum http_version */
 	enum http_body body;
 	uint64_t content_length; /* with HTTP_BODY_LENGTH */
 	bool keep_alive;         /* as the head itself says */

@@ -53,7 +53,7 @@ void upgrade_read(struct http_head *head)
 {
 	bool has_body = head->body == HTTP_BODY_CHUNKED || head->content_length > 0;
 
-	if (!head->lists_upgrade || head->minor_version == 0 || has_body)
+	if (!head->lists_upgrade || head->version == HTTP_1_0 || has_body)
 		return;
 	const struct http_slice value = only_value(head);
 	if (!may_be_asked_for(value))

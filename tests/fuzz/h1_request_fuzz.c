@@ -86,9 +86,9 @@ static void check_has_one_reading(const struct http_head *head, const char *byte
 		check_line(line, (size_t)(feed - line) - 1, &framings, &hosts);
 	}
 	fuzz_check(framings == (head->body == HTTP_BODY_NONE ? 0 : 1));
-	fuzz_check(hosts == 1 || (hosts == 0 && head->minor_version == 0));
+	fuzz_check(hosts == 1 || (hosts == 0 && head->version == HTTP_1_0));
 	fuzz_check(head->body != HTTP_BODY_UNTIL_CLOSE);
-	fuzz_check(head->body != HTTP_BODY_CHUNKED || head->minor_version == 1);
+	fuzz_check(head->body != HTTP_BODY_CHUNKED || head->version == 1);
 }
 
 /* ---- what goes upstream */
@@ -130,7 +130,7 @@ static void check_meaning(const struct http_head *sent, const struct http_head *
 	fuzz_check(sent->body != HTTP_BODY_LENGTH || sent->content_length == read->content_length);
 	fuzz_check(sent->expects_continue == read->expects_continue);
 	fuzz_check(same(sent->upgrade, read->upgrade));
-	fuzz_check(read->minor_version == 1 && read->keep_alive);
+	fuzz_check(read->version == 1 && read->keep_alive);
 	check_fields(sent, read);
 }
 

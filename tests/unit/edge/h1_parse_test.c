@@ -260,7 +260,7 @@ static void a_request_is_split_into_its_parts(void **state)
 	assert_true(http_slice_equal(head.method, "PUT"));
 	assert_true(http_slice_equal(head.target, "/a?b"));
 	assert_true(http_slice_equal(head.host, "A.example:8443"));
-	assert_int_equal(head.minor_version, 1);
+	assert_int_equal(head.version, 1);
 	assert_int_equal(head.body, HTTP_BODY_LENGTH);
 	assert_int_equal(head.content_length, 12);
 	assert_true(head.keep_alive);
@@ -468,7 +468,7 @@ static void a_later_minor_version_is_read_as_the_latest_we_know(void **state)
 
 	(void)state;
 	parse_request(&head, "GET / HTTP/1.2\r\n" H "\r\n");
-	assert_int_equal(head.minor_version, 1);
+	assert_int_equal(head.version, 1);
 	assert_true(head.keep_alive);
 	parse_request(&head, "POST / HTTP/1.9\r\n" H "Transfer-Encoding: chunked\r\n\r\n");
 	assert_int_equal(head.body, HTTP_BODY_CHUNKED);
