@@ -50,14 +50,17 @@ static bool part_is(CURLU *url, CURLUPart part, const char *first, const char *s
 	return is;
 }
 
-/* http(s)://host[:port], and nothing behind it: the path is the client's. */
+/* http(s)://host[:port] or h2c, and nothing behind it: the path is the client's. */
 static bool is_origin(const char *text)
 {
 	CURLU *url = curl_url();
+	const unsigned flags = CURLU_DISALLOW_USER | CURLU_NON_SUPPORT_SCHEME;
+	bool is_h2c = strncmp(text, "h2c://", 6) == 0;
 	bool ok = url && strlen(text) <= UPSTREAM_MAX &&
-		  curl_url_set(url, CURLUPART_URL, text, CURLU_DISALLOW_USER) == CURLUE_OK &&
-		  part_is(url, CURLUPART_SCHEME, "http", "https") && part_is(url, CURLUPART_PATH, "/", "") &&
-		  part_is(url, CURLUPART_QUERY, "", "") && part_is(url, CURLUPART_FRAGMENT, "", "");
+		  curl_url_set(url, CURLUPART_URL, text, flags) == CURLUE_OK &&
+		  (is_h2c || part_is(url, CURLUPART_SCHEME, "http", "https")) &&
+		  part_is(url, CURLUPART_PATH, "/", "") && part_is(url, CURLUPART_QUERY, "", "") &&
+		  part_is(url, CURLUPART_FRAGMENT, "", "");
 
 	curl_url_cleanup(url);
 	return ok;
