@@ -110,7 +110,7 @@ void h2_fields_begin(struct h2_fields *fields)
 {
 	h2_fields_drop(fields);
 	http_head_clear(&fields->head);
-	fields->head.minor_version = 1;
+	fields->head.version = HTTP_2;
 	fields->head.keep_alive = true;
 	fields->head.reason = http_slice_of("");
 }
