@@ -10,7 +10,7 @@
 #include "edge/site/site_cache.h"
 
 /* The first byte of a request that would find out that its name is not served any more never comes. */
-enum { TUNNEL_LOOK_MS = 10 * 1000 };
+enum { TUNNEL_LOOK_MS = 5 * 1000 };
 
 struct request_tunnel {
 	struct request *request;
