@@ -92,7 +92,9 @@ def place(shared_lab):
 
 @pytest.fixture(autouse=True)
 def the_app_echoes(place):
+    """And no tunnel of an earlier test is left to be counted."""
     place.origin.on_upgrade = websocket.echo
+    wait_until(lambda: open_now(place.edge) == 0, 5, "earlier tunnels to have ended")
 
 
 def node_app(lab, address, pem=None, key=None):
@@ -121,7 +123,6 @@ def ended(edge, how):
 def test_five_hundred_tunnels_at_once(place):
     count = 500
     descriptors = lambda: len(os.listdir(f"/proc/{place.edge.process.pid}/fd"))
-    wait_until(lambda: open_now(place.edge) == 0, 5, "earlier tunnels to have gone")
     fds, before = descriptors(), place.edge.process.rss()
     wires = [wire_to(place) for _ in range(count)]
     chats = [WebSocket(one, NAME) for one in wires]
@@ -156,7 +157,6 @@ def test_messages_of_every_size_pass_both_ways(place):
         chat.send(b"pieces", 0)
         assert chat.receive()[1] == b"in three pieces"
         assert chat.close() == "close_notify"
-    wait_until(lambda: open_now(place.edge) == 0, 5, "the tunnel to be counted as ended")
 
 
 def test_a_thousand_frames_of_one_byte_sent_byte_by_byte(place):
