@@ -113,3 +113,12 @@ enum result ca_task_failed(
 	    pg_int(task->id), pg_int(task->fence), pg_text(again ? "t" : "f"), pg_text(failure->detail),
 	    pg_int(acme_failure_delay_ms(failure, task->attempts, random)));
 }
+
+enum result ca_task_sweep(struct pg *pg, struct error *error)
+{
+	return pg_query(pg, JOB_QUERY_MS, NULL, error,
+	    "DELETE FROM ca_tasks WHERE id IN (SELECT id FROM ca_tasks WHERE finished_at < now() - interval "
+	    "'30 days'"
+	    " ORDER BY finished_at LIMIT 500 FOR UPDATE SKIP LOCKED)",
+	    NULL, 0);
+}
