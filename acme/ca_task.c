@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acme/crash_point.h"
 #include "acme/job.h"
 #include "common/mem.h"
 #include "common/process.h"
@@ -66,6 +67,8 @@ enum result ca_task_claim(struct pg *pg, const struct ca_list *list, struct ca_t
 		read_claimed(out, rows, list);
 	PQclear(rows);
 	free(array);
+	if (result == R_OK)
+		crash_point("task-claimed");
 	return result;
 }
 
