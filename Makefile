@@ -68,6 +68,7 @@ $(BUILD)/crash/%.o: %.c
 # What a program carries inside itself: the migrations in `postern`, the dashboard in the verifier.
 $(BUILD)/common/cli/migrations.o: $(wildcard sql/*.sql)
 $(BUILD)/verifier/web/web.o: $(wildcard verifier/web/*)
+$(BUILD)/verifier/api/api_openapi.o: verifier/api/openapi.json
 
 # A unit test sees its own folder, common and common/dns (tests/unit/dns); a test against PostgreSQL sees everything.
 UNIT      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*/*_test.c))

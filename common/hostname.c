@@ -313,6 +313,14 @@ bool hostname_wildcard(struct hostname *out, const char *name)
 	return true;
 }
 
+void hostname_unicode(char out[HOSTNAME_UNICODE_MAX], const char *name)
+{
+	char *unicode = NULL;
+	bool is_decoded = idn2_to_unicode_8z8z(name, &unicode, 0) == IDN2_OK;
+	snprintf(out, HOSTNAME_UNICODE_MAX, "%s", is_decoded ? unicode : name);
+	idn2_free(unicode);
+}
+
 const char *hostname_problem_text(enum hostname_problem problem)
 {
 	switch (problem) {

@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { HOSTNAME_MAX = 253 };
+/* A name in Unicode has up to four bytes for each of its characters. */
+enum { HOSTNAME_MAX = 253, HOSTNAME_UNICODE_MAX = 4 * HOSTNAME_MAX + 1 };
 
 struct hostname {
 	char text[HOSTNAME_MAX + 1];
@@ -45,6 +46,9 @@ const char *hostname_base(const char *name);
 /* The wildcard whose certificate would cover the normalised name: `*.example.com` for `a.example.com`. False
  * where none may, and for a wildcard itself. */
 bool hostname_wildcard(struct hostname *out, const char *name);
+
+/* The normalised name as people write it: A-labels decoded, UTF-8. */
+void hostname_unicode(char out[HOSTNAME_UNICODE_MAX], const char *name);
 
 /* A sentence for the person who typed it, without the name: "is an IP address; ...". */
 const char *hostname_problem_text(enum hostname_problem problem);

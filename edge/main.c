@@ -24,9 +24,6 @@
 #include "edge/edge_settings.h"
 #include "edge/front/access_log.h"
 #include "edge/http_config.h"
-#include "edge/pass/pass_config.h"
-#include "edge/pass/pass_groups.h"
-#include "edge/pass/pass_sessions.h"
 #include "edge/reload.h"
 #include "edge/tls/ticket_keys.h"
 #include "edge/tls/ticket_share.h"
@@ -45,12 +42,11 @@ struct node {
 	struct seal_keys *keys;
 	struct admin *admin;
 	struct upstream_checks *upstream_checks;
-	struct pass_groups *pass_groups;
 	struct worker **workers;
 	int worker_count;
 	struct bound {
 		int *fds; /* one for each worker; -1 once a worker has taken it */
-		struct listen_point point;
+		bool tls;
 	} bound[WORKER_LISTENERS_MAX];
 	size_t bound_count;
 };
@@ -65,11 +61,8 @@ static bool is_ready(void *arg, char *reason, size_t size)
 	return false;
 }
 
-static enum result bind_address(
-    struct node *node, const char *text, enum listen_kind kind, struct error *error)
+static enum result bind_address(struct node *node, const char *text, bool tls, struct error *error)
 {
-	static const char *const protocols[] = {
-	    [LISTEN_HTTP] = "http", [LISTEN_HTTPS] = "https", [LISTEN_PASS] = "passthrough"};
 	char formatted[NET_ADDRESS_TEXT];
 	struct net_address local;
 	struct bound *bound = &node->bound[node->bound_count];
@@ -78,25 +71,23 @@ static enum result bind_address(
 		error_set(error, "more than %d listen addresses", WORKER_LISTENERS_MAX);
 		return R_LIMIT;
 	}
+	bound->tls = tls;
 	bound->fds = mem_alloc_array((size_t)node->worker_count, sizeof *bound->fds);
 	node->bound_count++;
 	for (int i = 0; i < node->worker_count; i++)
 		bound->fds[i] = -1;
 	enum result result = listener_bind(text, bound->fds, node->worker_count, &local, error);
-	if (result != R_OK)
-		return result;
-	bound->point = (struct listen_point){.kind = kind, .port = net_port(&local)};
-	log_info("listening", log_str("protocol", protocols[kind]),
-	    log_str("address", net_format_address(&local, formatted)));
-	return R_OK;
+	if (result == R_OK)
+		log_info("listening", log_str("protocol", tls ? "https" : "http"),
+		    log_str("address", net_format_address(&local, formatted)));
+	return result;
 }
 
-static enum result bind_all(
-    struct node *node, const char *setting, enum listen_kind kind, struct error *error)
+static enum result bind_all(struct node *node, const char *setting, bool tls, struct error *error)
 {
 	for (size_t i = 0; i < settings_count(node->edge.config->settings, setting); i++) {
 		enum result result = bind_address(
-		    node, settings_string_at(node->edge.config->settings, setting, i), kind, error);
+		    node, settings_string_at(node->edge.config->settings, setting, i), tls, error);
 
 		if (result != R_OK) {
 			error_prefix(error, "%s", setting);
@@ -113,11 +104,9 @@ static enum result open_privileged(struct node *node, struct error *error)
 	    &node->keys, settings_string(node->edge.config->settings, "seal-key-file"), error);
 
 	if (result == R_OK)
-		result = bind_all(node, "listen-https", LISTEN_HTTPS, error);
+		result = bind_all(node, "listen-https", true, error);
 	if (result == R_OK)
-		result = bind_all(node, "listen-passthrough", LISTEN_PASS, error);
-	if (result == R_OK)
-		result = bind_all(node, "listen-http", LISTEN_HTTP, error);
+		result = bind_all(node, "listen-http", false, error);
 	return result;
 }
 
@@ -132,8 +121,6 @@ static enum result start_shared(struct node *node, struct error *error)
 	edge->ticket_share =
 	    ticket_share_start(settings_string(settings, "database"), node->keys, edge->ticket_keys);
 	edge->upstreams = upstreams_new(edge->config->http->upstream);
-	edge->pass_sessions = pass_sessions_new(PASS_SESSIONS_MAX, PASS_SESSIONS_LIFE_MS);
-	node->pass_groups = pass_groups_hold(edge->upstreams, edge->config->pass->routes);
 	enum result result = upstreams_start(edge->upstreams, error);
 	if (result == R_OK)
 		result = upstream_checks_start(&node->upstream_checks, edge->upstreams, error);
@@ -153,7 +140,7 @@ static enum result hand_over_listeners(struct node *node, struct worker *worker)
 	enum result result = R_OK;
 
 	for (size_t i = 0; i < node->bound_count && result == R_OK; i++) {
-		result = worker_add_listener(worker, node->bound[i].fds[worker->index], node->bound[i].point);
+		result = worker_add_listener(worker, node->bound[i].fds[worker->index], node->bound[i].tls);
 		if (result == R_OK)
 			node->bound[i].fds[worker->index] = -1;
 	}
@@ -285,9 +272,7 @@ static void free_node(struct node *node)
 	ticket_share_stop(node->edge.ticket_share);
 	ticket_keys_free(node->edge.ticket_keys);
 	upstream_checks_free(node->upstream_checks);
-	pass_groups_free(node->pass_groups);
 	upstreams_free(node->edge.upstreams);
-	pass_sessions_free(node->edge.pass_sessions);
 	if (node->keys)
 		seal_keys_free(node->keys);
 	edge_config_unref(node->edge.config);
@@ -360,7 +345,6 @@ int main(int argc, char **argv)
 	    .argv = argv,
 	    .edge = &node.edge,
 	    .keys = node.keys,
-	    .pass_groups = node.pass_groups,
 	    .workers = node.workers,
 	    .worker_count = node.worker_count});
 	drain(&node);

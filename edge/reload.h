@@ -7,7 +7,6 @@
 
 #include "edge/worker.h"
 
-struct pass_groups;
 struct seal_keys;
 
 /* What a reload reaches. Called on main's thread only. */
@@ -16,7 +15,6 @@ struct reload {
 	char **argv;
 	struct edge *edge;
 	struct seal_keys *keys;
-	struct pass_groups *pass_groups;
 	struct worker **workers;
 	int worker_count;
 };

@@ -125,11 +125,11 @@ void worker_free(struct worker *worker)
 	free(worker);
 }
 
-enum result worker_add_listener(struct worker *worker, int fd, struct listen_point point)
+enum result worker_add_listener(struct worker *worker, int fd, bool tls)
 {
 	if (worker->listener_count == WORKER_LISTENERS_MAX)
 		return R_LIMIT;
-	worker->listeners[worker->listener_count++] = listener_new(worker, fd, point);
+	worker->listeners[worker->listener_count++] = listener_new(worker, fd, tls);
 	return R_OK;
 }
 

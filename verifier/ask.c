@@ -29,13 +29,20 @@ static enum result look_up(struct ask *ask, const char *name, bool *allowed, str
 	return domain_is_allowed(ask->pg, QUERY_MS, name, allowed, error);
 }
 
+/* A wildcard is asked for by the issuer alone: the platform's own. */
+static bool is_name(const char *text, struct hostname *name)
+{
+	size_t size = strlen(text);
+	return hostname_parse_sni(name, text, size) == HOSTNAME_OK ||
+	       hostname_parse_wildcard(name, text, size) == HOSTNAME_OK;
+}
+
 static void answer(struct ask *ask, const char *domain, struct mhd_reply *reply)
 {
 	struct hostname name;
 	bool allowed = false;
 	struct error error = {""};
-	if (hostname_parse_sni(&name, domain, strlen(domain)) == HOSTNAME_OK &&
-	    look_up(ask, name.text, &allowed, &error) != R_OK) {
+	if (is_name(domain, &name) && look_up(ask, name.text, &allowed, &error) != R_OK) {
 		log_warn("ask not answered", log_str("domain", name.text), log_str("error", error.text));
 		metric_add(ask->down, 1);
 		mhd_reply_text(reply, MHD_HTTP_SERVICE_UNAVAILABLE, "the database cannot be reached\n");

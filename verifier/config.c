@@ -12,7 +12,7 @@
 #include "common/mem.h"
 #include "common/seal.h"
 
-enum { TOKEN_LEAST = 16, FILE_MAX = 64 * 1024, TXT_LABEL_MAX = 63 };
+enum { TOKEN_LEAST = 16, FILE_MAX = 64 * 1024, DAY_S = 24 * 3600 };
 
 static const struct setting table[] = {
     SETTINGS_OF_EVERY_DAEMON("127.0.0.1:2021"),
@@ -50,6 +50,33 @@ static const struct setting table[] = {
     {"pre-issue", SETTING_SWITCH, 0, "on",
 	"Obtain the certificate as soon as a domain is verified and points here, before its first visitor.",
 	NULL, 0, 0},
+    {"reverify", SETTING_DURATION, 0, "1d",
+	"How often a domain that is well is looked at again. One whose TXT record or routing is found gone "
+	"twice in a "
+	"row becomes `drifted`: it is served all the same, with an event. 0s: never looked at.",
+	NULL, 0, 0},
+    {"suspend-after", SETTING_DURATION, 0, "0s",
+	"A drifted domain is suspended when TXT record and routing have both been gone for so long; at least "
+	"1d, 7d is "
+	"wise. Never one that has not pointed here yet. 0s: never.",
+	NULL, 0, 0},
+    {"quarantine", SETTING_DURATION, 0, "7d",
+	"After a release of a name, for so long, TXT records from before the release prove nothing: whoever "
+	"wants the "
+	"name publishes a new one.",
+	NULL, 0, 0},
+    {"tenant-max-domains", SETTING_INTEGER, 0, "0",
+	"Domains that a tenant may have, where it has no quota of its own. 0: any number.", NULL, 0,
+	100000000},
+    {"tenant-verifications", SETTING_INTEGER, 0, "3600",
+	"Verifications by the API that a tenant has in an hour, where it has no quota of its own. 0: any "
+	"number.",
+	NULL, 0, 1000000},
+    {"api-rate", SETTING_INTEGER, 0, "50",
+	"Requests in a second that one token may send to this verifier, and twice as many at once. The admin "
+	"token is "
+	"not limited. 0: any number.",
+	NULL, 0, 1000000},
     {"seal-public-file", SETTING_FILE, 0, NULL,
 	"Public half of the key file (postern seal-key new makes FILE.pub). Checked at start; what customers "
 	"upload is sealed to it.",
@@ -190,6 +217,8 @@ static enum result load_public_url(struct config *config, struct error *error)
 	}
 	for (size_t i = 0; i < size; i++)
 		config->origin[i] = (char)tolower((unsigned char)url[i]);
+	const char *authority = config->origin + (host - url) + 3;
+	hostname_parse(&config->public_host, authority, strcspn(authority, ":"));
 	config->secure_cookie = strncmp(config->origin, "https:", 6) == 0;
 	return R_OK;
 }
@@ -208,10 +237,38 @@ static enum result check_listeners(const struct config *config, struct error *er
 	return R_OK;
 }
 
+/* Settings are milliseconds. */
+static int64_t seconds_of(const struct config *config, const char *setting)
+{
+	return (settings_number(config->settings, setting) + 999) / 1000;
+}
+
+static int number_or_any(const struct config *config, const char *setting)
+{
+	int64_t number = settings_number(config->settings, setting);
+	return number ? (int)number : -1;
+}
+
+static enum result load_rules(struct config *config, struct error *error)
+{
+	config->rules = (struct claim_rules){.pre_issue = settings_switch(config->settings, "pre-issue"),
+	    .reverify_s = seconds_of(config, "reverify"),
+	    .suspend_s = seconds_of(config, "suspend-after"),
+	    .quarantine_s = seconds_of(config, "quarantine"),
+	    .quota = number_or_any(config, "tenant-max-domains"),
+	    .verifications = number_or_any(config, "tenant-verifications")};
+	config->api_rate = (int)settings_number(config->settings, "api-rate");
+	if (!config->rules.suspend_s || config->rules.suspend_s >= DAY_S)
+		return R_OK;
+	error_set(error, "suspend-after: must be 0s (never) or 1d at least: DNS may be wrong for hours");
+	return R_INVALID;
+}
+
 static enum result load_all(struct config *config, struct error *error)
 {
-	config->pre_issue = settings_switch(config->settings, "pre-issue");
 	enum result result = our_place_load(&config->place, config->settings, error);
+	if (result == R_OK)
+		result = load_rules(config, error);
 	if (result == R_OK)
 		result = check_listeners(config, error);
 	if (result == R_OK)

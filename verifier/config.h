@@ -10,16 +10,20 @@
 #include "common/dns/our_place.h"
 #include "common/result.h"
 #include "common/settings.h"
+#include "verifier/claim/claim_rules.h"
 
-enum { CONFIG_HASH = 32 };
+/* A token of a TXT record that another system made may have any length up to this. */
+enum { CONFIG_HASH = 32, TXT_LABEL_MAX = 63, TXT_TOKEN_LEAST = 16, TXT_TOKEN_MAX = 120 };
 
 struct config {
 	struct settings *settings;
 	struct our_place place;
 	const char *txt_label;
-	bool pre_issue;
-	bool secure_cookie; /* public-url is https */
-	char origin[300];   /* scheme://host[:port] of public-url; "": take the request's Host */
+	struct claim_rules rules;
+	int api_rate;                /* requests of a token in a second */
+	bool secure_cookie;          /* public-url is https */
+	char origin[300];            /* scheme://host[:port] of public-url; "": take the request's Host */
+	struct hostname public_host; /* of public-url; "": it is not set, or no host name */
 	unsigned char admin_token_hash[CONFIG_HASH];
 	unsigned char ask_token_hash[CONFIG_HASH];
 	bool ask_token_set;

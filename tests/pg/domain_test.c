@@ -22,9 +22,24 @@ static void ok(enum result result)
 		fail_msg("%s: %s", result_name(result), last.text);
 }
 
+static const struct scope everybody = {.actor = "test", .remote = "192.0.2.7"};
+static const struct claim_rules rules = {
+    .pre_issue = true, .reverify_s = 86400, .quarantine_s = 7 * 86400, .quota = -1, .verifications = -1};
+
+static enum domain_added add_as(
+    struct pg *pg, const struct scope *scope, int quota, const char *tenant, const char *name)
+{
+	struct domain_new claim = {.options = NULL};
+	enum domain_added outcome = DOMAIN_OWNED;
+	snprintf(claim.tenant, sizeof claim.tenant, "%s", tenant);
+	snprintf(claim.name, sizeof claim.name, "%s", name);
+	ok(domain_add(pg, scope, quota, &claim, 1, &outcome, &last));
+	return outcome;
+}
+
 static void add(struct pg *pg, const char *tenant, const char *name)
 {
-	ok(domain_add(pg, tenant, name, "test", &last));
+	assert_int_equal(add_as(pg, &everybody, -1, tenant, name), DOMAIN_ADDED);
 }
 
 static struct domain_claim claim_of(struct pg *pg, const char *tenant, const char *name)
@@ -32,24 +47,31 @@ static struct domain_claim claim_of(struct pg *pg, const char *tenant, const cha
 	PGresult *rows = NULL;
 	struct domain_view view;
 	struct domain_claim claim;
-	ok(domain_find(pg, tenant, name, &rows, &last));
+	ok(domain_find(pg, &everybody, tenant, name, false, &rows, &last));
 	assert_int_equal(PQntuples(rows), 1);
 	domain_view_read(rows, 0, &view);
-	ok(domain_claim(pg, view.id, &claim, &last));
+	ok(domain_claim(pg, &everybody, view.id, &claim, &last));
 	PQclear(rows);
 	return claim;
 }
 
-static enum result settle(
+static enum domain_settled settle_as(struct pg *pg, const struct domain_claim *claim,
+    const struct domain_verdict *verdict, const struct claim_rules *by)
+{
+	struct domain_verdict whole = *verdict;
+	enum domain_settled settled = DOMAIN_IS_LOST;
+	whole.found = (char *)"{}";
+	whole.by = verdict->by ? verdict->by : "api";
+	ok(domain_settle(pg, &everybody, claim, &whole, by, &settled, &last));
+	return settled;
+}
+
+static enum domain_settled settle(
     struct pg *pg, const struct domain_claim *claim, enum txt_outcome txt, enum routing routing)
 {
-	struct error error = {""};
-	struct domain_verdict verdict = {
-	    .txt = txt, .routing = routing, .detail = "d", .found = (char *)"{}", .by = "api"};
-	enum result result = domain_settle(pg, claim, &verdict, true, &error);
-	if (result == R_ERROR)
-		fail_msg("%s", error.text);
-	return result;
+	const struct domain_verdict verdict = {
+	    .txt = txt, .routing = routing, .rival = TXT_TEMPORARY, .detail = "d"};
+	return settle_as(pg, claim, &verdict, &rules);
 }
 
 static const char *status_of(struct pg *admin, const char *tenant)
@@ -67,7 +89,7 @@ static void claim_is_added_once_with_a_long_token(void **state)
 	assert_string_equal(database_value(admin, "SELECT token ~ '^[0-9a-f]{32}$' FROM domains"), "t");
 	char first[64];
 	snprintf(first, sizeof first, "%s", database_value(admin, "SELECT token FROM domains"));
-	assert_int_equal(domain_add(pg, "brand", NAME, "test", NULL), R_NONE);
+	assert_int_equal(add_as(pg, &everybody, -1, "brand", NAME), DOMAIN_EXISTS);
 	assert_string_equal(database_value(admin, "SELECT token FROM domains"), first);
 	add(pg, "other", NAME);
 	assert_string_equal(database_value(admin, "SELECT count(DISTINCT token) FROM domains"), "2");
@@ -83,15 +105,15 @@ static void proof_makes_it_active_and_orders_a_certificate(void **state)
 	ok(domain_is_allowed(pg, 1000, NAME, &allowed, &last));
 	assert_false(allowed);
 	struct domain_claim claim = claim_of(pg, "brand", NAME);
-	assert_int_equal(settle(pg, &claim, TXT_VERIFIED, ROUTING_HERE), R_OK);
+	assert_int_equal(settle(pg, &claim, TXT_VERIFIED, ROUTING_HERE), DOMAIN_VERIFIED);
 	assert_string_equal(status_of(admin, "brand"), "active");
 	ok(domain_is_allowed(pg, 1000, NAME, &allowed, &last));
 	assert_true(allowed);
 	assert_string_equal(
 	    database_value(admin, "SELECT state || ' ' || reason FROM issuance_jobs WHERE name = $1", NAME),
 	    "queued pre_issue");
-	assert_string_equal(
-	    database_value(admin, "SELECT next_check_at IS NULL AND check_lease_until IS NULL FROM domains"),
+	assert_string_equal(database_value(admin, "SELECT next_check_at > now() + interval '20 hours' AND "
+						  "check_lease_until IS NULL FROM domains"),
 	    "t");
 	assert_string_equal(
 	    database_value(admin, "SELECT outcome || checked_by FROM domain_checks"), "verifiedapi");
@@ -99,25 +121,18 @@ static void proof_makes_it_active_and_orders_a_certificate(void **state)
 	    database_value(admin, "SELECT count(*) FROM domain_events WHERE event = 'verified'"), "1");
 }
 
-static void nothing_but_proof_changes_a_state(void **state)
+static void nothing_but_proof_makes_a_claim_active(void **state)
 {
 	static const enum txt_outcome weak[] = {TXT_ABSENT, TXT_MISMATCH, TXT_TEMPORARY, TXT_BOGUS};
 	struct pg *pg = database_connect(state, ROLE), *admin = database_connect(state, NULL);
 	add(pg, "brand", NAME);
 	struct domain_claim claim = claim_of(pg, "brand", NAME);
 	for (size_t i = 0; i < sizeof weak / sizeof *weak; i++) {
-		assert_int_equal(settle(pg, &claim, weak[i], ROUTING_HERE), R_OK);
+		assert_int_equal(settle(pg, &claim, weak[i], ROUTING_HERE), DOMAIN_SETTLED);
 		assert_string_equal(status_of(admin, "brand"), "pending");
 	}
-	assert_int_equal(settle(pg, &claim, TXT_VERIFIED, ROUTING_UNKNOWN), R_OK);
-	for (size_t i = 0; i < sizeof weak / sizeof *weak; i++) {
-		assert_int_equal(settle(pg, &claim, weak[i], ROUTING_ELSEWHERE), R_OK);
-		assert_string_equal(status_of(admin, "brand"), "active");
-	}
-	assert_string_equal(database_value(admin, "SELECT count(*) FROM domain_checks"), "9");
-	database_run(admin, "UPDATE domains SET status = 'suspended'");
-	assert_int_equal(settle(pg, &claim, TXT_VERIFIED, ROUTING_HERE), R_OK);
-	assert_string_equal(status_of(admin, "brand"), "suspended");
+	assert_int_equal(settle(pg, &claim, TXT_VERIFIED, ROUTING_UNKNOWN), DOMAIN_VERIFIED);
+	assert_string_equal(database_value(admin, "SELECT count(*) FROM domain_checks"), "5");
 }
 
 static void check_of_an_older_token_is_kept_and_decides_nothing(void **state)
@@ -126,11 +141,11 @@ static void check_of_an_older_token_is_kept_and_decides_nothing(void **state)
 	add(pg, "brand", NAME);
 	struct domain_claim claim = claim_of(pg, "brand", NAME);
 	database_run(admin, "UPDATE domains SET token = repeat('f', 32)");
-	assert_int_equal(settle(pg, &claim, TXT_VERIFIED, ROUTING_HERE), R_LOST);
+	assert_int_equal(settle(pg, &claim, TXT_VERIFIED, ROUTING_HERE), DOMAIN_IS_LOST);
 	assert_string_equal(status_of(admin, "brand"), "pending");
 	assert_string_equal(database_value(admin, "SELECT count(*) FROM domain_checks"), "1");
-	assert_int_equal(domain_remove(pg, claim.id, "test", NULL), R_OK);
-	assert_int_equal(settle(pg, &claim, TXT_VERIFIED, ROUTING_HERE), R_LOST);
+	assert_int_equal(domain_remove(pg, &everybody, claim.id, NULL), R_OK);
+	assert_int_equal(settle(pg, &claim, TXT_VERIFIED, ROUTING_HERE), DOMAIN_IS_LOST);
 	assert_string_equal(database_value(admin, "SELECT count(*) FROM issuance_jobs"), "0");
 }
 
@@ -140,16 +155,13 @@ static void second_owner_is_denied_and_his_check_kept(void **state)
 	add(pg, "first", NAME);
 	add(pg, "second", NAME);
 	struct domain_claim first = claim_of(pg, "first", NAME), second = claim_of(pg, "second", NAME);
-	assert_int_equal(settle(pg, &first, TXT_VERIFIED, ROUTING_HERE), R_OK);
-	assert_int_equal(settle(pg, &second, TXT_VERIFIED, ROUTING_HERE), R_DENIED);
+	assert_int_equal(settle(pg, &first, TXT_VERIFIED, ROUTING_HERE), DOMAIN_VERIFIED);
+	assert_int_equal(settle(pg, &second, TXT_VERIFIED, ROUTING_HERE), DOMAIN_IS_OWNED);
 	assert_string_equal(status_of(admin, "second"), "pending");
 	assert_string_equal(
 	    database_value(admin, "SELECT count(*) FROM domain_checks WHERE outcome = 'verified'"), "2");
 	assert_string_equal(
 	    database_value(admin, "SELECT next_check_at > now() FROM domains WHERE tenant = 'second'"), "t");
-	assert_int_equal(domain_remove(pg, first.id, "test", NULL), R_OK);
-	assert_int_equal(settle(pg, &second, TXT_VERIFIED, ROUTING_HERE), R_OK);
-	assert_string_equal(status_of(admin, "second"), "active");
 }
 
 struct racer {
@@ -157,6 +169,7 @@ struct racer {
 	struct domain_claim claim;
 	pthread_barrier_t *barrier;
 	enum result result;
+	enum domain_settled settled;
 };
 
 static void *race(void *arg)
@@ -164,13 +177,14 @@ static void *race(void *arg)
 	struct racer *racer = arg;
 	struct domain_verdict verdict = {.txt = TXT_VERIFIED, .found = (char *)"{}", .by = "api"};
 	pthread_barrier_wait(racer->barrier);
-	racer->result = domain_settle(racer->pg, &racer->claim, &verdict, true, NULL);
+	racer->result =
+	    domain_settle(racer->pg, &everybody, &racer->claim, &verdict, &rules, &racer->settled, NULL);
 	return NULL;
 }
 
 static void of_tenants_that_race_one_owns_the_name(void **state)
 {
-	enum { RACERS = 6, ROUNDS = 30 };
+	enum { RACERS = 2, ROUNDS = 1000 };
 	struct pg *admin = database_connect(state, NULL);
 	struct racer racers[RACERS];
 	pthread_barrier_t barrier;
@@ -191,14 +205,15 @@ static void of_tenants_that_race_one_owns_the_name(void **state)
 		int owners = 0, denied = 0;
 		for (int i = 0; i < RACERS; i++) {
 			pthread_join(threads[i], NULL);
-			owners += racers[i].result == R_OK;
-			denied += racers[i].result == R_DENIED;
+			assert_int_equal(racers[i].result, R_OK);
+			owners += racers[i].settled == DOMAIN_VERIFIED;
+			denied += racers[i].settled == DOMAIN_IS_OWNED;
 		}
 		assert_int_equal(owners, 1);
 		assert_int_equal(denied, RACERS - 1);
 	}
 	assert_string_equal(
-	    database_value(admin, "SELECT count(*) FROM domains WHERE status = 'active'"), "30");
+	    database_value(admin, "SELECT count(*) FROM domains WHERE status = 'active'"), "1000");
 	pthread_barrier_destroy(&barrier);
 }
 
@@ -208,17 +223,17 @@ static void owner_is_released_and_a_claim_deleted(void **state)
 	bool allowed = true;
 	add(pg, "brand", NAME);
 	struct domain_claim claim = claim_of(pg, "brand", NAME);
-	assert_int_equal(settle(pg, &claim, TXT_VERIFIED, ROUTING_HERE), R_OK);
-	assert_int_equal(domain_remove(pg, claim.id, "test", NULL), R_OK);
+	assert_int_equal(settle(pg, &claim, TXT_VERIFIED, ROUTING_HERE), DOMAIN_VERIFIED);
+	assert_int_equal(domain_remove(pg, &everybody, claim.id, NULL), R_OK);
 	assert_string_equal(status_of(admin, "brand"), "released");
 	ok(domain_is_allowed(pg, 1000, NAME, &allowed, &last));
 	assert_false(allowed);
-	assert_int_equal(domain_remove(pg, claim.id, "test", NULL), R_NONE);
+	assert_int_equal(domain_remove(pg, &everybody, claim.id, NULL), R_NONE);
 	add(pg, "brand", NAME);
 	assert_string_equal(status_of(admin, "brand"), "released,pending");
 	struct domain_claim again = claim_of(pg, "brand", NAME);
 	assert_string_not_equal(again.token, claim.token);
-	assert_int_equal(domain_remove(pg, again.id, "test", NULL), R_OK);
+	assert_int_equal(domain_remove(pg, &everybody, again.id, NULL), R_OK);
 	assert_string_equal(status_of(admin, "brand"), "released");
 }
 
@@ -275,18 +290,18 @@ static void schedule_goes_on_and_ends_and_restarts(void **state)
 	    .txt = TXT_ABSENT, .routing = ROUTING_ELSEWHERE, .found = (char *)"{}", .by = "poller"};
 	add(pg, "brand", NAME);
 	struct domain_claim claim = claim_of(pg, "brand", NAME);
-	ok(domain_settle(pg, &claim, &verdict, true, &last));
+	settle_as(pg, &claim, &verdict, &rules);
 	assert_string_equal(database_value(admin, seconds_sql), "15");
 	assert_string_equal(database_value(admin, "SELECT checks FROM domains"), "1");
 	claim.checks = 300;
-	ok(domain_settle(pg, &claim, &verdict, true, &last));
+	settle_as(pg, &claim, &verdict, &rules);
 	assert_string_equal(database_value(admin, seconds_sql), "3600");
 	claim.checks = 2000;
-	ok(domain_settle(pg, &claim, &verdict, true, &last));
+	settle_as(pg, &claim, &verdict, &rules);
 	assert_string_equal(database_value(admin, "SELECT next_check_at IS NULL FROM domains"), "t");
 	claim = claim_of(pg, "brand", NAME);
 	assert_int_equal(claim.checks, 0);
-	assert_int_equal(settle(pg, &claim, TXT_ABSENT, ROUTING_ELSEWHERE), R_OK);
+	assert_int_equal(settle(pg, &claim, TXT_ABSENT, ROUTING_ELSEWHERE), DOMAIN_SETTLED);
 	assert_string_equal(database_value(admin, seconds_sql), "15");
 }
 
@@ -295,14 +310,14 @@ static void active_name_is_watched_until_it_points_here(void **state)
 	struct pg *pg = database_connect(state, ROLE), *admin = database_connect(state, NULL);
 	add(pg, "brand", NAME);
 	struct domain_claim claim = claim_of(pg, "brand", NAME);
-	assert_int_equal(settle(pg, &claim, TXT_VERIFIED, ROUTING_ELSEWHERE), R_OK);
+	assert_int_equal(settle(pg, &claim, TXT_VERIFIED, ROUTING_ELSEWHERE), DOMAIN_VERIFIED);
 	assert_string_equal(
 	    database_value(admin, "SELECT status || points_here FROM domains"), "activefalse");
 	assert_string_equal(database_value(admin, "SELECT next_check_at > now() FROM domains"), "t");
 	assert_string_equal(database_value(admin, "SELECT count(*) FROM issuance_jobs"), "0");
 	/* The TXT record may be gone by then: ownership was proven. */
-	assert_int_equal(settle(pg, &claim, TXT_ABSENT, ROUTING_HERE), R_OK);
-	assert_string_equal(database_value(admin, "SELECT next_check_at IS NULL FROM domains"), "t");
+	assert_int_equal(settle(pg, &claim, TXT_ABSENT, ROUTING_HERE), DOMAIN_SETTLED);
+	assert_string_equal(database_value(admin, "SELECT status FROM domains"), "active");
 	assert_string_equal(database_value(admin, "SELECT state FROM issuance_jobs"), "queued");
 }
 
@@ -311,8 +326,8 @@ static void routing_that_is_unknown_keeps_what_was_seen(void **state)
 	struct pg *pg = database_connect(state, ROLE), *admin = database_connect(state, NULL);
 	add(pg, "brand", NAME);
 	struct domain_claim claim = claim_of(pg, "brand", NAME);
-	assert_int_equal(settle(pg, &claim, TXT_ABSENT, ROUTING_HERE), R_OK);
-	assert_int_equal(settle(pg, &claim, TXT_TEMPORARY, ROUTING_UNKNOWN), R_OK);
+	assert_int_equal(settle(pg, &claim, TXT_ABSENT, ROUTING_HERE), DOMAIN_SETTLED);
+	assert_int_equal(settle(pg, &claim, TXT_TEMPORARY, ROUTING_UNKNOWN), DOMAIN_SETTLED);
 	assert_string_equal(database_value(admin, "SELECT points_here FROM domains"), "t");
 	assert_string_equal(database_value(admin, "SELECT count(*) FROM issuance_jobs"), "0");
 }
@@ -324,14 +339,16 @@ static void no_certificate_is_ordered_without_need_or_against_the_setting(void *
 	    .txt = TXT_VERIFIED, .routing = ROUTING_HERE, .found = (char *)"{}", .by = "api"};
 	add(pg, "brand", NAME);
 	struct domain_claim claim = claim_of(pg, "brand", NAME);
-	ok(domain_settle(pg, &claim, &verdict, false, &last));
+	struct claim_rules without = rules;
+	without.pre_issue = false;
+	settle_as(pg, &claim, &verdict, &without);
 	assert_string_equal(status_of(admin, "brand"), "active");
 	assert_string_equal(database_value(admin, "SELECT count(*) FROM issuance_jobs"), "0");
 	database_run(admin,
 	    "INSERT INTO certificates VALUES ($1, 1, '', '', '', 'i', 's', 'd', now(), now() + interval '9 "
 	    "days', now())",
 	    NAME);
-	ok(domain_settle(pg, &claim, &verdict, true, &last));
+	settle_as(pg, &claim, &verdict, &rules);
 	assert_string_equal(database_value(admin, "SELECT count(*) FROM issuance_jobs"), "0");
 }
 
@@ -343,9 +360,9 @@ static void certificate_shows_with_its_owner_only(void **state)
 	add(pg, "owner", NAME);
 	add(pg, "stranger", NAME);
 	struct domain_claim claim = claim_of(pg, "owner", NAME);
-	assert_int_equal(settle(pg, &claim, TXT_VERIFIED, ROUTING_HERE), R_OK);
+	assert_int_equal(settle(pg, &claim, TXT_VERIFIED, ROUTING_HERE), DOMAIN_VERIFIED);
 	database_run(admin, "UPDATE issuance_jobs SET state = 'failed', last_error = 'CAA forbids it'");
-	ok(domain_find(pg, NULL, NAME, &rows, &last));
+	ok(domain_find(pg, &everybody, NULL, NAME, false, &rows, &last));
 	assert_int_equal(PQntuples(rows), 2);
 	domain_view_read(rows, 0, &view);
 	assert_string_equal(view.certificate, "failed");
@@ -358,24 +375,26 @@ static void certificate_shows_with_its_owner_only(void **state)
 static void list_goes_on_after_the_cursor(void **state)
 {
 	const struct domain_place first = {.name = "", .tenant = ""};
+	const struct domain_filter all = {.tenant = NULL};
 	struct pg *pg = database_connect(state, ROLE);
 	struct domain_view view;
 	PGresult *rows = NULL;
 	add(pg, "a", "b.test");
 	add(pg, "b", "a.test");
 	add(pg, "a", "a.test");
-	ok(domain_list(pg, NULL, NULL, &first, 2, &rows, &last));
+	ok(domain_list(pg, &everybody, &all, &first, 2, &rows, &last));
 	assert_int_equal(PQntuples(rows), 2);
 	domain_view_read(rows, 1, &view);
 	assert_string_equal(view.tenant, "b");
 	const struct domain_place place = {.name = "a.test", .tenant = "b", .id = view.id};
 	PQclear(rows);
-	ok(domain_list(pg, NULL, NULL, &place, 2, &rows, &last));
+	ok(domain_list(pg, &everybody, &all, &place, 2, &rows, &last));
 	assert_int_equal(PQntuples(rows), 1);
 	domain_view_read(rows, 0, &view);
 	assert_string_equal(view.name, "b.test");
 	PQclear(rows);
-	ok(domain_list(pg, "a", "active", &first, 10, &rows, &last));
+	const struct domain_filter active = {.tenant = "a", .status = "active"};
+	ok(domain_list(pg, &everybody, &active, &first, 10, &rows, &last));
 	assert_int_equal(PQntuples(rows), 0);
 	PQclear(rows);
 }
@@ -384,6 +403,7 @@ static void pages_lose_no_claim_of_many_released(void **state)
 {
 	struct pg *pg = database_connect(state, ROLE), *admin = database_connect(state, NULL);
 	struct domain_place place = {.name = "", .tenant = ""};
+	const struct domain_filter released = {.status = "released"};
 	struct domain_view view;
 	PGresult *rows = NULL;
 	add(pg, "brand", NAME);
@@ -392,13 +412,13 @@ static void pages_lose_no_claim_of_many_released(void **state)
 	    " SELECT tenant, name, token, 'released' FROM domains, generate_series(1, 3)",
 	    NULL, 0));
 	for (int i = 0; i < 3; i++) {
-		ok(domain_list(pg, NULL, "released", &place, 1, &rows, &last));
+		ok(domain_list(pg, &everybody, &released, &place, 1, &rows, &last));
 		assert_int_equal(PQntuples(rows), 1);
 		domain_view_read(rows, 0, &view);
 		place = (struct domain_place){.name = NAME, .tenant = "brand", .id = view.id};
 		PQclear(rows);
 	}
-	ok(domain_list(pg, NULL, "released", &place, 1, &rows, &last));
+	ok(domain_list(pg, &everybody, &released, &place, 1, &rows, &last));
 	assert_int_equal(PQntuples(rows), 0);
 	PQclear(rows);
 }
@@ -410,11 +430,16 @@ static void hostile_text_stays_text(void **state)
 	PGresult *rows = NULL;
 	bool allowed = true;
 	add(pg, "brand", NAME);
-	ok(domain_find(pg, evil, evil, &rows, &last));
+	ok(domain_find(pg, &everybody, evil, evil, false, &rows, &last));
+	PQclear(rows);
+	const struct scope scope = {.tenant = evil, .actor = evil, .remote = evil};
+	ok(domain_find(pg, &scope, evil, evil, true, &rows, &last));
 	assert_int_equal(PQntuples(rows), 0);
 	PQclear(rows);
 	const struct domain_place place = {.name = evil, .tenant = evil};
-	ok(domain_list(pg, evil, evil, &place, 10, &rows, &last));
+	const struct domain_filter hostile = {
+	    .tenant = evil, .status = evil, .certificate = evil, .within = evil};
+	ok(domain_list(pg, &scope, &hostile, &place, 10, &rows, &last));
 	PQclear(rows);
 	ok(domain_is_allowed(pg, 1000, evil, &allowed, &last));
 	assert_false(allowed);
@@ -428,8 +453,8 @@ static void only_the_newest_checks_are_kept(void **state)
 	struct domain_claim claim = claim_of(pg, "brand", NAME);
 	database_run(admin, "INSERT INTO domain_checks (domain_id, checked_by, outcome, took_ms)"
 			    " SELECT id, 'poller', 'absent', n FROM domains, generate_series(1, 500) n");
-	assert_int_equal(settle(pg, &claim, TXT_MISMATCH, ROUTING_UNKNOWN), R_OK);
-	assert_string_equal(database_value(admin, "SELECT count(*) FROM domain_checks"), "201");
+	assert_int_equal(settle(pg, &claim, TXT_MISMATCH, ROUTING_UNKNOWN), DOMAIN_SETTLED);
+	assert_string_equal(database_value(admin, "SELECT count(*) FROM domain_checks"), "200");
 	assert_string_equal(
 	    database_value(admin, "SELECT outcome FROM domain_checks ORDER BY id DESC LIMIT 1"), "mismatch");
 }
@@ -438,20 +463,21 @@ static void session_lives_until_it_ends_or_expires(void **state)
 {
 	struct pg *pg = database_connect(state, ROLE), *admin = database_connect(state, NULL);
 	char cookie[SESSION_TEXT + 1], other[SESSION_TEXT + 1];
-	ok(session_create(pg, cookie, &last));
-	ok(session_create(pg, other, &last));
+	struct token_holder holder;
+	ok(session_create(pg, 0, cookie, &last));
+	ok(session_create(pg, 0, other, &last));
 	assert_string_not_equal(cookie, other);
-	assert_int_equal(session_check(pg, cookie, NULL), R_OK);
+	assert_int_equal(session_check(pg, cookie, &holder, NULL), R_OK);
 	assert_string_equal(database_value(admin,
 				"SELECT count(*) FROM sessions WHERE encode(token_hash, 'hex') = $1", cookie),
 	    "0");
 	ok(session_end(pg, cookie, &last));
-	assert_int_equal(session_check(pg, cookie, NULL), R_NONE);
-	assert_int_equal(session_check(pg, other, NULL), R_OK);
+	assert_int_equal(session_check(pg, cookie, &holder, NULL), R_NONE);
+	assert_int_equal(session_check(pg, other, &holder, NULL), R_OK);
 	database_run(admin, "UPDATE sessions SET expires_at = now() - interval '1 second'");
-	assert_int_equal(session_check(pg, other, NULL), R_NONE);
-	assert_int_equal(session_check(pg, "", NULL), R_NONE);
-	ok(session_create(pg, cookie, &last));
+	assert_int_equal(session_check(pg, other, &holder, NULL), R_NONE);
+	assert_int_equal(session_check(pg, "", &holder, NULL), R_NONE);
+	ok(session_create(pg, 0, cookie, &last));
 	assert_string_equal(database_value(admin, "SELECT count(*) FROM sessions"), "1");
 }
 
@@ -460,7 +486,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    database_test(claim_is_added_once_with_a_long_token),
 	    database_test(proof_makes_it_active_and_orders_a_certificate),
-	    database_test(nothing_but_proof_changes_a_state),
+	    database_test(nothing_but_proof_makes_a_claim_active),
 	    database_test(check_of_an_older_token_is_kept_and_decides_nothing),
 	    database_test(second_owner_is_denied_and_his_check_kept),
 	    database_test(of_tenants_that_race_one_owns_the_name),

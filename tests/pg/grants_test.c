@@ -8,10 +8,11 @@
 
 #define ALL "*"
 #define DOMAIN_STATE \
-	"status points_here verified_at status_changed_at checks next_check_at check_lease_until options"
+	"status points_here verified_at status_changed_at checks next_check_at check_lease_until options " \
+	"owner_since first_here_at doubts gone_since suspended_by"
 #define PUBLIC_HALF \
 	"name version issuer serial directory not_before not_after renew_at stored_at source " \
-	"revoked_at revoked_reason"
+	"revoked_at revoked_reason chain_pem"
 #define JOB_VIEW \
 	"name state reason requested_at next_try_at attempts last_cause last_error last_try_at finished_at " \
 	"lane waits_on waits_for foreseen last_actor"
@@ -44,12 +45,16 @@ static const struct right {
     {"postern_acme", "ca_health", ALL, ALL, ALL, false},
     {"postern_acme", "reissues", ALL, NULL, ALL, false},
     {"postern_acme", "ca_trouble", ALL, ALL, ALL, true},
-    {"postern_acme", "ca_tasks", ALL, NULL, ALL, true},
+    {"postern_acme", "ca_tasks", ALL, NULL, ALL, false},
     {"postern_acme", "barred_keys", ALL, ALL, NULL, false},
     {"postern_acme", "persist_records", ALL, ALL, ALL, false},
 
     {"postern_verifier", "schema_migrations", ALL, NULL, NULL, false},
-    {"postern_verifier", "tenants", ALL, ALL, NULL, false},
+    {"postern_verifier", "tenants", ALL, ALL, "title max_domains verifications_per_hour", false},
+    {"postern_verifier", "tenant_usage", ALL, ALL, ALL, false},
+    {"postern_verifier", "api_tokens", ALL, ALL, ALL, false},
+    {"postern_verifier", "idempotency_keys", ALL, ALL, ALL, true},
+    {"postern_verifier", "import_results", ALL, ALL, NULL, true},
     {"postern_verifier", "domains", ALL, ALL, DOMAIN_STATE, true},
     {"postern_verifier", "domain_checks", ALL, ALL, NULL, true},
     {"postern_verifier", "domain_events", ALL, ALL, NULL, false},

@@ -17,7 +17,8 @@ static struct pg_param hash_of(const char *cookie, unsigned char hash[SHA256_DIG
 	return pg_bytea(hash, SHA256_DIGEST_LENGTH);
 }
 
-enum result session_create(struct pg *pg, char cookie[SESSION_TEXT + 1], struct error *error)
+enum result session_create(
+    struct pg *pg, int64_t token_id, char cookie[SESSION_TEXT + 1], struct error *error)
 {
 	unsigned char random[SESSION_TEXT / 2], hash[SHA256_DIGEST_LENGTH];
 	process_random(random, sizeof random);
@@ -25,20 +26,30 @@ enum result session_create(struct pg *pg, char cookie[SESSION_TEXT + 1], struct 
 		snprintf(cookie + 2 * i, 3, "%02x", random[i]);
 	return pg_run(pg, QUERY_MS, NULL, error,
 	    "WITH old AS (DELETE FROM sessions WHERE expires_at < now())"
-	    " INSERT INTO sessions (token_hash, expires_at) VALUES ($1, now() + interval '12 hours')",
-	    hash_of(cookie, hash));
+	    " INSERT INTO sessions (token_hash, expires_at, token_id)"
+	    " VALUES ($1, now() + interval '12 hours', NULLIF($2::bigint, 0))",
+	    hash_of(cookie, hash), pg_int(token_id));
 }
 
-enum result session_check(struct pg *pg, const char *cookie, struct error *error)
+enum result session_check(struct pg *pg, const char *cookie, struct token_holder *out, struct error *error)
 {
 	unsigned char hash[SHA256_DIGEST_LENGTH];
 	if (strlen(cookie) != SESSION_TEXT)
 		return R_NONE;
 	PGresult *rows = NULL;
 	enum result result = pg_run(pg, QUERY_MS, &rows, error,
-	    "SELECT 1 FROM sessions WHERE token_hash = $1 AND expires_at > now()", hash_of(cookie, hash));
+	    "SELECT t.id, t.tenant FROM sessions s LEFT JOIN api_tokens t ON t.id = s.token_id"
+	    " WHERE s.token_hash = $1 AND s.expires_at > now() AND (s.token_id IS NULL OR (t.revoked_at IS "
+	    "NULL"
+	    "   AND (t.expires_at IS NULL OR t.expires_at > now())))",
+	    hash_of(cookie, hash));
 	if (result == R_OK && PQntuples(rows) == 0)
 		result = R_NONE;
+	if (result == R_OK) {
+		const char *tenant = pg_get(rows, 0, 1);
+		out->id = pg_get_int(rows, 0, 0);
+		snprintf(out->tenant, sizeof out->tenant, "%s", tenant ? tenant : "");
+	}
 	PQclear(rows);
 	return result;
 }

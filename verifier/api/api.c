@@ -6,8 +6,10 @@
 
 #include "common/mem.h"
 #include "common/metrics.h"
-#include "verifier/api/api_call.h"
-#include "verifier/http/bearer.h"
+#include "verifier/api/api_auth.h"
+#include "verifier/api/api_idempotency.h"
+#include "verifier/api/api_import.h"
+#include "verifier/api/api_routes.h"
 #include "verifier/http/json_body.h"
 #include "verifier/http/problem.h"
 #include "verifier/web/web.h"
@@ -16,80 +18,73 @@
  * plenty of. */
 enum { CONNECTIONS = 256, CLASSES = 6 };
 
-#define DOMAINS "/v1/domains"
-
 struct api {
 	const struct config *config;
 	struct pg_pool *pool;
 	struct resolver *resolver;
+	struct rate_limit *limit;
 	struct mhd_server *server;
 	struct metric *requests[CLASSES];
 };
 
-void api_call_json(struct api_call *call, unsigned status, json_t *json)
+static bool is_type(const char *type, const char *wanted)
 {
-	call->reply->status = status;
-	call->reply->type = "application/json";
-	char *text = json_dumps(json, JSON_INDENT(2));
-	call->reply->size = strlen(text) + 1;
-	call->reply->body = mem_resize(text, call->reply->size);
-	call->reply->body[call->reply->size - 1] = '\n'; /* in place of the NUL: kind to terminals */
-	json_decref(json);
-}
-
-static bool is_json(const char *type)
-{
-	static const char wanted[] = "application/json";
 	size_t size = strlen(wanted);
 	return type && strncasecmp(type, wanted, size) == 0 && (!type[size] || strchr("; \t", type[size]));
 }
 
-json_t *api_call_body(struct api_call *call, const char *const *fields)
+static bool check_type(struct api_call *call, const char *wanted)
 {
-	struct error error = {""};
-	json_t *body = NULL;
-	if (!is_json(mhd_request_header(call->request, MHD_HTTP_HEADER_CONTENT_TYPE))) {
-		problem_reply(call->reply, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", NULL,
-		    "The body must be JSON: send it with Content-Type: application/json.");
-		return NULL;
-	}
-	if (json_body_parse(&body, buf_bytes(&call->request->body), buf_size(&call->request->body), &error) !=
-	    R_OK) {
-		problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "invalid_json", NULL, "%s.", error.text);
-		return NULL;
-	}
-	const char *unknown = json_body_unknown_field(body, fields);
-	if (unknown) {
-		problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "unknown_field", unknown,
-		    "The field \"%.100s\" is unknown here: leave it out.", unknown);
-		json_decref(body);
-		return NULL;
-	}
-	return body;
-}
-
-bool api_call_is_tenant(struct api_call *call, const char *tenant)
-{
-	if (config_is_tenant(tenant))
+	const char *type = mhd_request_header(call->request, MHD_HTTP_HEADER_CONTENT_TYPE);
+	bool is_patch = strcmp(call->request->method, "PATCH") == 0;
+	if (is_type(type, wanted) || (is_patch && is_type(type, "application/merge-patch+json")))
 		return true;
-	problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "invalid_tenant", "tenant",
-	    "tenant: must be 1 to 63 of a-z 0-9 _ -, and begin with a letter or digit.");
+	problem_reply(call->reply, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", NULL,
+	    "The body must be %s: send it with Content-Type: %s.",
+	    strstr(wanted, "ndjson") ? "lines of JSON" : "JSON", wanted);
 	return false;
 }
 
-bool api_call_tenant(struct api_call *call, const char **tenant)
+static bool read_body(struct api_call *call)
 {
-	*tenant = mhd_request_query(call->request, "tenant");
-	return !*tenant || api_call_is_tenant(call, *tenant);
+	static const char *const no_fields[] = {NULL};
+	const char *const *fields = call->route->fields ? call->route->fields : no_fields;
+	const struct buf *body = &call->request->body;
+	struct error error = {""};
+	/* Where none is needed, one that says something is a misunderstanding better told. */
+	if (!call->route->fields && buf_size(body) == 0)
+		return true;
+	if (!check_type(call, "application/json"))
+		return false;
+	if (json_body_parse(&call->body, buf_bytes(body), buf_size(body), &error) != R_OK) {
+		problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "invalid_json", NULL, "%s.", error.text);
+		return false;
+	}
+	const char *unknown = json_body_unknown_field(call->body, fields);
+	if (unknown)
+		problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "unknown_field", unknown,
+		    "The field \"%.100s\" is unknown here: leave it out.", unknown);
+	return !unknown;
 }
 
-bool api_call_query(struct api_call *call, const char *const *known)
+/* Nothing but known parameters, each once and with a value: a misspelt ?tenant= must not delete somebody
+ * else's claim. */
+static bool check_query(struct api_call *call)
 {
-	const char *stray = mhd_request_stray_query(call->request, known);
+	const char *stray = mhd_request_stray_query(call->request, call->route->query);
 	if (!stray)
 		return true;
 	problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "unknown_parameter", stray,
 	    "The parameter \"%.100s\" is unknown here, has no value or comes twice: leave it out.", stray);
+	return false;
+}
+
+static bool check_access(struct api_call *call)
+{
+	if (call->route->access != API_OPERATOR || api_call_is_operator(call))
+		return true;
+	problem_reply(call->reply, MHD_HTTP_FORBIDDEN, "operator_only", NULL,
+	    "This is the operator's alone: a tenant's token cannot do it.");
 	return false;
 }
 
@@ -103,114 +98,102 @@ static void refuse_method(struct api_call *call, const char *allowed)
 static void refuse_path(struct api_call *call)
 {
 	problem_reply(call->reply, MHD_HTTP_NOT_FOUND, "no_such_path", NULL,
-	    "There is nothing at this address. Domains are at " DOMAINS ".");
+	    "There is nothing at this address. /v1/openapi.json describes those there are.");
 }
 
-static enum result authenticate(struct api_call *call)
+/* Whoever has no token learns nothing, not even which addresses there are. */
+static bool find_route(struct api *api, struct api_call *call)
 {
+	char allowed[API_METHODS_MAX];
 	const struct mhd_request *request = call->request;
-	if (bearer_matches(request, call->config->admin_token_hash)) {
-		call->actor = "admin-token";
-		return R_OK;
-	}
-	if (!mhd_request_header(request, MHD_HTTP_HEADER_AUTHORIZATION) &&
-	    mhd_request_cookie(request, "postern_session")) {
-		call->actor = "dashboard";
-		return api_session_accept(call);
-	}
-	problem_reply(call->reply, MHD_HTTP_UNAUTHORIZED, "unauthorized", NULL,
-	    "Send the admin token as Authorization: Bearer TOKEN.");
-	mhd_reply_header(call->reply, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
-	return R_DENIED;
-}
-
-static void route_session(struct api_call *call)
-{
-	if (strcmp(call->request->method, "POST") == 0)
-		api_session_create(call);
-	else if (strcmp(call->request->method, "GET") == 0)
-		api_session_show(call);
-	else if (strcmp(call->request->method, "DELETE") == 0)
-		api_session_end(call);
-	else
-		refuse_method(call, "GET, POST, DELETE");
-}
-
-static void route_domain(struct api_call *call, const char *path)
-{
-	const char *method = call->request->method;
-	const char *slash = strchr(path, '/');
-	char *name = mem_string(path);
-	if (slash)
-		name[slash - path] = '\0';
-	if (slash && strcmp(slash, "/verify") == 0) {
-		if (strcmp(method, "POST") == 0)
-			api_domains_verify(call, name);
-		else
-			refuse_method(call, "POST");
-	} else if (slash || !*name) {
+	call->route = api_routes_find(request->method, request->path, call->values, allowed);
+	bool is_open = call->route && call->route->access == API_OPEN;
+	bool is_session = strcmp(request->path, "/session") == 0;
+	if (!is_open && !is_session && api_auth(call, api->limit) != R_OK)
+		return false;
+	if (!call->route && allowed[0])
+		refuse_method(call, allowed);
+	else if (!call->route)
 		refuse_path(call);
-	} else if (strcmp(method, "GET") == 0) {
-		api_domains_show(call, name);
-	} else if (strcmp(method, "DELETE") == 0) {
-		api_domains_remove(call, name);
-	} else {
-		refuse_method(call, "GET, DELETE");
-	}
-	free(name);
+	return call->route && check_access(call) && check_query(call);
 }
 
-static void route_domains(struct api_call *call)
+static void run(struct api_call *call)
 {
-	const char *rest = call->request->path + strlen(DOMAINS);
-	if (*rest == '/')
-		route_domain(call, rest + 1);
-	else if (*rest)
-		refuse_path(call);
-	else if (strcmp(call->request->method, "POST") == 0)
-		api_domains_add(call);
-	else if (strcmp(call->request->method, "GET") == 0)
-		api_domains_list(call);
+	const char *key = mhd_request_header(call->request, "Idempotency-Key");
+	bool is_kept = strcmp(call->request->method, "POST") == 0 && call->route->access != API_OPEN;
+	if (key && is_kept)
+		api_idempotency_run(call, key);
 	else
-		refuse_method(call, "GET, POST");
+		call->route->handle(call);
 }
 
-static void route(struct api_call *call)
+static void route_web(struct api_call *call)
+{
+	if (!web_has(call->request->path))
+		refuse_path(call);
+	else if (strcmp(call->request->method, "GET") != 0)
+		refuse_method(call, "GET");
+	else
+		web_reply(call->request, call->reply);
+}
+
+static void route(struct api *api, struct api_call *call)
 {
 	const char *path = call->request->path;
 	if (call->request->too_large)
 		problem_reply(call->reply, MHD_HTTP_CONTENT_TOO_LARGE, "too_large", NULL,
 		    "A body may have %d bytes at most.", MHD_BODY_MAX);
-	else if (strcmp(path, "/session") == 0)
-		route_session(call);
-	else if (strncmp(path, "/v1/", 4) == 0) {
-		if (authenticate(call) != R_OK)
-			return;
-		if (strncmp(path, DOMAINS, strlen(DOMAINS)) == 0)
-			route_domains(call);
-		else
-			refuse_path(call);
-	} else if (!web_has(path)) {
-		refuse_path(call);
-	} else if (strcmp(call->request->method, "GET") != 0) {
-		refuse_method(call, "GET");
-	} else {
-		web_reply(call->request, call->reply);
-	}
+	else if (strncmp(path, "/v1/", 4) != 0 && strcmp(path, "/session") != 0)
+		route_web(call);
+	else if (find_route(api, call) && read_body(call))
+		run(call);
+	json_decref(call->body);
+}
+
+static struct api_call *new_call(struct api *api, const struct mhd_request *request, struct mhd_reply *reply)
+{
+	struct api_call *call = mem_alloc(sizeof *call);
+	call->config = api->config;
+	call->pool = api->pool;
+	call->resolver = api->resolver;
+	call->request = request;
+	call->reply = reply;
+	return call;
+}
+
+static void complete(struct api *api, struct mhd_reply *reply)
+{
+	if (reply->type && strstr(reply->type, "json"))
+		mhd_reply_header(reply, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	metric_add(api->requests[reply->status / 100 % CLASSES], 1);
 }
 
 static void on_request(void *arg, const struct mhd_request *request, struct mhd_reply *reply)
 {
 	struct api *api = arg;
-	struct api_call call = {.config = api->config,
-	    .pool = api->pool,
-	    .resolver = api->resolver,
-	    .request = request,
-	    .reply = reply};
-	route(&call);
-	if (reply->type && strstr(reply->type, "json"))
-		mhd_reply_header(reply, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-	metric_add(api->requests[reply->status / 100 % CLASSES], 1);
+	struct api_call *call = new_call(api, request, reply);
+	route(api, call);
+	free(call);
+	complete(api, reply);
+}
+
+/* A streamed route is decided upon before its body comes. */
+static enum result on_head(
+    void *arg, const struct mhd_request *request, struct mhd_reply *reply, struct mhd_stream **stream)
+{
+	struct api *api = arg;
+	char allowed[API_METHODS_MAX], values[API_VALUES][API_VALUE_MAX];
+	const struct api_route *found = api_routes_find(request->method, request->path, values, allowed);
+	if (!found || !(found->flags & API_STREAMED))
+		return R_NONE;
+	struct api_call *call = new_call(api, request, reply);
+	bool open = find_route(api, call) && check_type(call, "application/x-ndjson") &&
+		    api_import_open(call, stream);
+	free(call);
+	if (!open)
+		complete(api, reply);
+	return open ? R_OK : R_DENIED;
 }
 
 static void register_metrics(struct api *api)
@@ -229,14 +212,17 @@ enum result api_start(struct api **out, const struct config *config, int fd, str
 	api->config = config;
 	api->pool = pool;
 	api->resolver = resolver;
+	api->limit = rate_limit_new(config->api_rate);
 	register_metrics(api);
 	struct mhd_options options = {.fd = fd,
 	    .thread_per_connection = true,
 	    .connections = CONNECTIONS,
 	    .handle = on_request,
+	    .open = on_head,
 	    .arg = api};
 	enum result result = mhd_server_start(&api->server, &options, error);
 	if (result != R_OK) {
+		rate_limit_free(api->limit);
 		free(api);
 		return result;
 	}
@@ -249,5 +235,6 @@ void api_stop(struct api *api)
 	if (!api)
 		return;
 	mhd_server_stop(api->server);
+	rate_limit_free(api->limit);
 	free(api);
 }

@@ -1,260 +1,216 @@
 /*
- * The API's requests about one domain: add, show, verify now, delete.
+ * The API's requests about one domain: add, show, change its options, suspend, delete.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
-#include "verifier/api/api_call.h"
+#include "verifier/api/api_claim.h"
+#include "verifier/api/api_handlers.h"
+#include "verifier/api/api_options.h"
 #include "verifier/api/domain_json.h"
-#include "verifier/claim/domain_check.h"
-#include "verifier/claim/records.h"
+#include "verifier/claim/name_rules.h"
 #include "verifier/http/problem.h"
 
-#define DEFAULT_TENANT "default"
-
-/* The database's part of a request: a connection for as long as statements run, and the claim they are about.
- */
-struct work {
-	struct pg *pg;
-	PGresult *rows;
-	struct domain_view view;
-	struct error error;
-};
-
-static bool work_open(struct work *work, struct api_call *call)
+static void reply_added(
+    struct api_call *call, struct api_claim *claim, const struct domain_new *wanted, bool is_new)
 {
-	*work = (struct work){.pg = NULL};
-	work->pg = pg_pool_take(call->pool, &work->error);
-	if (!work->pg)
-		problem_reply_down(call->reply, &work->error);
-	return work->pg;
-}
-
-static void work_close(struct work *work, struct api_call *call)
-{
-	PQclear(work->rows);
-	work->rows = NULL;
-	if (work->pg)
-		pg_pool_give(call->pool, work->pg);
-	work->pg = NULL;
-}
-
-static bool is_under_saas_root(const char *name, const char *root)
-{
-	size_t name_size = strlen(name), root_size = strlen(root);
-	if (name_size < root_size || strcmp(name + name_size - root_size, root) != 0)
-		return false;
-	return name_size == root_size || name[name_size - root_size - 1] == '.';
-}
-
-static bool read_name(struct api_call *call, const char *text, struct hostname *name)
-{
-	enum hostname_problem problem = hostname_parse(name, text, strlen(text));
-	if (problem == HOSTNAME_OK)
-		return true;
-	bool short_enough = strlen(text) <= HOSTNAME_MAX;
-	problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "invalid_name", "name", "name: %s%s%s%s",
-	    short_enough ? "\"" : "", short_enough ? text : "what was sent", short_enough ? "\" " : " ",
-	    hostname_problem_text(problem));
-	return false;
-}
-
-static bool may_be_added(struct api_call *call, const char *name)
-{
-	if (is_under_saas_root(name, call->config->place.saas_root.text)) {
-		problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "platform_name", "name",
-		    "name: %s belongs to the platform itself (%s): add a domain of your own.", name,
-		    call->config->place.saas_root.text);
-		return false;
-	}
-	if (!records_fit(call->config, name)) {
-		problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "invalid_name", "name",
-		    "name: is too long: with %s. before it, it must have %d bytes at most.",
-		    call->config->txt_label, HOSTNAME_MAX);
-		return false;
-	}
-	return true;
-}
-
-/* Which of several claims is meant: ?tenant='s, else the default tenant's, else the only one. */
-static bool find_claim(struct work *work, struct api_call *call, const char *tenant, const char *name)
-{
-	if (domain_find(work->pg, tenant, name, &work->rows, &work->error) != R_OK) {
-		problem_reply_down(call->reply, &work->error);
-		return false;
-	}
-	int count = PQntuples(work->rows);
-	for (int i = 0; i < count; i++) {
-		domain_view_read(work->rows, i, &work->view);
-		if (count == 1 || strcmp(work->view.tenant, DEFAULT_TENANT) == 0)
-			return true;
-	}
-	if (count)
-		problem_reply(call->reply, MHD_HTTP_CONFLICT, "several_claims", "tenant",
-		    "Several tenants have added %s: say which one is meant with ?tenant=.", name);
-	else
-		problem_reply(call->reply, MHD_HTTP_NOT_FOUND, "no_such_domain", NULL,
-		    "%s has not been added%s%s.", name, tenant ? " by the tenant " : "",
-		    tenant ? tenant : "");
-	return false;
-}
-
-/* Parses NAME and ?tenant=, takes a connection and finds the claim; all that is to be closed even after
- * false. */
-static bool open_claim(struct work *work, struct api_call *call, const char *text, struct hostname *name)
-{
-	static const char *const parameters[] = {"tenant", NULL};
-	const char *tenant = NULL;
-	*work = (struct work){.pg = NULL};
-	return api_call_query(call, parameters) && read_name(call, text, name) &&
-	       api_call_tenant(call, &tenant) && work_open(work, call) &&
-	       find_claim(work, call, tenant, name->text);
-}
-
-static void add(struct api_call *call, const char *tenant, const char *name)
-{
-	struct work work;
-	if (!work_open(&work, call))
+	if (!api_claim_find(claim, call, wanted->tenant, wanted->name))
 		return;
-	enum result result = domain_add(work.pg, tenant, name, call->actor, &work.error);
-	if (result != R_OK && result != R_NONE)
-		problem_reply_down(call->reply, &work.error);
-	else if (find_claim(&work, call, tenant, name)) {
-		if (result == R_OK)
-			log_info("domain added", log_str("domain", name), log_str("tenant", tenant));
-		api_call_json(call, result == R_OK ? MHD_HTTP_CREATED : MHD_HTTP_OK,
-		    domain_json(call->config, &work.view));
-		mhd_reply_header(call->reply, MHD_HTTP_HEADER_LOCATION, "/v1/domains/%s", name);
-	}
-	work_close(&work, call);
+	if (is_new)
+		log_info("domain added", log_str("domain", wanted->name), log_str("tenant", wanted->tenant));
+	api_call_json(call, is_new ? MHD_HTTP_CREATED : MHD_HTTP_OK, domain_json(call->config, &claim->view));
+	mhd_reply_header(call->reply, MHD_HTTP_HEADER_LOCATION, "/v1/domains/%s", wanted->name);
 }
 
-static void add_from(struct api_call *call, const json_t *body)
+static void refuse_added(struct api_call *call, const struct domain_new *wanted, enum domain_added outcome)
 {
-	struct hostname name;
-	const json_t *tenant = json_object_get(body, "tenant");
-	const char *text = json_string_value(json_object_get(body, "name"));
-	const char *slug = tenant ? json_string_value(tenant) : DEFAULT_TENANT;
-	if (!text)
-		problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "missing_name", "name",
-		    "name: is missing or no string: send {\"name\": \"shop.example.com\"}.");
-	else if (read_name(call, text, &name) && api_call_is_tenant(call, slug ? slug : "") &&
-		 may_be_added(call, name.text))
-		add(call, slug, name.text);
+	if (outcome == DOMAIN_FULL)
+		problem_reply(call->reply, MHD_HTTP_FORBIDDEN, "too_many_domains", "tenant",
+		    "The tenant %s has as many domains as it may have: delete one, or ask the operator for "
+		    "more.",
+		    wanted->tenant);
+	else
+		problem_reply(call->reply, MHD_HTTP_CONFLICT, "owned_by_another", "name",
+		    "%s is in use by another tenant. It must be released there first.", wanted->name);
+}
+
+static void add(struct api_call *call, struct domain_new *wanted)
+{
+	enum domain_added outcome = DOMAIN_OWNED;
+	struct api_claim claim = {.pg = api_call_database(call)};
+	if (!claim.pg)
+		return;
+	enum result result =
+	    domain_add(claim.pg, &call->scope, call->config->rules.quota, wanted, 1, &outcome, &claim.error);
+	if (result != R_OK)
+		problem_reply_down(call->reply, &claim.error);
+	else if (outcome == DOMAIN_ADDED || outcome == DOMAIN_EXISTS)
+		reply_added(call, &claim, wanted, outcome == DOMAIN_ADDED);
+	else
+		refuse_added(call, wanted, outcome);
+	api_claim_close(&claim, call);
+}
+
+/* A name of the platform's is served as soon as it is added, by an upstream of its own. */
+static bool take_platform(struct api_call *call, struct domain_new *wanted)
+{
+	bool has_upstream = json_object_get(json_object_get(call->body, "options"), "upstream");
+	wanted->is_platform = wanted->is_active = true;
+	if (api_call_is_operator(call) && has_upstream)
+		return true;
+	problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "platform_name", "name",
+	    api_call_is_operator(call)
+		? "name: %s belongs to the platform itself (%s): give it an upstream of its own in "
+		  "\"options\": {\"upstream\": \"http://…\"}, or add a customer's domain."
+		: "name: %s belongs to the platform itself (%s): add a domain of your own.",
+	    wanted->name, call->config->place.saas_root.text);
+	return false;
+}
+
+static bool judge_name(struct api_call *call, const char *text, struct domain_new *wanted)
+{
+	struct name_verdict verdict;
+	enum name_kind kind = name_rules_judge(call->config, text, call->config->txt_label, &verdict);
+	snprintf(wanted->name, sizeof wanted->name, "%s", verdict.name.text);
+	if (kind == NAME_REFUSED)
+		problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, verdict.code, "name", "%s", verdict.detail);
+	return kind == NAME_CUSTOMER || (kind == NAME_PLATFORM && take_platform(call, wanted));
+}
+
+static bool read_tenant(struct api_call *call, struct domain_new *wanted)
+{
+	const json_t *value = json_object_get(call->body, "tenant");
+	const char *own = call->scope.tenant ? call->scope.tenant : API_DEFAULT_TENANT;
+	const char *tenant = value ? json_string_value(value) : own;
+	if (!api_call_is_tenant(call, tenant ? tenant : ""))
+		return false;
+	snprintf(wanted->tenant, sizeof wanted->tenant, "%s", tenant);
+	return true;
 }
 
 void api_domains_add(struct api_call *call)
 {
-	static const char *const fields[] = {"name", "tenant", NULL}, *const none[] = {NULL};
-	if (!api_call_query(call, none))
+	struct domain_new wanted = {.options = NULL};
+	const json_t *name = json_object_get(call->body, "name");
+	const char *text = json_string_value(name);
+	if (!text || strlen(text) != json_string_length(name)) {
+		problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "missing_name", "name",
+		    "name: is missing or no string: send {\"name\": \"shop.example.com\"}.");
 		return;
-	json_t *body = api_call_body(call, fields);
-	if (body)
-		add_from(call, body);
-	json_decref(body);
-}
-
-void api_domains_show(struct api_call *call, const char *text)
-{
-	struct hostname name;
-	struct work work;
-	if (open_claim(&work, call, text, &name))
-		api_call_json(call, MHD_HTTP_OK, domain_json(call->config, &work.view));
-	work_close(&work, call);
-}
-
-void api_domains_remove(struct api_call *call, const char *text)
-{
-	struct hostname name;
-	struct work work;
-	if (open_claim(&work, call, text, &name)) {
-		enum result result = domain_remove(work.pg, work.view.id, call->actor, &work.error);
-		if (result == R_OK)
-			log_info("domain removed", log_str("domain", name.text),
-			    log_str("tenant", work.view.tenant));
-		if (result == R_OK || result == R_NONE)
-			call->reply->status = MHD_HTTP_NO_CONTENT;
-		else
-			problem_reply_down(call->reply, &work.error);
 	}
-	work_close(&work, call);
-}
-
-/* Takes the claim for a check and gives the connection back: none is held while DNS is asked. */
-static bool claim_for_check(struct api_call *call, const char *text, struct domain_claim *claim)
-{
-	struct hostname name;
-	struct work work;
-	bool claimed = false;
-	if (open_claim(&work, call, text, &name)) {
-		enum result result = domain_claim(work.pg, work.view.id, claim, &work.error);
-		claimed = result == R_OK;
-		if (result == R_NONE)
-			problem_reply(call->reply, MHD_HTTP_NOT_FOUND, "no_such_domain", NULL,
-			    "%s was deleted just now.", name.text);
-		else if (!claimed)
-			problem_reply_down(call->reply, &work.error);
-	}
-	work_close(&work, call);
-	return claimed;
-}
-
-static void reply_checked(struct work *work, struct api_call *call, const struct domain_claim *claim,
-    const struct domain_verdict *verdict)
-{
-	if (!find_claim(work, call, claim->tenant, claim->name))
+	if (!read_tenant(call, &wanted) || !judge_name(call, text, &wanted))
 		return;
-	json_t *domain = domain_json(call->config, &work->view);
-	json_object_set_new(domain, "check", domain_json_check(verdict));
-	api_call_json(call, MHD_HTTP_OK, domain);
+	bool has_options = json_object_get(call->body, "options");
+	if (!has_options || api_options_merge(call, NULL, wanted.name, &wanted.options))
+		add(call, &wanted);
+	free(wanted.options);
 }
 
-static void settle_check(
-    struct api_call *call, const struct domain_claim *claim, const struct domain_verdict *verdict)
+void api_domains_show(struct api_call *call)
 {
-	struct work work;
-	if (!work_open(&work, call))
-		return;
-	enum result result = domain_settle(work.pg, claim, verdict, call->config->pre_issue, &work.error);
-	if (result == R_OK && verdict->txt == TXT_VERIFIED && strcmp(claim->status, "pending") == 0)
-		log_info("domain verified", log_str("domain", claim->name), log_str("tenant", claim->tenant));
-	if (result == R_OK)
-		reply_checked(&work, call, claim, verdict);
-	else if (result == R_DENIED)
-		problem_reply(call->reply, MHD_HTTP_CONFLICT, "owned_by_another", "name",
-		    "The TXT record is right, but %s is in use by another tenant. It must be released there "
-		    "first.",
-		    claim->name);
-	else if (result == R_LOST)
-		problem_reply(call->reply, MHD_HTTP_CONFLICT, "changed_meanwhile", NULL,
-		    "%s was deleted or added anew while it was being checked: look at it again.",
-		    claim->name);
-	else
-		problem_reply_down(call->reply, &work.error);
-	work_close(&work, call);
+	struct api_claim claim;
+	if (api_claim_open(&claim, call, false))
+		api_call_show(call, domain_json(call->config, &claim.view));
+	api_claim_close(&claim, call);
 }
 
-/* Needs nothing from a body; one that says something is a misunderstanding better told. */
-static bool body_is_empty(struct api_call *call)
+/* The row is locked from the comparison with If-Match to the change. */
+static bool open_for_change(struct api_claim *claim, struct api_call *call)
 {
-	static const char *const fields[] = {NULL};
-	if (buf_size(&call->request->body) == 0)
+	if (!api_claim_open(claim, call, true))
+		return false;
+	json_t *now = domain_json(call->config, &claim->view);
+	bool ok = api_call_if_match(call, now);
+	json_decref(now);
+	return ok;
+}
+
+static void reply_changed(struct api_call *call, struct api_claim *claim, enum result result)
+{
+	result = api_claim_commit(claim, result);
+	if (result != R_OK)
+		problem_reply_down(call->reply, &claim->error);
+	else if (api_claim_find(claim, call, claim->view.tenant, claim->name.text))
+		api_call_show(call, domain_json(call->config, &claim->view));
+}
+
+static bool keeps_upstream(struct api_call *call, const struct domain_view *view, const char *options)
+{
+	if (strcmp(view->kind, "platform") != 0 || strstr(options, "\"upstream\""))
 		return true;
-	json_t *body = api_call_body(call, fields);
-	json_decref(body);
-	return body;
+	problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "invalid_options", "options.upstream",
+	    "options.upstream: a name of the platform needs one: change it, or delete the name.");
+	return false;
 }
 
-void api_domains_verify(struct api_call *call, const char *text)
+void api_domains_change(struct api_call *call)
 {
-	struct domain_claim claim;
-	struct domain_verdict verdict;
-	if (!body_is_empty(call) || !claim_for_check(call, text, &claim))
+	struct api_claim claim;
+	char *options = NULL;
+	if (open_for_change(&claim, call) &&
+	    api_options_merge(call, claim.view.options, claim.name.text, &options) &&
+	    keeps_upstream(call, &claim.view, options))
+		reply_changed(call, &claim,
+		    domain_set_options(claim.pg, &call->scope, claim.view.id, options, &claim.error));
+	free(options);
+	api_claim_close(&claim, call);
+}
+
+static void reply_removed(struct api_call *call, struct api_claim *claim, enum result result)
+{
+	/* Gone already is as good. */
+	result = api_claim_commit(claim, result == R_NONE ? R_OK : result);
+	if (result != R_OK) {
+		problem_reply_down(call->reply, &claim->error);
 		return;
-	struct domain_check *check = domain_check_start(call->resolver, call->config, &claim);
-	domain_check_finish(check, "api", &verdict);
-	settle_check(call, &claim, &verdict);
-	free(verdict.found);
+	}
+	log_info(
+	    "domain removed", log_str("domain", claim->name.text), log_str("tenant", claim->view.tenant));
+	call->reply->status = MHD_HTTP_NO_CONTENT;
+}
+
+static bool may_remove(struct api_call *call, const struct domain_view *view)
+{
+	if (api_call_is_operator(call) || strcmp(view->kind, "platform") != 0)
+		return true;
+	problem_reply(call->reply, MHD_HTTP_FORBIDDEN, "operator_only", NULL,
+	    "%s is the platform's: only the operator can delete it.", view->name);
+	return false;
+}
+
+void api_domains_remove(struct api_call *call)
+{
+	struct api_claim claim;
+	if (open_for_change(&claim, call) && may_remove(call, &claim.view))
+		reply_removed(
+		    call, &claim, domain_remove(claim.pg, &call->scope, claim.view.id, &claim.error));
+	api_claim_close(&claim, call);
+}
+
+static void suspend(struct api_call *call, bool suspend)
+{
+	struct api_claim claim;
+	if (open_for_change(&claim, call)) {
+		enum result result =
+		    domain_suspend(claim.pg, &call->scope, claim.view.id, suspend, &claim.error);
+		if (result == R_NONE)
+			problem_reply(call->reply, MHD_HTTP_CONFLICT, "wrong_status", NULL,
+			    "%s is %s: only what is %s can be %s.", claim.name.text, claim.view.status,
+			    suspend ? "active or drifted" : "suspended", suspend ? "suspended" : "resumed");
+		else
+			reply_changed(call, &claim, result);
+	}
+	api_claim_close(&claim, call);
+}
+
+void api_domains_suspend(struct api_call *call)
+{
+	suspend(call, true);
+}
+
+void api_domains_resume(struct api_call *call)
+{
+	suspend(call, false);
 }

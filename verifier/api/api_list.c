@@ -5,51 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "verifier/api/api_call.h"
+#include "verifier/api/api_handlers.h"
 #include "verifier/api/domain_json.h"
 #include "verifier/claim/domain.h"
 #include "verifier/http/problem.h"
 
-enum { LIMIT_DEFAULT = 100, ID_DIGITS = 18, CURSOR_MAX = HOSTNAME_MAX + 1 + TENANT_MAX + 1 + ID_DIGITS };
+enum { ID_DIGITS = 18, CURSOR_MAX = HOSTNAME_MAX + 1 + TENANT_MAX + 1 + ID_DIGITS };
 
 struct page {
-	const char *tenant, *status;
+	struct domain_filter filter;
+	struct hostname within;
 	char text[CURSOR_MAX + 1]; /* the cursor, cut at its slashes */
 	struct domain_place after;
 	int limit;
 };
-
-static bool is_status(const char *text)
-{
-	static const char *const all[] = {"pending", "active", "drifted", "suspended", "released"};
-	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-		if (strcmp(text, all[i]) == 0)
-			return true;
-	return false;
-}
-
-static bool read_status(struct api_call *call, const char **status)
-{
-	*status = mhd_request_query(call->request, "status");
-	if (!*status || is_status(*status))
-		return true;
-	problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "invalid_status", "status",
-	    "status: must be pending, active, drifted, suspended or released.");
-	return false;
-}
-
-static bool read_limit(struct api_call *call, int *limit)
-{
-	const char *text = mhd_request_query(call->request, "limit");
-	char *end = NULL;
-	long number = text ? strtol(text, &end, 10) : LIMIT_DEFAULT;
-	*limit = (int)number;
-	if (!text || (*text && !*end && number >= 1 && number <= DOMAIN_PAGE_MAX))
-		return true;
-	problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "invalid_limit", "limit",
-	    "limit: must be a number from 1 to %d.", DOMAIN_PAGE_MAX);
-	return false;
-}
 
 /* NAME/TENANT/ID. Strict: bytes that no name has would be an error of the database. */
 static bool parse_cursor(struct page *page, const char *cursor)
@@ -64,7 +33,7 @@ static bool parse_cursor(struct page *page, const char *cursor)
 	size_t digits = strspn(rest, "0123456789");
 	page->after.id = strtoll(rest, NULL, 10);
 	return digits >= 1 && digits <= ID_DIGITS && !rest[digits] && config_is_tenant(page->after.tenant) &&
-	       !page->after.name[strspn(page->after.name, "abcdefghijklmnopqrstuvwxyz0123456789-.")];
+	       !page->after.name[strspn(page->after.name, "abcdefghijklmnopqrstuvwxyz0123456789-.*_")];
 }
 
 static bool read_cursor(struct api_call *call, struct page *page)
@@ -77,12 +46,27 @@ static bool read_cursor(struct api_call *call, struct page *page)
 	return false;
 }
 
+/* Names that end with this one: a customer's whole domain. */
+static bool read_within(struct api_call *call, struct page *page)
+{
+	const char *text = mhd_request_query(call->request, "within");
+	if (!text)
+		return true;
+	if (!api_call_name(call, text, &page->within))
+		return false;
+	page->filter.within = page->within.text;
+	return true;
+}
+
 static bool read_page(struct api_call *call, struct page *page)
 {
-	static const char *const parameters[] = {"tenant", "status", "limit", "cursor", NULL};
+	static const char *const statuses[] = {"pending", "active", "drifted", "suspended", "released", NULL};
+	static const char *const certificates[] = {"none", "issuing", "issued", "failed", NULL};
 	*page = (struct page){.after = {.name = "", .tenant = ""}};
-	return api_call_query(call, parameters) && api_call_tenant(call, &page->tenant) &&
-	       read_limit(call, &page->limit) && read_status(call, &page->status) && read_cursor(call, page);
+	return api_call_tenant(call, &page->filter.tenant) && api_call_limit(call, &page->limit) &&
+	       api_call_choice(call, "status", statuses, &page->filter.status) &&
+	       api_call_choice(call, "certificate", certificates, &page->filter.certificate) &&
+	       read_within(call, page) && read_cursor(call, page);
 }
 
 /* `rows` may hold one more than the page, which says that there is a next one. */
@@ -111,9 +95,9 @@ void api_domains_list(struct api_call *call)
 	enum result result = R_DOWN;
 	if (pg)
 		result =
-		    domain_list(pg, page.tenant, page.status, &page.after, page.limit + 1, &rows, &error);
+		    domain_list(pg, &call->scope, &page.filter, &page.after, page.limit + 1, &rows, &error);
 	if (result == R_OK)
-		api_call_json(call, MHD_HTTP_OK, page_json(call->config, rows, page.limit));
+		api_call_show(call, page_json(call->config, rows, page.limit));
 	else
 		problem_reply_down(call->reply, &error);
 	PQclear(rows);

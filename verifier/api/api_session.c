@@ -7,7 +7,8 @@
 
 #include "common/clock.h"
 #include "verifier/access/session.h"
-#include "verifier/api/api_call.h"
+#include "verifier/api/api_auth.h"
+#include "verifier/api/api_handlers.h"
 #include "verifier/http/bearer.h"
 #include "verifier/http/problem.h"
 
@@ -44,7 +45,7 @@ static void refuse_origin(struct api_call *call)
 	problem_reply(call->reply, MHD_HTTP_FORBIDDEN, "cross_site", NULL,
 	    "A change with a session's cookie must come from the dashboard itself (header X-Postern-Request: "
 	    "1, same origin). "
-	    "Programs send the admin token as a bearer token instead.");
+	    "Programs send a bearer token instead.");
 }
 
 static void refuse_session(struct api_call *call)
@@ -54,12 +55,12 @@ static void refuse_session(struct api_call *call)
 	mhd_reply_header(call->reply, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
 }
 
-enum result api_session_accept(struct api_call *call)
+enum result api_session_accept(struct api_call *call, struct token_holder *out)
 {
 	struct error error = {""};
 	struct pg *pg = pg_pool_take(call->pool, &error);
 	enum result result =
-	    pg ? session_check(pg, mhd_request_cookie(call->request, SESSION_COOKIE), &error) : R_DOWN;
+	    pg ? session_check(pg, mhd_request_cookie(call->request, SESSION_COOKIE), out, &error) : R_DOWN;
 	if (pg)
 		pg_pool_give(call->pool, pg);
 	if (result == R_NONE)
@@ -80,12 +81,12 @@ static void set_cookie(struct api_call *call, const char *value, int seconds)
 	    call->config->secure_cookie ? "; Secure" : "");
 }
 
-static void open_session(struct api_call *call)
+static void open_session(struct api_call *call, const struct token_holder *holder)
 {
 	char cookie[SESSION_TEXT + 1];
 	struct error error = {""};
 	struct pg *pg = pg_pool_take(call->pool, &error);
-	enum result result = pg ? session_create(pg, cookie, &error) : R_DOWN;
+	enum result result = pg ? session_create(pg, holder->id, cookie, &error) : R_DOWN;
 	if (pg)
 		pg_pool_give(call->pool, pg);
 	if (result != R_OK) {
@@ -98,7 +99,8 @@ static void open_session(struct api_call *call)
 
 void api_session_create(struct api_call *call)
 {
-	static const char *const fields[] = {"token", NULL};
+	struct token_holder holder;
+	struct error error = {""};
 	if (!is_same_origin(call)) {
 		refuse_origin(call);
 		return;
@@ -109,23 +111,25 @@ void api_session_create(struct api_call *call)
 		mhd_reply_header(call->reply, MHD_HTTP_HEADER_RETRY_AFTER, "1");
 		return;
 	}
-	json_t *body = api_call_body(call, fields);
-	if (!body)
-		return;
-	const char *token = json_string_value(json_object_get(body, "token"));
-	if (token && bearer_is(token, call->config->admin_token_hash))
-		open_session(call);
-	else
+	const char *token = json_string_value(json_object_get(call->body, "token"));
+	enum result result = token ? api_auth_token(call, token, &holder, &error) : R_NONE;
+	if (result == R_OK)
+		open_session(call, &holder);
+	else if (result == R_NONE)
 		problem_reply(call->reply, MHD_HTTP_UNAUTHORIZED, "wrong_token", "token",
-		    "This is not the admin token (the content of the file that admin-token-file names).");
-	json_decref(body);
+		    "This is not the admin token (the content of the file that admin-token-file names), nor "
+		    "a token that "
+		    "was made by POST /v1/tokens and is still valid.");
+	else
+		problem_reply_down(call->reply, &error);
 }
 
 void api_session_show(struct api_call *call)
 {
+	struct token_holder holder;
 	if (!mhd_request_cookie(call->request, SESSION_COOKIE))
 		refuse_session(call);
-	else if (api_session_accept(call) == R_OK)
+	else if (api_session_accept(call, &holder) == R_OK)
 		call->reply->status = MHD_HTTP_NO_CONTENT;
 }
 

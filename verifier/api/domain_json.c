@@ -12,8 +12,11 @@ static void set_text(json_t *object, const char *name, const char *text)
 static json_t *records_json(const struct config *config, const struct domain_view *view)
 {
 	struct record records[RECORDS_MAX];
-	size_t count = records_of(config, view->name, view->tenant, view->token, records);
 	json_t *list = json_array();
+	if (strcmp(view->kind, "platform") == 0)
+		return list;
+	size_t count = records_of(
+	    config, records_label(config, view->txt_label), view->name, view->tenant, view->token, records);
 	for (size_t i = 0; i < count; i++) {
 		json_t *record = json_pack("{s:s, s:s, s:s}", "type", records[i].type, "name",
 		    records[i].name, "value", records[i].value);
@@ -60,13 +63,19 @@ static json_t *last_check_json(const struct domain_view *view)
 json_t *domain_json(const struct config *config, const struct domain_view *view)
 {
 	json_t *domain = json_object();
+	char unicode[HOSTNAME_UNICODE_MAX];
+	hostname_unicode(unicode, view->name);
 	set_text(domain, "name", view->name);
+	set_text(domain, "unicode_name", unicode);
 	set_text(domain, "tenant", view->tenant);
 	set_text(domain, "status", view->status);
+	set_text(domain, "kind", view->kind);
+	set_text(domain, "suspended_by", view->suspended_by);
 	json_object_set_new(domain, "certificate", certificate_json(view));
 	json_object_set_new(domain, "records", records_json(config, view));
 	json_object_set_new(domain, "points_here",
 	    view->points_here ? json_boolean(view->points_here[0] == 't') : json_null());
+	json_object_set_new(domain, "options", found_json(view->options));
 	set_text(domain, "created_at", view->created_at);
 	set_text(domain, "verified_at", view->verified_at);
 	set_text(domain, "next_check_at", view->next_check_at);

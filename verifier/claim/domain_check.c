@@ -14,12 +14,14 @@
 /* What a stored check keeps of what was found: more is of no use to anybody. */
 enum { KEPT_VALUES = 16, KEPT_TEXT = 600 };
 
-enum lookup { TXT, NAME_A, NAME_AAAA, TARGET_A, TARGET_AAAA, LOOKUPS };
+/* RIVAL_TXT is asked for only where the name is somebody else's. */
+enum lookup { TXT, NAME_A, NAME_AAAA, TARGET_A, TARGET_AAAA, RIVAL_TXT, LOOKUPS };
 
 struct domain_check {
 	const struct config *config;
 	struct domain_claim claim;
-	struct record records[RECORDS_MAX];
+	struct record record, rival; /* the TXT records */
+	int lookups;
 	char target[HOSTNAME_MAX + 1];
 	struct resolver_query *queries[LOOKUPS];
 	int64_t started_ms;
@@ -32,22 +34,27 @@ struct domain_check *domain_check_start(
 	check->config = config;
 	check->claim = *claim;
 	check->started_ms = clock_monotonic_ms();
-	records_of(config, claim->name, claim->tenant, claim->token, check->records);
+	records_txt(
+	    config, records_label(config, claim->txt_label), claim->name, claim->token, &check->record);
+	records_txt(config, records_label(config, claim->rival.txt_label), claim->name, claim->rival.token,
+	    &check->rival);
+	check->lookups = claim->rival.id ? LOOKUPS : RIVAL_TXT;
 	our_place_target(&config->place, claim->tenant, check->target);
 	const struct resolver_question questions[LOOKUPS] = {
-	    [TXT] = {check->records[0].name, RESOLVER_TXT},
+	    [TXT] = {check->record.name, RESOLVER_TXT},
 	    [NAME_A] = {claim->name, RESOLVER_A},
 	    [NAME_AAAA] = {claim->name, RESOLVER_AAAA},
 	    [TARGET_A] = {check->target, RESOLVER_A},
 	    [TARGET_AAAA] = {check->target, RESOLVER_AAAA},
+	    [RIVAL_TXT] = {check->rival.name, RESOLVER_TXT},
 	};
-	resolver_start(resolver, claim->name, questions, LOOKUPS, check->queries);
+	resolver_start(resolver, claim->name, questions, (size_t)check->lookups, check->queries);
 	return check;
 }
 
 bool domain_check_is_done(const struct domain_check *check)
 {
-	for (int i = 0; i < LOOKUPS; i++)
+	for (int i = 0; i < check->lookups; i++)
 		if (!resolver_is_done(check->queries[i]))
 			return clock_monotonic_ms() - check->started_ms >= RESOLVER_DEADLINE_MS;
 	return true;
@@ -84,7 +91,7 @@ static char *found_json(const struct domain_check *check, const struct resolver_
 	json_t *addresses = json_array();
 	add_addresses(addresses, &answers[NAME_A]);
 	add_addresses(addresses, &answers[NAME_AAAA]);
-	json_t *found = json_pack("{s:s, s:o, s:o}", "txt_name", check->records[0].name, "txt",
+	json_t *found = json_pack("{s:s, s:o, s:o}", "txt_name", check->record.name, "txt",
 	    found_strings(&answers[TXT]), "addresses", addresses);
 	const char *alias =
 	    answers[NAME_A].canonical[0] ? answers[NAME_A].canonical : answers[NAME_AAAA].canonical;
@@ -109,9 +116,9 @@ static void count_outcome(enum txt_outcome outcome)
 static void judge(
     const struct domain_check *check, struct resolver_answer answers[LOOKUPS], struct domain_verdict *verdict)
 {
-	char txt[700], routing[300];
-	verdict->txt = txt_check(&answers[TXT], check->records[0].value);
-	txt_check_explain(verdict->txt, &answers[TXT], &check->records[0], txt, sizeof txt);
+	char txt[1000], routing[300];
+	verdict->txt = txt_check(&answers[TXT], check->record.value);
+	txt_check_explain(verdict->txt, &answers[TXT], &check->record, txt, sizeof txt);
 	struct routing_facts facts = {.target = check->target,
 	    .name_a = answers[NAME_A],
 	    .name_aaaa = answers[NAME_AAAA],
@@ -120,6 +127,8 @@ static void judge(
 	    .apex = check->config->place.apex,
 	    .apex_count = check->config->place.apex_count};
 	verdict->routing = routing_check(&facts, routing, sizeof routing);
+	verdict->rival =
+	    check->claim.rival.id ? txt_check(&answers[RIVAL_TXT], check->rival.value) : TXT_TEMPORARY;
 	snprintf(verdict->detail, sizeof verdict->detail, "%s %s", txt, routing);
 	verdict->found = found_json(check, answers);
 }
@@ -127,20 +136,20 @@ static void judge(
 void domain_check_finish(struct domain_check *check, const char *by, struct domain_verdict *verdict)
 {
 	struct resolver_answer answers[LOOKUPS];
-	for (int i = 0; i < LOOKUPS; i++)
+	for (int i = 0; i < check->lookups; i++)
 		resolver_finish(check->queries[i], &answers[i]);
 	*verdict = (struct domain_verdict){.by = by};
 	judge(check, answers, verdict);
 	verdict->took_ms = (int)(clock_monotonic_ms() - check->started_ms);
 	count_outcome(verdict->txt);
-	for (int i = 0; i < LOOKUPS; i++)
+	for (int i = 0; i < check->lookups; i++)
 		resolver_answer_free(&answers[i]);
 	free(check);
 }
 
 void domain_check_cancel(struct domain_check *check)
 {
-	for (int i = 0; i < LOOKUPS; i++)
+	for (int i = 0; i < check->lookups; i++)
 		resolver_cancel(check->queries[i]);
 	free(check);
 }

@@ -25,20 +25,37 @@ struct poller {
 	int64_t look_at_ms; /* when to ask the database for due domains again */
 };
 
+static const struct scope own = {.actor = "poller"};
+
+static void tell(
+    const struct domain_claim *claim, const struct domain_verdict *verdict, enum domain_settled settled)
+{
+	static const char *const words[] = {[DOMAIN_VERIFIED] = "domain verified",
+	    [DOMAIN_RECOVERED] = "domain is as it should be again",
+	    [DOMAIN_RESUMED] = "domain was proven again, no longer suspended",
+	    [DOMAIN_IS_OWNED] = "domain proven but owned by another tenant",
+	    [DOMAIN_IS_STALE] = "domain proven by a record older than its last owner"};
+	if (settled == DOMAIN_DRIFTED || settled == DOMAIN_SUSPENDED)
+		log_warn(settled == DOMAIN_DRIFTED ? "domain drifted" : "domain suspended",
+		    log_str("domain", claim->name), log_str("tenant", claim->tenant),
+		    log_str("found", verdict->detail));
+	else if (settled < sizeof words / sizeof *words && words[settled])
+		log_info(words[settled], log_str("domain", claim->name), log_str("tenant", claim->tenant));
+}
+
 static void settle(struct poller *poller, struct domain_check *check)
 {
 	struct domain_claim claim = *domain_check_claim(check);
 	struct domain_verdict verdict;
 	struct error error = {""};
 	domain_check_finish(check, "poller", &verdict);
-	enum result result = domain_settle(poller->pg, &claim, &verdict, poller->config->pre_issue, &error);
+	enum domain_settled settled = DOMAIN_IS_LOST;
+	enum result result =
+	    domain_settle(poller->pg, &own, &claim, &verdict, &poller->config->rules, &settled, &error);
 	free(verdict.found);
-	if (result == R_OK && verdict.txt == TXT_VERIFIED && strcmp(claim.status, "pending") == 0)
-		log_info("domain verified", log_str("domain", claim.name), log_str("tenant", claim.tenant));
-	else if (result == R_DENIED)
-		log_info("domain proven but owned by another tenant", log_str("domain", claim.name),
-		    log_str("tenant", claim.tenant));
-	else if (result != R_OK && result != R_LOST)
+	if (result == R_OK)
+		tell(&claim, &verdict, settled);
+	else
 		log_warn("check not stored, will be repeated", log_str("domain", claim.name),
 		    log_str("error", error.text));
 }

@@ -3,15 +3,21 @@
 #include <stdio.h>
 #include <string.h>
 
-bool records_fit(const struct config *config, const char *name)
+const char *records_label(const struct config *config, const char *own)
 {
-	return strlen(config->txt_label) + 1 + strlen(name) <= HOSTNAME_MAX;
+	return own && *own ? own : config->txt_label;
 }
 
-static void set_txt(struct record *record, const struct config *config, const char *name, const char *token)
+bool records_fit(const char *label, const char *name)
+{
+	return strlen(label) + 1 + strlen(name) <= HOSTNAME_MAX;
+}
+
+void records_txt(const struct config *config, const char *label, const char *name, const char *token,
+    struct record *record)
 {
 	record->type = "TXT";
-	snprintf(record->name, sizeof record->name, "%s.%s", config->txt_label, name);
+	snprintf(record->name, sizeof record->name, "%s.%s", label, name);
 	snprintf(record->value, sizeof record->value, "%s.verify.%s", token, config->place.saas_root.text);
 }
 
@@ -34,11 +40,11 @@ static void set_address(struct record *record, const struct our_address *address
 	snprintf(record->value, sizeof record->value, "%s", address->text);
 }
 
-size_t records_of(const struct config *config, const char *name, const char *tenant, const char *token,
-    struct record records[RECORDS_MAX])
+size_t records_of(const struct config *config, const char *label, const char *name, const char *tenant,
+    const char *token, struct record records[RECORDS_MAX])
 {
 	memset(records, 0, sizeof *records * RECORDS_MAX);
-	set_txt(&records[0], config, name, token);
+	records_txt(config, label, name, token, &records[0]);
 	if (!config->place.apex_count || !hostname_is_apex(name)) {
 		set_cname(&records[1], config, name, tenant);
 		return 2;

@@ -6,7 +6,7 @@
 
 #include "verifier/config.h"
 
-enum { RECORDS_MAX = 1 + OUR_ADDRESSES_MAX, RECORDS_VALUE = 32 + 8 + HOSTNAME_MAX + 1 };
+enum { RECORDS_MAX = 1 + OUR_ADDRESSES_MAX, RECORDS_VALUE = TXT_TOKEN_MAX + 8 + HOSTNAME_MAX + 1 };
 
 struct record {
 	const char *type; /* "TXT", "CNAME", "A", "AAAA" */
@@ -15,11 +15,16 @@ struct record {
 	const char *note; /* NULL, or a sentence for the customer */
 };
 
-/* True where <txt-label>.<name> still is a host name DNS can hold. */
-bool records_fit(const struct config *config, const char *name);
+/* The label of a claim's TXT record; `own` is its own, NULL or "" where it has the setting's. */
+const char *records_label(const struct config *config, const char *own);
+/* True where <label>.<name> still is a host name DNS can hold. */
+bool records_fit(const char *label, const char *name);
+/* The TXT record alone. */
+void records_txt(const struct config *config, const char *label, const char *name, const char *token,
+    struct record *record);
 /* The first is the TXT record. An apex gets A and AAAA records in place of the CNAME, where apex-addresses
  * are set. */
-size_t records_of(const struct config *config, const char *name, const char *tenant, const char *token,
-    struct record records[RECORDS_MAX]);
+size_t records_of(const struct config *config, const char *label, const char *name, const char *tenant,
+    const char *token, struct record records[RECORDS_MAX]);
 
 #endif

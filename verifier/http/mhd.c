@@ -30,6 +30,9 @@ struct incoming {
 	struct mhd_request request;
 	size_t received;
 	bool holds_nul;
+	struct mhd_server *server;
+	struct mhd_stream *stream; /* NULL: the body is gathered */
+	int64_t stream_until_ms;
 };
 
 const char *mhd_request_header(const struct mhd_request *request, const char *name)
@@ -74,6 +77,20 @@ const char *mhd_request_cookie(const struct mhd_request *request, const char *na
 	return MHD_lookup_connection_value(request->connection, MHD_COOKIE_KIND, name);
 }
 
+void mhd_request_remote(const struct mhd_request *request, char text[NET_ADDRESS_TEXT])
+{
+	const union MHD_ConnectionInfo *info =
+	    MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	struct net_address address = {.size = sizeof address.storage};
+	text[0] = '\0';
+	if (!info || !info->client_addr)
+		return;
+	bool v4 = info->client_addr->sa_family == AF_INET;
+	address.size = v4 ? sizeof address.storage.v4 : sizeof address.storage.v6;
+	memcpy(&address.storage, info->client_addr, address.size);
+	net_format_host(&address, text);
+}
+
 bool mhd_request_is(const struct mhd_request *request, const char *method, const char *path)
 {
 	return strcmp(request->method, method) == 0 && strcmp(request->path, path) == 0;
@@ -102,11 +119,39 @@ void mhd_reply_text(struct mhd_reply *reply, unsigned status, const char *text)
 	reply->borrowed = true;
 }
 
-static enum MHD_Result send_reply(struct MHD_Connection *connection, struct mhd_reply *reply)
+/* Each piece of a stream gets the time of a stage, all of them together MHD_STREAM_MS. */
+static void extend_deadline(struct incoming *incoming)
 {
-	struct MHD_Response *response =
-	    MHD_create_response_from_buffer(reply->size, reply->body ? reply->body : (void *)"",
-		reply->borrowed || !reply->body ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE);
+	int64_t left = incoming->stream_until_ms - clock_monotonic_ms();
+	mhd_deadlines_set(incoming->server->deadlines, incoming->request.connection,
+	    left > MHD_STAGE_MS ? MHD_STAGE_MS
+	    : left > 0          ? (int)left
+				: 1);
+}
+
+static ssize_t read_stream(void *arg, uint64_t position, char *bytes, size_t size)
+{
+	(void)position;
+	struct incoming *incoming = arg;
+	extend_deadline(incoming);
+	ssize_t got = incoming->stream->read(incoming->stream, bytes, size);
+	return got > 0    ? got
+	       : got == 0 ? MHD_CONTENT_READER_END_OF_STREAM
+			  : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static struct MHD_Response *make_response(struct incoming *incoming, struct mhd_reply *reply)
+{
+	if (reply->streamed)
+		return MHD_create_response_from_callback(
+		    MHD_SIZE_UNKNOWN, MHD_BODY_MAX, read_stream, incoming, NULL);
+	return MHD_create_response_from_buffer(reply->size, reply->body ? reply->body : (void *)"",
+	    reply->borrowed || !reply->body ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE);
+}
+
+static enum MHD_Result send_reply(struct incoming *incoming, struct mhd_reply *reply)
+{
+	struct MHD_Response *response = make_response(incoming, reply);
 	if (!response)
 		return MHD_NO;
 	if (reply->type)
@@ -114,7 +159,7 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct mhd_
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
 	for (size_t i = 0; i < reply->header_count; i++)
 		MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
-	enum MHD_Result result = MHD_queue_response(connection, reply->status, response);
+	enum MHD_Result result = MHD_queue_response(incoming->request.connection, reply->status, response);
 	MHD_destroy_response(response);
 	return result;
 }
@@ -123,9 +168,10 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct mhd_
  * else's name could pass for a domain's. */
 static void *on_address(void *arg, const char *address, struct MHD_Connection *connection)
 {
-	(void)arg;
 	struct incoming *incoming = mem_alloc(sizeof *incoming);
+	incoming->server = arg;
 	incoming->request.connection = connection;
+	incoming->request.target = mem_string(address);
 	incoming->holds_nul = strstr(address, "%00");
 	buf_init(&incoming->request.body, MHD_BODY_MAX);
 	return incoming;
@@ -154,6 +200,9 @@ static void on_completed(
 	buf_wipe(&incoming->request.body);
 	free((char *)incoming->request.method);
 	free((char *)incoming->request.path);
+	free((char *)incoming->request.target);
+	if (incoming->stream)
+		incoming->stream->close(incoming->stream);
 	free(incoming);
 	*context = NULL;
 	mhd_deadlines_set(server->deadlines, connection, MHD_STAGE_MS);
@@ -168,12 +217,52 @@ static enum MHD_Result handle(struct mhd_server *server, struct incoming *incomi
 	else
 		server->options.handle(server->options.arg, &incoming->request, &reply);
 	mhd_deadlines_set(server->deadlines, incoming->request.connection, MHD_STAGE_MS);
-	return send_reply(incoming->request.connection, &reply);
+	return send_reply(incoming, &reply);
+}
+
+/* The head is there. R_NONE: go on with the body. */
+static enum result open_stream(struct mhd_server *server, struct incoming *incoming, struct mhd_reply *reply)
+{
+	if (!server->options.open || incoming->holds_nul)
+		return R_NONE;
+	enum result result =
+	    server->options.open(server->options.arg, &incoming->request, reply, &incoming->stream);
+	if (result == R_OK) {
+		incoming->request.too_large = false;
+		incoming->stream_until_ms = clock_monotonic_ms() + MHD_STREAM_MS;
+	}
+	return result;
+}
+
+static enum MHD_Result start(
+    struct mhd_server *server, struct incoming *incoming, const char *method, const char *path)
+{
+	struct mhd_reply reply = {.status = 500};
+	begin(server, incoming, method, path);
+	enum result result = open_stream(server, incoming, &reply);
+	if (result != R_OK && result != R_NONE)
+		return send_reply(incoming, &reply);
+	return incoming->request.too_large ? handle(server, incoming) : MHD_YES;
+}
+
+static enum MHD_Result finish_stream(struct mhd_server *server, struct incoming *incoming)
+{
+	struct mhd_reply reply = {.status = 500};
+	mhd_deadlines_set(server->deadlines, incoming->request.connection, 0);
+	incoming->stream->finish(incoming->stream, &reply);
+	extend_deadline(incoming);
+	return send_reply(incoming, &reply);
 }
 
 static enum MHD_Result take_body(struct incoming *incoming, const char *bytes, size_t size)
 {
 	incoming->received += size;
+	if (incoming->stream) {
+		mhd_deadlines_set(incoming->server->deadlines, incoming->request.connection, 0);
+		incoming->stream->take(incoming->stream, bytes, size);
+		extend_deadline(incoming);
+		return MHD_YES;
+	}
 	if (!incoming->request.too_large && buf_append(&incoming->request.body, bytes, size) != R_OK)
 		incoming->request.too_large = true;
 	return incoming->received > SWALLOW_MAX ? MHD_NO : MHD_YES;
@@ -188,12 +277,10 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 	(void)version;
 	struct mhd_server *server = arg;
 	struct incoming *incoming = *context;
-	if (!incoming->request.method) {
-		begin(server, incoming, method, path);
-		return incoming->request.too_large ? handle(server, incoming) : MHD_YES;
-	}
+	if (!incoming->request.method)
+		return start(server, incoming, method, path);
 	if (*upload_size == 0)
-		return handle(server, incoming);
+		return incoming->stream ? finish_stream(server, incoming) : handle(server, incoming);
 	enum MHD_Result result = take_body(incoming, upload, *upload_size);
 	*upload_size = 0;
 	return result;
@@ -251,12 +338,13 @@ enum result mhd_server_start(struct mhd_server **out, const struct mhd_options *
 	    {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)options->key}, {MHD_OPTION_END, 0, NULL}};
 	if (!options->certificate)
 		tls[0].option = MHD_OPTION_END;
-	server->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, server,
-	    MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET, options->fd,
-	    MHD_OPTION_CONNECTION_LIMIT, options->connections, MHD_OPTION_CONNECTION_TIMEOUT,
-	    (unsigned)MHD_STAGE_MS / 1000, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK,
-	    MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_URI_LOG_CALLBACK, on_address, NULL,
-	    MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+	server->daemon =
+	    MHD_start_daemon(flags, 0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER,
+		on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET, options->fd, MHD_OPTION_CONNECTION_LIMIT,
+		options->connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)MHD_STAGE_MS / 1000,
+		MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+		server, MHD_OPTION_URI_LOG_CALLBACK, on_address, server, MHD_OPTION_NOTIFY_CONNECTION,
+		on_connection, server, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
 	if (!server->daemon) {
 		error_set(error, options->certificate ? "cannot start the HTTPS server: do ask-cert-file and "
 							"ask-key-file hold a PEM chain and its key?"

@@ -3,6 +3,7 @@
  *
  * Limits: bodies of 64 KiB (413 above), `connections` at once, and a deadline for every stage of a connection
  * (30 s until a request is complete, 30 s until its answer has been taken), however slowly the peer trickles.
+ * A streamed body or answer has 30 s for each piece, and 15 minutes for all.
  */
 #ifndef VERIFIER_HTTP_MHD_H
 #define VERIFIER_HTTP_MHD_H
@@ -12,15 +13,23 @@
 #include <stddef.h>
 
 #include "common/buf.h"
+#include "common/net.h"
 #include "common/result.h"
 
-enum { MHD_BODY_MAX = 64 * 1024, MHD_STAGE_MS = 30 * 1000, MHD_REPLY_HEADERS = 8, MHD_REPLY_VALUE = 512 };
+enum {
+	MHD_BODY_MAX = 64 * 1024,
+	MHD_STAGE_MS = 30 * 1000,
+	MHD_STREAM_MS = 15 * 60 * 1000,
+	MHD_REPLY_HEADERS = 8,
+	MHD_REPLY_VALUE = 512
+};
 
 /* Borrowed from the server while the handler runs. */
 struct mhd_request {
 	struct MHD_Connection *connection;
 	const char *method;
-	const char *path; /* decoded */
+	const char *path;   /* decoded */
+	const char *target; /* with the query, as it came */
 	struct buf body;
 	bool too_large; /* the body was cut off */
 };
@@ -30,7 +39,23 @@ const char *mhd_request_query(const struct mhd_request *request, const char *nam
 /* The first parameter that is not among `known` (ends with NULL), has no value or comes twice; NULL: none. */
 const char *mhd_request_stray_query(const struct mhd_request *request, const char *const *known);
 const char *mhd_request_cookie(const struct mhd_request *request, const char *name);
+/* The peer's address, without its port. */
+void mhd_request_remote(const struct mhd_request *request, char text[NET_ADDRESS_TEXT]);
 bool mhd_request_is(const struct mhd_request *request, const char *method, const char *path);
+
+struct mhd_reply;
+
+/* What takes a body as it comes, and makes an answer as it goes. */
+struct mhd_stream {
+	/* The next bytes of the body. */
+	void (*take)(struct mhd_stream *stream, const char *bytes, size_t size);
+	/* The body is complete: sets a whole reply, or a status and type with `streamed`. */
+	void (*finish)(struct mhd_stream *stream, struct mhd_reply *reply);
+	/* The next bytes of the answer. 0: that was all. Below 0: it cannot go on, the connection is cut. */
+	ssize_t (*read)(struct mhd_stream *stream, char *bytes, size_t size);
+	/* Frees it; also when the peer went away. */
+	void (*close)(struct mhd_stream *stream);
+};
 
 struct mhd_reply {
 	unsigned status;
@@ -38,6 +63,7 @@ struct mhd_reply {
 	char *body;       /* freed by the server unless `borrowed`; NULL: empty */
 	size_t size;
 	bool borrowed;
+	bool streamed; /* by the request's mhd_stream */
 	struct {
 		const char *name;
 		char value[MHD_REPLY_VALUE];
@@ -57,6 +83,10 @@ struct mhd_options {
 	unsigned connections;
 	const char *certificate, *key; /* PEM; both or none */
 	void (*handle)(void *arg, const struct mhd_request *request, struct mhd_reply *reply);
+	/* May be NULL. When a request's head is there: R_OK, the body goes to *stream; R_NONE, it is gathered
+	 * and `handle` answers; else the reply is sent and no body taken. */
+	enum result (*open)(void *arg, const struct mhd_request *request, struct mhd_reply *reply,
+	    struct mhd_stream **stream);
 	void *arg;
 };
 

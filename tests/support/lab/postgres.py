@@ -1,6 +1,5 @@
 """A private PostgreSQL cluster, and databases in it."""
 
-import copy
 import os
 import pwd
 import shutil
@@ -95,16 +94,9 @@ class Database:
     def conninfo(self, role="postgres"):
         return self.cluster.conninfo(self.name, role)
 
-    def by_socket(self):
-        """The same by the server's Unix socket, which is reached from another network namespace too."""
-        cluster = copy.copy(self.cluster)
-        cluster.address = cluster.directory
-        return Database(cluster, self.name)
-
     def query(self, sql, role="postgres"):
         """Rows as lists of strings; SQL NULL is the empty string."""
-        with libpq.Connection(self.conninfo(role)) as connection:
-            return connection.query(sql)
+        return libpq.query(self.conninfo(role), sql)
 
     def value(self, sql, role="postgres"):
         rows = self.query(sql, role)
@@ -115,8 +107,7 @@ class Database:
 
     def wait(self, sql, seconds=10):
         """Until the query's first value is `t`."""
-        with libpq.Connection(self.conninfo()) as connection:
-            return wait_until(lambda: connection.query(sql)[:1] == [["t"]], seconds, f"database: {sql}", interval=0.03)
+        return wait_until(lambda: self.value(sql) == "t", seconds, f"database: {sql}", interval=0.05)
 
     def dump(self):
         return run([tool("pg_dump"), "-d", self.conninfo()])

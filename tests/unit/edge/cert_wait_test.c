@@ -20,20 +20,18 @@ static struct {
 	char last[HOSTNAME_MAX + 1];
 } asked;
 
-void broker_find(struct broker *broker, struct mailbox *mailbox, const char *name, bool only_looks)
+void broker_find(struct broker *broker, struct mailbox *mailbox, const char *name)
 {
 	(void)broker;
 	(void)mailbox;
-	(void)only_looks;
 	asked.found++;
 	snprintf(asked.last, sizeof asked.last, "%s", name);
 }
 
-void broker_forget(struct broker *broker, struct mailbox *mailbox, const char *name, bool only_looks)
+void broker_forget(struct broker *broker, struct mailbox *mailbox, const char *name)
 {
 	(void)broker;
 	(void)mailbox;
-	(void)only_looks;
 	asked.forgotten++;
 	snprintf(asked.last, sizeof asked.last, "%s", name);
 }
@@ -79,7 +77,7 @@ static void on_done(
 	if (visitor->takes_along)
 		cert_wait_leave(visitor->world->wait, &visitor->takes_along->waiter);
 	if (visitor->joins)
-		cert_wait_join(visitor->world->wait, &visitor->joins->waiter, &name, false);
+		cert_wait_join(visitor->world->wait, &visitor->joins->waiter, &name);
 }
 
 static struct visitor visitor_new(struct world *world)
@@ -91,7 +89,7 @@ static void join(struct visitor *visitor, const char *text)
 {
 	struct hostname name = name_of(text);
 
-	cert_wait_join(visitor->world->wait, &visitor->waiter, &name, false);
+	cert_wait_join(visitor->world->wait, &visitor->waiter, &name);
 }
 
 static void reply(struct world *world, const char *name, enum broker_outcome outcome, enum broker_phase phase,

@@ -109,7 +109,7 @@ static void customer_gets_txt_and_cname(void **state)
 	(void)state;
 	struct config *config = loaded(NULL, NULL);
 	struct record records[RECORDS_MAX];
-	assert_int_equal(records_of(config, "shop.brand.test", "default", "cafe", records), 2);
+	assert_int_equal(records_of(config, config->txt_label, "shop.brand.test", "default", "cafe", records), 2);
 	assert_string_equal(records[0].type, "TXT");
 	assert_string_equal(records[0].name, "acme_verify.shop.brand.test");
 	assert_string_equal(records[0].value, "cafe.verify.acme-saas.test");
@@ -126,12 +126,12 @@ static void apex_gets_every_address(void **state)
 	struct config *config =
 	    loaded("--apex-addresses=192.0.2.1, 192.0.2.2", "--apex-addresses=2001:DB8::1");
 	struct record records[RECORDS_MAX];
-	assert_int_equal(records_of(config, "brand.test", "default", "cafe", records), 4);
+	assert_int_equal(records_of(config, config->txt_label, "brand.test", "default", "cafe", records), 4);
 	assert_string_equal(records[1].type, "A");
 	assert_string_equal(records[1].value, "192.0.2.1");
 	assert_string_equal(records[3].type, "AAAA");
 	assert_string_equal(records[3].value, "2001:db8::1");
-	assert_int_equal(records_of(config, "shop.brand.test", "default", "cafe", records), 2);
+	assert_int_equal(records_of(config, config->txt_label, "shop.brand.test", "default", "cafe", records), 2);
 	config_free(config);
 }
 
@@ -140,7 +140,7 @@ static void apex_without_addresses_is_told_about_alias(void **state)
 	(void)state;
 	struct config *config = loaded(NULL, NULL);
 	struct record records[RECORDS_MAX];
-	assert_int_equal(records_of(config, "brand.test", "default", "cafe", records), 2);
+	assert_int_equal(records_of(config, config->txt_label, "brand.test", "default", "cafe", records), 2);
 	assert_non_null(records[1].note);
 	assert_non_null(strstr(records[1].note, "ALIAS"));
 	config_free(config);
@@ -163,9 +163,9 @@ static void name_without_room_for_the_label_does_not_fit(void **state)
 	char name[HOSTNAME_MAX + 1];
 	memset(name, 'a', sizeof name);
 	name[HOSTNAME_MAX - strlen("acme_verify.")] = '\0';
-	assert_true(records_fit(config, name));
+	assert_true(records_fit(config->txt_label, name));
 	strcat(name, "a");
-	assert_false(records_fit(config, name));
+	assert_false(records_fit(config->txt_label, name));
 	config_free(config);
 }
 

@@ -1,0 +1,277 @@
+#include "verifier/api/api_import.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "verifier/api/import_line.h"
+#include "verifier/http/problem.h"
+
+static atomic_int running;
+
+struct import {
+	struct mhd_stream stream; /* first: the server hands it back */
+	const struct config *config;
+	struct pg_pool *pool;
+	struct api_caller caller;
+	struct scope scope;
+	int64_t id;
+	struct buf text; /* the line that is coming in */
+	bool overlong;   /* it has passed IMPORT_LINE_MAX: its rest is skipped */
+	int lines;       /* begun, empty ones too */
+	bool full;       /* IMPORT_LINES have come: the rest is not read */
+	struct import_line batch[IMPORT_BATCH];
+	int count;
+	struct error error; /* why it could not go on; "" as long as it can */
+	PGresult *page;     /* of results that are being sent */
+	int row;
+	size_t offset; /* in this row */
+	int64_t sent;  /* lines up to this one */
+};
+
+/* Adds those that were not refused, and tells each what became of it. */
+static enum result add_batch(struct import *import, struct pg *pg, enum domain_added outcomes[IMPORT_BATCH])
+{
+	struct domain_new *claims = mem_alloc_array(IMPORT_BATCH, sizeof *claims);
+	enum domain_added added[IMPORT_BATCH];
+	int count = 0, at = 0;
+	for (int i = 0; i < import->count; i++)
+		if (!import->batch[i].code)
+			claims[count++] = import->batch[i].claim;
+	enum result result = !count ? R_OK
+				    : domain_add(pg, &import->scope, import->config->rules.quota, claims,
+					  count, added, &import->error);
+	for (int i = 0; result == R_OK && i < import->count; i++) {
+		struct import_line *line = &import->batch[i];
+		outcomes[i] = line->code ? DOMAIN_EXISTS : added[at];
+		if (!line->code)
+			memcpy(line->claim.token, claims[at++].token, sizeof line->claim.token);
+	}
+	free(claims);
+	return result;
+}
+
+static enum result keep_results(
+    struct import *import, struct pg *pg, const enum domain_added outcomes[IMPORT_BATCH])
+{
+	char *answers[IMPORT_BATCH], numbers[IMPORT_BATCH][12];
+	const char *texts[IMPORT_BATCH], *lines[IMPORT_BATCH];
+	for (int i = 0; i < import->count; i++) {
+		texts[i] = answers[i] = import_line_answer(&import->batch[i], import->config, outcomes[i]);
+		snprintf(numbers[i], sizeof numbers[i], "%d", import->batch[i].number);
+		lines[i] = numbers[i];
+	}
+	char *line_array = pg_text_array(lines, (size_t)import->count);
+	char *text_array = pg_text_array(texts, (size_t)import->count);
+	enum result result = pg_run(pg, SCOPE_QUERY_MS, NULL, &import->error,
+	    "INSERT INTO import_results (import, line, answer)"
+	    " SELECT $1::bigint, l::int, a FROM unnest($2::text[], $3::text[]) AS t (l, a)",
+	    pg_int(import->id), pg_text(line_array), pg_text(text_array));
+	free(text_array);
+	free(line_array);
+	for (int i = 0; i < import->count; i++)
+		free(answers[i]);
+	return result;
+}
+
+static void flush(struct import *import)
+{
+	enum domain_added outcomes[IMPORT_BATCH];
+	if (!import->count)
+		return;
+	struct pg *pg = pg_pool_take(import->pool, &import->error);
+	if (pg && add_batch(import, pg, outcomes) == R_OK)
+		keep_results(import, pg, outcomes);
+	if (pg)
+		pg_pool_give(import->pool, pg);
+	for (int i = 0; i < import->count; i++)
+		import_line_fini(&import->batch[i]);
+	import->count = 0;
+}
+
+static struct import_line *new_line(struct import *import)
+{
+	struct import_line *line = &import->batch[import->count++];
+	*line = (struct import_line){.number = import->lines};
+	return line;
+}
+
+static bool is_blank(const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (!strchr(" \t\r", text[i]) || !text[i])
+			return false;
+	return true;
+}
+
+static void end_line(struct import *import)
+{
+	const char *text = buf_bytes(&import->text);
+	size_t size = buf_size(&import->text);
+	import->lines++;
+	import->full = import->lines > IMPORT_LINES;
+	if (import->full)
+		import_line_refuse(new_line(import), "too_many_lines", NULL,
+		    "an import has 100000 lines at most: send this line and those after it in another one");
+	else if (import->overlong)
+		import_line_refuse(new_line(import), "too_long", NULL, "a line has 20480 bytes at most");
+	else if (!is_blank(text, size))
+		import_line_read(new_line(import), import->config, &import->scope, text, size);
+	buf_consume(&import->text, size);
+	import->overlong = false;
+	if (import->count == IMPORT_BATCH)
+		flush(import);
+}
+
+static void take(struct mhd_stream *stream, const char *bytes, size_t size)
+{
+	struct import *import = (struct import *)stream;
+	while (size && !import->full && !import->error.text[0]) {
+		const char *newline = memchr(bytes, '\n', size);
+		size_t part = newline ? (size_t)(newline - bytes) : size;
+		if (buf_append(&import->text, bytes, part) != R_OK)
+			import->overlong = true;
+		if (newline)
+			end_line(import);
+		part += newline != NULL;
+		bytes += part;
+		size -= part;
+	}
+}
+
+static void finish(struct mhd_stream *stream, struct mhd_reply *reply)
+{
+	struct import *import = (struct import *)stream;
+	if ((buf_size(&import->text) || import->overlong) && !import->full)
+		end_line(import);
+	if (!import->error.text[0])
+		flush(import);
+	if (import->error.text[0]) {
+		log_warn("import cut short", log_str("error", import->error.text));
+		problem_reply(reply, MHD_HTTP_SERVICE_UNAVAILABLE, "database_unavailable", NULL,
+		    "The database could not be reached when about %d lines had been read. Send all of it "
+		    "again: "
+		    "what has been added is then answered with \"exists\".",
+		    import->lines);
+		mhd_reply_header(reply, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+		return;
+	}
+	log_info("domains imported", log_str("actor", import->scope.actor), log_int("lines", import->lines));
+	reply->status = MHD_HTTP_OK;
+	reply->type = "application/x-ndjson";
+	reply->streamed = true;
+}
+
+static enum result next_page(struct import *import)
+{
+	PQclear(import->page);
+	import->page = NULL;
+	import->row = 0;
+	struct pg *pg = pg_pool_take(import->pool, &import->error);
+	enum result result = R_DOWN;
+	if (pg) {
+		result = pg_run(pg, SCOPE_QUERY_MS, &import->page, &import->error,
+		    "SELECT line, answer FROM import_results WHERE import = $1 AND line > $2 ORDER BY line "
+		    "LIMIT 200",
+		    pg_int(import->id), pg_int(import->sent));
+		pg_pool_give(import->pool, pg);
+	}
+	return result;
+}
+
+static ssize_t read_results(struct mhd_stream *stream, char *bytes, size_t size)
+{
+	struct import *import = (struct import *)stream;
+	size_t used = 0;
+	while (used < size) {
+		if (!import->page || import->row == PQntuples(import->page)) {
+			if (used || (import->page && !PQntuples(import->page)))
+				break;
+			if (next_page(import) != R_OK)
+				return -1;
+			continue;
+		}
+		const char *answer = pg_get(import->page, import->row, 1) + import->offset;
+		size_t left = strlen(answer), part = left < size - used ? left : size - used;
+		memcpy(bytes + used, answer, part);
+		used += part;
+		import->offset += part;
+		if (part < left)
+			break;
+		import->sent = pg_get_int(import->page, import->row++, 0);
+		import->offset = 0;
+	}
+	return (ssize_t)used;
+}
+
+static void close_import(struct mhd_stream *stream)
+{
+	struct import *import = (struct import *)stream;
+	struct pg *pg = pg_pool_take(import->pool, NULL);
+	if (pg) {
+		pg_run(pg, SCOPE_QUERY_MS, NULL, NULL, "DELETE FROM import_results WHERE import = $1",
+		    pg_int(import->id));
+		pg_pool_give(import->pool, pg);
+	}
+	for (int i = 0; i < import->count; i++)
+		import_line_fini(&import->batch[i]);
+	PQclear(import->page);
+	buf_fini(&import->text);
+	free(import);
+	running--;
+}
+
+/* A number for the results, once those that nobody fetched are gone. */
+static enum result take_number(struct api_call *call, int64_t *id, struct error *error)
+{
+	PGresult *rows = NULL;
+	struct pg *pg = pg_pool_take(call->pool, error);
+	enum result result = R_DOWN;
+	if (pg) {
+		result = pg_run(pg, SCOPE_QUERY_MS, &rows, error,
+		    "WITH old AS (DELETE FROM import_results WHERE made_at < now() - $1::interval)"
+		    " SELECT nextval('imports')",
+		    pg_text("1 day"));
+		pg_pool_give(call->pool, pg);
+	}
+	*id = result == R_OK ? pg_get_int(rows, 0, 0) : 0;
+	PQclear(rows);
+	return result;
+}
+
+static struct import *new_import(const struct api_call *call, int64_t id)
+{
+	struct import *import = mem_alloc(sizeof *import);
+	import->stream =
+	    (struct mhd_stream){.take = take, .finish = finish, .read = read_results, .close = close_import};
+	import->config = call->config;
+	import->pool = call->pool;
+	import->caller = call->caller;
+	import->scope = (struct scope){.tenant = call->scope.tenant ? import->caller.holder.tenant : NULL,
+	    .actor = import->caller.actor,
+	    .remote = import->caller.remote};
+	import->id = id;
+	buf_init(&import->text, IMPORT_LINE_MAX);
+	return import;
+}
+
+bool api_import_open(struct api_call *call, struct mhd_stream **out)
+{
+	int64_t id = 0;
+	struct error error = {""};
+	if (++running > IMPORT_RUNNING) {
+		problem_reply(call->reply, MHD_HTTP_TOO_MANY_REQUESTS, "too_many_imports", NULL,
+		    "%d imports are under way: wait until one of them is done.", IMPORT_RUNNING);
+		mhd_reply_header(call->reply, MHD_HTTP_HEADER_RETRY_AFTER, "10");
+	} else if (take_number(call, &id, &error) != R_OK) {
+		problem_reply_down(call->reply, &error);
+	} else {
+		*out = &new_import(call, id)->stream;
+		return true;
+	}
+	running--;
+	return false;
+}
