@@ -86,8 +86,10 @@ $(FUZZERS): %: %.o $(FUZZ_DRIVER) $(foreach area,$(AREAS),$(call library,$(area)
 	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS) -lcmocka
 
 # What the benchmark measures with.
-BENCH     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
-$(BENCH): %: %.o $(call library,common)
+BENCH     := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c)) $(BUILD)/tests/bench/load/load
+$(BUILD)/tests/bench/load/load: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bench/load/*.c))
+$(filter-out %/load,$(BENCH)): %: %.o $(call library,common)
+$(BENCH):
 	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS)
 
 unit-tests: $(UNIT) fuzz-replays
@@ -123,7 +125,7 @@ test:
 	@$(MAKE) --no-print-directory all unit-tests pg-tests
 	@BUILD=$(BUILD) tests/run $(TESTS)
 
-FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] common/dns/*.[ch] edge/*.[ch] edge/*/*.[ch] acme/*.[ch] verifier/*.[ch] verifier/*/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c tests/support/*.h)
+FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] common/dns/*.[ch] edge/*.[ch] edge/*/*.[ch] acme/*.[ch] verifier/*.[ch] verifier/*/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c tests/bench/load/*.[ch] tests/support/*.h)
 lint:
 	@tests/support/install_packages build lint
 	clang-format --dry-run -Werror $(FORMATTED)

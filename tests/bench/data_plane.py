@@ -19,13 +19,13 @@ MANY = 10000
 COLUMNS = "name, version, chain_pem, key_sealed, key_id, issuer, serial, directory, not_before, not_after, renew_at"
 
 
-def tool_of_ours(name):
-    return os.path.join(BUILD, "tests", "bench", name)
+def tool_of_ours(*path):
+    return os.path.join(BUILD, "tests", "bench", *path)
 
 
 def load_command(server, mode, **options):
     options = {"name": NAME, **options, "pids": ",".join(str(pid) for pid in server.pids())}
-    return [tool_of_ours("load"), mode, server.address, str(server.port)] + [f"{key}={value}" for key, value in options.items()]
+    return [tool_of_ours("load", "load"), mode, server.address, str(server.port)] + [f"{key}={value}" for key, value in options.items()]
 
 
 def figures(line):
@@ -57,8 +57,8 @@ def anonymous_kib(server):
 
 # ---- rows: (title, unit of the figure, measure one server once)
 
-def handshake(mode, tls, count=300):
-    return lambda server: load(server, mode, tls=tls, count=count, warm=32, connections=8, path="/1k")["cpu_us"]
+def handshake(mode, tls, count=300, **options):
+    return lambda server: load(server, mode, tls=tls, count=count, warm=32, connections=8, path="/1k", **options)["cpu_us"]
 
 
 def keep_alive(server):
@@ -113,7 +113,7 @@ class Table:
             for server in self.servers[first:] + self.servers[:first]:
                 try:
                     samples[server.name].append(measure(server))
-                except RuntimeError as error:
+                except (RuntimeError, NotImplementedError) as error:
                     complaints.add(str(error))
         cells = {name: statistics.median(values) for name, values in samples.items() if values}
         self.row(title, cells, goal, against, digits)
@@ -134,19 +134,26 @@ class DataPlane:
         run_command([tool("psql"), "-q", "-d", self.ground.database.conninfo(), "-c",
                      f"\\copy certificates ({COLUMNS}) from '{rows}'"], timeout=120)
         self.pem = os.path.join(self.folder, "pem", f"{NAME}.pem")
-        self.origin = lab.use(peers.Origin(lab.folder("origin"), self.ground.address(30))).start()
+        self.backends = peers.Backends(lab, self.ground, self.pem).start()
+        self.own_upstream(1, f"http://{self.backends.echo.text}")
+        self.own_upstream(2, f"h2c://{self.backends.grpc.text}")
+
+    def own_upstream(self, number, url):
+        """That site's requests go there."""
+        self.ground.database.query("INSERT INTO domains (tenant, name, status, token, options) VALUES ('default', "
+                                   f"'site{number}.{ZONE}', 'active', '{'0' * 32}', '{{\"upstream\": \"{url}\"}}')")
 
     def postern(self, folder, **settings):
         return self.lab.use(peers.Postern(self.lab.folder(folder), self.ground.address(29), self.ground.database,
-                                          self.ground.seal_key, self.ask, self.origin, **settings))
+                                          self.ground.seal_key, self.ask, self.backends.origin.text, **settings))
 
 
 def table(plane, rounds=9, rows=None):
     """The main table. `rows`: titles that begin with one of these words; nothing: all."""
-    others, absent = peers.others(plane.lab, plane.pem, plane.origin, plane.ground)
+    others, absent = peers.others(plane.lab, plane.pem, plane.backends, plane.ground)
     for name in absent:
         print(f"{name} is absent: not installed, and install_packages could not bring it")
-    servers = [plane.postern("postern").start()] + [plane.lab.use(server).start() for server in others]
+    servers = [plane.postern("postern").start()] + [server.start() for server in others]
     load(servers[0], "full", count=20, warm=1, path="/1k")
     out = Table(servers)
 
@@ -208,9 +215,9 @@ def certificates(plane):
     hot.stop()
     print(f"  Postern: at start {at_start / 1024:.0f} MiB in all, {took:.2f} s; cold {each_cold:.1f} (goal 2), "
           f"hot {each_hot - each_cold:.1f} more (goal 9)")
-    for server in peers.many_certificates(plane.lab, plane.ground, plane.origin, os.path.join(plane.folder, "pem")):
+    for server in peers.many_certificates(plane.lab, plane.ground, plane.backends, os.path.join(plane.folder, "pem")):
         start = time.monotonic()
-        plane.lab.use(server).start()
+        server.start()
         took = time.monotonic() - start
         print(f"  {server.name}: {anonymous_kib(server) / MANY:.1f}, {took:.2f} s", flush=True)
         server.stop()

@@ -10,13 +10,14 @@ from .process import Process, connects, wait_until
 
 LARGE = 32 * 1024 * 1024
 
-NGINX = """\
+# What every nginx of ours has around its own `servers`; braces are doubled for str.format.
+NGINX_FRAME = """\
 daemon off;
 {user}
 worker_processes 1;
 pid {directory}/nginx.pid;
 error_log stderr warn;
-events {{ worker_connections 4096; }}
+events {{ worker_connections 8192; }}
 http {{
     access_log off;
     client_body_temp_path {directory}/body;
@@ -25,7 +26,12 @@ http {{
     uwsgi_temp_path {directory}/uwsgi;
     scgi_temp_path {directory}/scgi;
     client_max_body_size 0;
-    keepalive_requests 100000;
+    keepalive_requests 100000000;
+    keepalive_timeout 600s;
+"""
+NGINX_COMMAND = ["nginx", "-c", "{config}", "-p", "{directory}", "-e", "stderr"]
+
+NGINX = NGINX_FRAME + """\
     default_type text/plain;
     server {{
         listen {address}:{port};
@@ -66,68 +72,73 @@ listen http
 """
 
 
-class Nginx:
-    """Answers every path with what it saw, as JSON; /large is 32 MiB, /slow the same at 64 KiB a second."""
+def nobodys(directory):
+    """A folder that the servers' own user may write to."""
+    os.makedirs(directory, exist_ok=True)
+    if os.geteuid() == 0:
+        user = pwd.getpwnam("nobody")
+        os.chown(directory, user.pw_uid, user.pw_gid)
+    return directory
 
-    def __init__(self, directory, address="127.0.0.1", wanted_ports=()):
-        self.directory, self.address = directory, address
-        self.port = free_port(address, wanted=wanted_ports)
-        os.makedirs(os.path.join(directory, "www"), exist_ok=True)
-        with open(os.path.join(directory, "www", "large"), "wb") as file:
-            file.truncate(LARGE)
-        if os.geteuid() == 0:
-            nobody = pwd.getpwnam("nobody")
-            os.chown(directory, nobody.pw_uid, nobody.pw_gid)
-        self.config = os.path.join(directory, "nginx.conf")
-        with open(self.config, "w") as file:
-            file.write(NGINX.format(directory=directory, address=address, port=self.port,
-                                    user="user nobody nogroup;" if os.geteuid() == 0 else ""))
-        self.process = None
 
-    @property
-    def url(self):
-        return f"http://{self.address}:{self.port}"
+class Server:
+    """A server of somebody else's: a configuration made of a template, and a process. In the command `{config}` and
+    `{directory}` are filled in."""
 
-    def start(self, wait=True):
-        argv = [tool("nginx"), "-c", self.config, "-p", self.directory, "-e", "stderr"]
-        self.process = Process("nginx", argv, os.path.join(self.directory, "nginx.log"))
+    environment = {}
+
+    def __init__(self, name, directory, address, port, template, command, **values):
+        self.name, self.directory, self.address, self.port = name, nobodys(directory), address, port
+        self.config, self.process = os.path.join(directory, "config"), None
+        self.command = [word.format(config=self.config, directory=directory) for word in command]
+        is_root = os.geteuid() == 0
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(template.format(directory=directory, address=address, port=port,
+                                       user="user nobody nogroup;" if is_root else "",
+                                       user_line='user = "nobody"' if is_root else "",
+                                       user_name=pwd.getpwuid(os.geteuid()).pw_name, **values))
+
+    def start(self, wait=True, seconds=10):
+        self.process = Process(self.name, [tool(self.command[0])] + self.command[1:],
+                               os.path.join(self.directory, "log"), env=self.environment)
         if wait:
-            self.wait_ready()
+            self.wait_ready(seconds)
         return self
 
-    def wait_ready(self):
-        self.process.wait_ready(lambda: connects(self.address, self.port))
+    def wait_ready(self, seconds=10):
+        self.process.wait_ready(lambda: connects(self.address, self.port), seconds)
 
     def stop(self):
         if self.process:
             self.process.stop(5)
 
 
-class HAProxy:
+class Nginx(Server):
+    """Answers every path with what it saw, as JSON; /large is 32 MiB, /slow the same at 64 KiB a second."""
+
+    def __init__(self, directory, address="127.0.0.1", wanted_ports=()):
+        super().__init__("nginx", directory, address, free_port(address, wanted=wanted_ports), NGINX, NGINX_COMMAND)
+        os.makedirs(os.path.join(directory, "www"), exist_ok=True)
+        with open(os.path.join(directory, "www", "large"), "wb") as file:
+            file.truncate(LARGE)
+
+    @property
+    def url(self):
+        return f"http://{self.address}:{self.port}"
+
+
+class HAProxy(Server):
     """TCP mode: it knows nothing of TLS or names, as an AWS NLB. `nodes`: (name, address, https port, http port, admin
     port); a node that is not ready there gets no new connection. `server_options`: as `send-proxy-v2`."""
 
     def __init__(self, directory, address, https, http, nodes, server_options=""):
-        self.directory, self.address, self.https, self.http = directory, address, https, http
         line = "    server {0} {1}:{2} check port {3} inter 200ms fastinter 100ms fall 2 rise 1"
         line += f" {server_options}\n"
-        self.config = os.path.join(directory, "haproxy.cfg")
-        with open(self.config, "w") as file:
-            file.write(HAPROXY.format(
-                directory=directory, address=address, https=https, http=http,
-                https_servers="".join(line.format(name, at, tls, admin) for name, at, tls, _, admin in nodes),
-                http_servers="".join(line.format(name, at, plain, admin) for name, at, _, plain, admin in nodes)))
-        self.process = None
-
-    def start(self, wait=True):
-        self.process = Process("haproxy", [tool("haproxy"), "-db", "-f", self.config],
-                               os.path.join(self.directory, "haproxy.log"))
-        if wait:
-            self.wait_ready()
-        return self
-
-    def wait_ready(self):
-        self.process.wait_ready(lambda: connects(self.address, self.https))
+        super().__init__("haproxy", directory, address, https, HAPROXY, ["haproxy", "-db", "-f", "{config}"],
+                         https=https, http=http,
+                         https_servers="".join(line.format(name, at, tls, admin) for name, at, tls, _, admin in nodes),
+                         http_servers="".join(line.format(name, at, plain, admin) for name, at, _, plain, admin in nodes))
+        self.https, self.http = https, http
 
     def nodes_up(self):
         """Names of the nodes that get new connections."""
@@ -144,10 +155,6 @@ class HAProxy:
 
     def wait_nodes(self, *names, seconds=10):
         wait_until(lambda: self.nodes_up() == set(names), seconds, f"the load balancer to have {names}, has others")
-
-    def stop(self):
-        if self.process:
-            self.process.stop(2)
 
 
 def http_status(address, port, path, timeout=2):
