@@ -6,25 +6,39 @@
 #include "common/log.h"
 #include "common/metrics.h"
 
-enum result breaker_enter(
-    struct pg *pg, const char *directory, int64_t lease_ms, struct job_wait *wait, struct error *error)
+enum result breaker_enter(struct pg *pg, const char *directory, struct breaker_probe *probe,
+    struct job_wait *wait, struct error *error)
 {
 	PGresult *rows = NULL;
+	probe->until[0] = '\0';
 	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error,
-	    "SELECT ceil(extract(epoch FROM until - clock_timestamp()) * 1000)::bigint,"
-	    " to_char(until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS \"UTC\"'), left(last_error, 200)"
-	    " FROM breaker_enter($1, $2::bigint) AS until LEFT JOIN ca_health ON directory = $1",
-	    pg_text(directory), pg_int(lease_ms));
-	if (result == R_OK && pg_get(rows, 0, 0)) {
-		const char *why = pg_get(rows, 0, 2);
+	    "SELECT ceil(extract(epoch FROM not_before - clock_timestamp()) * 1000)::bigint,"
+	    " to_char(not_before AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS \"UTC\"'), probe,"
+	    " CASE WHEN open_until IS NOT NULL THEN left(last_error, 200) END"
+	    " FROM breaker_enter($1, $2::bigint) LEFT JOIN ca_health ON directory = $1",
+	    pg_text(directory), pg_int(BREAKER_PROBE_MS));
+	if (result != R_OK)
+		return result;
+	if (pg_get(rows, 0, 0)) {
+		const char *why = pg_get(rows, 0, 3);
 		wait->ms = pg_get_int(rows, 0, 0);
 		wait->on = "ca";
 		snprintf(wait->text, sizeof wait->text, "the CA, which is left alone until %s: %s",
-		    pg_get(rows, 0, 1), why ? why : "it asked for that");
+		    pg_get(rows, 0, 1), why ? why : "work resumes little by little");
 		result = R_LIMIT;
-	}
+	} else if (pg_get(rows, 0, 2))
+		snprintf(probe->until, sizeof probe->until, "%s", pg_get(rows, 0, 2));
 	PQclear(rows);
 	return result;
+}
+
+void breaker_leave(struct pg *pg, const char *directory, const struct breaker_probe *probe)
+{
+	struct error error = {""};
+	if (probe->until[0] != '\0' && pg_run(pg, JOB_QUERY_MS, NULL, &error, "SELECT breaker_leave($1, $2)",
+					   pg_text(directory), pg_text(probe->until)) != R_OK)
+		log_warn("cannot hand a try of the CA over", log_str("directory", directory),
+		    log_str("error", error.text));
 }
 
 static bool is_the_cas_own(const struct acme_failure *failure)

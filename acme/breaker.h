@@ -10,12 +10,20 @@
 #include "acme/job.h"
 #include "common/pg.h"
 
-enum { BREAKER_THRESHOLD = 5 };
+/* BREAKER_PROBE_MS: when the one that tries has said nothing by then, another one does. */
+enum { BREAKER_THRESHOLD = 5, BREAKER_PROBE_MS = 30 * 1000 };
 
-/* Before a job contacts the CA. R_LIMIT: it is not to, and *wait says until when; its Retry-After is spread a
- * little over the jobs. */
-enum result breaker_enter(
-    struct pg *pg, const char *directory, int64_t lease_ms, struct job_wait *wait, struct error *error);
+/* What the one that tries holds, as the database writes times; empty: nobody's. */
+struct breaker_probe {
+	char until[40];
+};
+
+/* Before a job contacts the CA. R_LIMIT: it is not to, and *wait says until when, spread over those who wait.
+ * In the minute after the CA is found well again few go ahead at first, then more. */
+enum result breaker_enter(struct pg *pg, const char *directory, struct breaker_probe *probe,
+    struct job_wait *wait, struct error *error);
+/* The job has ended, whatever came of it: a probe that said nothing about the CA is handed over. */
+void breaker_leave(struct pg *pg, const char *directory, const struct breaker_probe *probe);
 
 /* What a job's end says of the CA. `failure` NULL: a certificate. A customer's failure shows that the CA
  * works; what may be about the name alone, or was foreseen without asking it, shows nothing. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acme/crash_point.h"
 #include "acme/job.h"
 #include "common/mem.h"
 #include "common/process.h"
@@ -66,6 +67,8 @@ enum result ca_task_claim(struct pg *pg, const struct ca_list *list, struct ca_t
 		read_claimed(out, rows, list);
 	PQclear(rows);
 	free(array);
+	if (result == R_OK)
+		crash_point("task-claimed");
 	return result;
 }
 
@@ -112,4 +115,13 @@ enum result ca_task_failed(
 	    " key_sealed = CASE WHEN $3 THEN key_sealed END" OURS,
 	    pg_int(task->id), pg_int(task->fence), pg_text(again ? "t" : "f"), pg_text(failure->detail),
 	    pg_int(acme_failure_delay_ms(failure, task->attempts, random)));
+}
+
+enum result ca_task_sweep(struct pg *pg, struct error *error)
+{
+	return pg_query(pg, JOB_QUERY_MS, NULL, error,
+	    "DELETE FROM ca_tasks WHERE id IN (SELECT id FROM ca_tasks WHERE finished_at < now() - interval "
+	    "'30 days'"
+	    " ORDER BY finished_at LIMIT 500 FOR UPDATE SKIP LOCKED)",
+	    NULL, 0);
 }

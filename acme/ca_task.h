@@ -42,4 +42,7 @@ enum result ca_task_done(struct pg *pg, const struct ca_task *task, const char *
 enum result ca_task_failed(
     struct pg *pg, const struct ca_task *task, const struct acme_failure *failure, struct error *error);
 
+/* Deletes what ended a month ago, up to 500 rows. */
+enum result ca_task_sweep(struct pg *pg, struct error *error);
+
 #endif

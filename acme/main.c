@@ -10,6 +10,7 @@
 #include "acme/acme_http.h"
 #include "acme/acme_settings.h"
 #include "acme/ca_list.h"
+#include "acme/enquiry.h"
 #include "acme/issuer.h"
 #include "acme/operator_desk.h"
 #include "acme/preflight.h"
@@ -34,6 +35,7 @@ struct daemon {
 	struct preflight *preflight;
 	struct issuer *issuer;
 	struct renew *renew;
+	struct enquiry *enquiry;
 	struct operator_desk *desk;
 	struct admin *admin;
 	atomic_bool abandon;
@@ -155,7 +157,8 @@ static enum result start(struct daemon *daemon, struct issuer_config *config, st
 	config->ask = daemon->ask.url ? &daemon->ask : NULL;
 	config->abandon = &daemon->abandon;
 	daemon->issuer = issuer_start(config);
-	daemon->renew = renew_start(config->database, &daemon->cas, daemon->proof.lookup);
+	daemon->renew = renew_start(config->database);
+	daemon->enquiry = enquiry_start(config->database, &daemon->cas, daemon->proof.lookup);
 	daemon->desk = operator_desk_start(config->database, &daemon->cas, daemon->keys);
 	atomic_store(&daemon->started, true);
 	log_info("postern-acme started", log_str("directory", daemon->first.directory_url),
@@ -168,6 +171,7 @@ static void stop(struct daemon *daemon)
 	admin_stop(daemon->admin);
 	issuer_stop(daemon->issuer);
 	renew_stop(daemon->renew);
+	enquiry_stop(daemon->enquiry);
 	operator_desk_stop(daemon->desk);
 	ca_list_fini(&daemon->cas);
 	preflight_free(daemon->preflight);

@@ -1,24 +1,20 @@
 #include "acme/operator_desk.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "acme/account_change.h"
 #include "acme/ca_task.h"
 #include "acme/revoke.h"
-#include "common/clock.h"
-#include "common/condition.h"
+#include "common/background.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/schema.h"
 
-enum { POLL_MS = 1000, CONNECT_MS = 2000, SCHEMA_MS = 2000, ROW_LEASE_MS = 60 * 1000 };
+enum { POLL_MS = 1000, CONNECT_MS = 2000, ROW_LEASE_MS = 60 * 1000 };
 
 struct operator_desk {
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool stopping;
+	struct background *thread;
+	bool has_schema;
 	struct pg *pg;
 	const struct ca_list *cas;
 	const struct seal_keys *keys;
@@ -100,48 +96,23 @@ static bool work(struct operator_desk *desk)
 	return true;
 }
 
-/* False: stop. */
-static bool wait_ms(struct operator_desk *desk, int64_t ms)
-{
-	int64_t until = clock_monotonic_ms() + ms;
-	bool in_time = ms > 0;
-	pthread_mutex_lock(&desk->lock);
-	while (!desk->stopping && in_time)
-		in_time = condition_wait_until(&desk->changed, &desk->lock, until);
-	bool go_on = !desk->stopping;
-	pthread_mutex_unlock(&desk->lock);
-	return go_on;
-}
-
-static void *run(void *arg)
+static int64_t round_of(void *arg, struct background *self)
 {
 	struct operator_desk *desk = arg;
-	bool has_schema = false;
-	bool more = false;
-	do {
-		more = false;
-		if (pg_wait_ready(desk->pg, CONNECT_MS, NULL) != R_OK)
-			continue;
-		has_schema = has_schema || schema_check(desk->pg, SCHEMA_MS, NULL) == R_OK;
-		more = has_schema && work(desk);
-	} while (wait_ms(desk, more ? 0 : POLL_MS));
-	return NULL;
+	(void)self;
+	bool more = schema_is_ready(desk->pg, CONNECT_MS, &desk->has_schema) && work(desk);
+	return more ? 0 : POLL_MS;
 }
 
 struct operator_desk *operator_desk_start(
     const char *database, const struct ca_list *cas, const struct seal_keys *keys)
 {
 	struct operator_desk *desk = mem_alloc(sizeof *desk);
-	condition_init(&desk->changed);
-	pthread_mutex_init(&desk->lock, NULL);
 	desk->pg = pg_new(database, "postern-acme-operator");
 	desk->cas = cas;
 	desk->keys = keys;
 	ca_sessions_init(&desk->sessions, cas);
-	if (pthread_create(&desk->thread, NULL, run, desk) != 0) {
-		log_error("cannot start a thread");
-		abort();
-	}
+	desk->thread = background_start("operator-desk", round_of, desk);
 	return desk;
 }
 
@@ -149,14 +120,8 @@ void operator_desk_stop(struct operator_desk *desk)
 {
 	if (!desk)
 		return;
-	pthread_mutex_lock(&desk->lock);
-	desk->stopping = true;
-	pthread_cond_signal(&desk->changed);
-	pthread_mutex_unlock(&desk->lock);
-	pthread_join(desk->thread, NULL);
+	background_stop(desk->thread);
 	ca_sessions_fini(&desk->sessions);
 	pg_free(desk->pg);
-	pthread_cond_destroy(&desk->changed);
-	pthread_mutex_destroy(&desk->lock);
 	free(desk);
 }

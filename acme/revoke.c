@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acme/crash_point.h"
 #include "acme/job.h"
 #include "acme/sealed_key.h"
 #include "common/barred_key.h"
@@ -69,8 +70,10 @@ static enum result bar_key(struct revocation *revocation)
 	const struct revoke_tools *tools = revocation->tools;
 	if (revocation->task->reason != REASON_KEY_COMPROMISE)
 		return R_OK;
-	return judge_query(
+	enum result result = judge_query(
 	    revocation, barred_key_add(tools->pg, X509_get0_pubkey(revocation->leaf), tools->error));
+	crash_point("key-barred");
+	return result;
 }
 
 static enum result post(
@@ -137,10 +140,13 @@ static enum result note(struct revocation *revocation)
 					pg_text(task->name), pg_int(task->version), pg_int(task->reason)));
 	bool is_served = result == R_OK && strcmp(PQcmdTuples(rows), "1") == 0;
 	PQclear(rows);
+	crash_point("revocation-noted");
 	if (!is_served || task->reason == REASON_CESSATION)
 		return result;
-	return judge_query(revocation, pg_run(tools->pg, JOB_QUERY_MS, NULL, tools->error,
-					   "SELECT enqueue_issuance($1, 'repair')", pg_text(task->name)));
+	result = judge_query(revocation, pg_run(tools->pg, JOB_QUERY_MS, NULL, tools->error,
+					     "SELECT enqueue_issuance($1, 'repair')", pg_text(task->name)));
+	crash_point("successor-asked-for");
+	return result;
 }
 
 enum result revoke_certificate(const struct revoke_tools *tools, const struct ca_task *task)

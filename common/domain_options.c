@@ -9,6 +9,7 @@
 
 #include "common/hostname.h"
 #include "common/mem.h"
+#include "common/passthrough.h"
 
 enum { UPSTREAM_MAX = 512, HSTS_MAX = 64 };
 /* Ten years: what is more is a slip of the pen, and a browser would keep it. */
@@ -49,14 +50,17 @@ static bool part_is(CURLU *url, CURLUPart part, const char *first, const char *s
 	return is;
 }
 
-/* http(s)://host[:port], and nothing behind it: the path is the client's. */
+/* http(s)://host[:port] or h2c, and nothing behind it: the path is the client's. */
 static bool is_origin(const char *text)
 {
 	CURLU *url = curl_url();
+	const unsigned flags = CURLU_DISALLOW_USER | CURLU_NON_SUPPORT_SCHEME;
+	bool is_h2c = strncmp(text, "h2c://", 6) == 0;
 	bool ok = url && strlen(text) <= UPSTREAM_MAX &&
-		  curl_url_set(url, CURLUPART_URL, text, CURLU_DISALLOW_USER) == CURLUE_OK &&
-		  part_is(url, CURLUPART_SCHEME, "http", "https") && part_is(url, CURLUPART_PATH, "/", "") &&
-		  part_is(url, CURLUPART_QUERY, "", "") && part_is(url, CURLUPART_FRAGMENT, "", "");
+		  curl_url_set(url, CURLUPART_URL, text, flags) == CURLUE_OK &&
+		  (is_h2c || part_is(url, CURLUPART_SCHEME, "http", "https")) &&
+		  part_is(url, CURLUPART_PATH, "/", "") && part_is(url, CURLUPART_QUERY, "", "") &&
+		  part_is(url, CURLUPART_FRAGMENT, "", "");
 
 	curl_url_cleanup(url);
 	return ok;
@@ -70,6 +74,22 @@ static enum result read_upstream(struct domain_options *out, const json_t *value
 		return wrong(error, "it is no URL like http://host:port");
 	set_string(&out->upstream, text);
 	return R_OK;
+}
+
+/* `plain` belongs to a port, not to a name. */
+static enum result read_passthrough(struct domain_options *out, const json_t *value, struct error *error)
+{
+	const char *text = json_string_value(value);
+	struct passthrough servers;
+
+	if (!text)
+		return wrong(error, "it is text: servers and options, such as \"10.0.0.1:443 check=tls\"");
+	enum result result = passthrough_parse(&servers, text, error);
+	if (result == R_OK && servers.takes_plain)
+		return wrong(error, "plain=on is for the edge's setting alone: what is not TLS has no name");
+	if (result == R_OK)
+		set_string(&out->passthrough, text);
+	return result;
 }
 
 /* ---- hsts, minimum_tls */
@@ -301,6 +321,7 @@ static const struct option {
 	enum result (*read)(struct domain_options *out, const json_t *value, struct error *error);
 } known[] = {
     {"upstream", read_upstream},
+    {"passthrough", read_passthrough},
     {"hsts", read_hsts},
     {"minimum_tls", read_minimum_tls},
     {"redirect", read_redirect},
@@ -328,6 +349,7 @@ bool domain_options_guards(const char *key)
 void domain_options_fini(struct domain_options *options)
 {
 	free((char *)(uintptr_t)options->upstream);
+	free((char *)(uintptr_t)options->passthrough);
 	free((char *)(uintptr_t)options->hsts);
 	free((char *)(uintptr_t)options->redirect);
 	for (size_t i = 0; options->parts && i < DOMAIN_PARTS; i++)

@@ -44,6 +44,8 @@ struct domain_part {
 /* Zeroed means: nothing is asked for. */
 struct domain_options {
 	const char *upstream; /* http(s)://host[:port]; NULL: the setting */
+	/* Servers that its TLS is passed on to unopened, as common/passthrough reads it; NULL: it is ours. */
+	const char *passthrough;
 	const char *hsts;     /* value of Strict-Transport-Security; NULL: the edge sets none */
 	int minimum_tls;      /* TLS1_2_VERSION …; 0: the edge's own */
 	const char *redirect; /* normalised host that all requests are sent to; NULL: none */

@@ -31,3 +31,11 @@ enum result schema_check(struct pg *pg, int timeout_ms, struct error *error)
 	PQclear(rows);
 	return result;
 }
+
+bool schema_is_ready(struct pg *pg, int timeout_ms, bool *seen)
+{
+	if (pg_wait_ready(pg, timeout_ms, NULL) != R_OK)
+		return false;
+	*seen = *seen || schema_check(pg, timeout_ms, NULL) == R_OK;
+	return *seen;
+}

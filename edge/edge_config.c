@@ -6,6 +6,7 @@
 
 #include "common/mem.h"
 #include "edge/http_config.h"
+#include "edge/pass/pass_config.h"
 
 enum result edge_config_load(struct edge_config **out, struct settings **settings, struct error *error)
 {
@@ -17,7 +18,11 @@ enum result edge_config_load(struct edge_config **out, struct settings **setting
 	    strcmp(settings_string(*settings, "tls-minimum"), "1.3") == 0 ? TLS1_3_VERSION : TLS1_2_VERSION;
 	enum result result = trust_load(&config->trust, *settings, error);
 	if (result == R_OK)
+		result = default_names_load(&config->default_names, *settings, error);
+	if (result == R_OK)
 		result = http_config_load(&config->http, *settings, error);
+	if (result == R_OK)
+		result = pass_config_load(&config->pass, *settings, error);
 	if (result != R_OK) {
 		edge_config_unref(config);
 		return result;
@@ -40,6 +45,7 @@ void edge_config_unref(struct edge_config *config)
 		return;
 	trust_fini(&config->trust);
 	http_config_free(config->http);
+	pass_config_free(config->pass);
 	settings_free(config->settings);
 	free(config);
 }

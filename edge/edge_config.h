@@ -9,9 +9,11 @@
 
 #include "common/settings.h"
 #include "edge/edge_limits.h"
+#include "edge/tls/default_names.h"
 #include "edge/trust.h"
 
 struct http_config;
+struct pass_config;
 
 struct edge_config {
 	atomic_int references;
@@ -19,7 +21,9 @@ struct edge_config {
 	struct edge_limits limits;
 	int minimum_tls; /* TLS1_2_VERSION or TLS1_3_VERSION; a domain may ask for more */
 	struct trust trust;
+	struct default_names default_names;
 	struct http_config *http;
+	struct pass_config *pass;
 };
 
 /* Reads the files that the settings name. Takes the settings where it succeeds; the error names the setting

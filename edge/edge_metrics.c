@@ -19,6 +19,7 @@ struct edge_metrics *edge_metrics_new(void)
 	*metrics = (struct edge_metrics){
 	    .accepted_https = metrics_counter(accepted, "listener=\"https\"", accepted_help),
 	    .accepted_http = metrics_counter(accepted, "listener=\"http\"", accepted_help),
+	    .accepted_passthrough = metrics_counter(accepted, "listener=\"passthrough\"", accepted_help),
 	    .waiters = metrics_gauge(
 		"postern_edge_waiters", NULL, "Connections that wait for a certificate or a challenge."),
 	    .handshakes_full = metrics_counter(handshakes, "kind=\"full\"", handshakes_help),
@@ -37,6 +38,8 @@ struct edge_metrics *edge_metrics_new(void)
 		.help = "Connections refused before their handshake, by cause."},
 	    .handshake_failures = {.name = "postern_edge_handshake_failures_total",
 		.help = "TLS handshakes that failed, by cause."},
+	    .passthrough_ends = {.name = "postern_edge_passthrough_ends_total",
+		.help = "Connections passed on without terminating TLS that have ended, by cause."},
 	};
 	return metrics;
 }

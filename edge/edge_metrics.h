@@ -21,7 +21,7 @@ struct cause_counter {
 };
 
 struct edge_metrics {
-	struct metric *accepted_https, *accepted_http;
+	struct metric *accepted_https, *accepted_http, *accepted_passthrough;
 	struct metric *waiters;
 	struct metric *handshakes_full, *handshakes_resumed;
 	struct metric *cache_hits, *cache_misses;
@@ -29,6 +29,7 @@ struct edge_metrics {
 	struct histogram *hello_seconds, *certificate_wait, *handshake_seconds;
 	struct cause_counter refused;
 	struct cause_counter handshake_failures;
+	struct cause_counter passthrough_ends;
 };
 
 struct edge_metrics *edge_metrics_new(void);

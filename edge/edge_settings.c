@@ -3,6 +3,8 @@
 #include <stdint.h>
 
 #include "edge/http_config.h"
+#include "edge/pass/pass_config.h"
+#include "edge/tls/default_names.h"
 #include "edge/trust.h"
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, MIB = 1024 * 1024 };
@@ -27,6 +29,10 @@ static const struct setting table[] = {
 	TRUST_SETTINGS,
 
 	HTTP_SETTINGS,
+
+	PASS_SETTINGS,
+
+	DEFAULT_NAMES_SETTING,
 
 	{"ask-url", SETTING_URL, SETTING_RELOAD, NULL,
 	    "May this name have a certificate? GET ask-url?domain=NAME; any 2xx answer allows, other "

@@ -16,7 +16,7 @@ static void register_tunnels(struct http_metrics *metrics)
 		metrics->tunnel_ends[i] = metrics_counter("postern_edge_tunnels_ended_total", ends[i],
 		    "Tunnels that have ended. whole: both sides had sent everything; client, upstream: "
 		    "that side broke off; idle: tunnel-idle-timeout; unserved: the domain was suspended or "
-		    "released; drain: drain-timeout.");
+		    "released, or bars the visitor now; drain: drain-timeout.");
 	metrics->tunnel_bytes_in = metrics_counter("postern_edge_tunnel_bytes_total", "direction=\"in\"",
 	    "Bytes through tunnels, TLS not counted, from clients (in) and to them (out).");
 	metrics->tunnel_bytes_out = metrics_counter("postern_edge_tunnel_bytes_total", "direction=\"out\"",

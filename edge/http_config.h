@@ -16,7 +16,7 @@ enum tunnel_end {
 	TUNNEL_CLIENT,   /* the client broke off */
 	TUNNEL_UPSTREAM, /* the upstream did */
 	TUNNEL_IDLE,     /* tunnel-idle-timeout */
-	TUNNEL_UNSERVED, /* its name is suspended, released or not in memory any more */
+	TUNNEL_UNSERVED, /* its name is suspended, released or not in memory any more, or bars its visitor */
 	TUNNEL_DRAIN,    /* the node goes down, and drain-timeout has passed */
 	TUNNEL_END_COUNT
 };

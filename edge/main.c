@@ -24,6 +24,9 @@
 #include "edge/edge_settings.h"
 #include "edge/front/access_log.h"
 #include "edge/http_config.h"
+#include "edge/pass/pass_config.h"
+#include "edge/pass/pass_groups.h"
+#include "edge/pass/pass_sessions.h"
 #include "edge/reload.h"
 #include "edge/tls/ticket_keys.h"
 #include "edge/tls/ticket_share.h"
@@ -42,11 +45,12 @@ struct node {
 	struct seal_keys *keys;
 	struct admin *admin;
 	struct upstream_checks *upstream_checks;
+	struct pass_groups *pass_groups;
 	struct worker **workers;
 	int worker_count;
 	struct bound {
 		int *fds; /* one for each worker; -1 once a worker has taken it */
-		bool tls;
+		struct listen_point point;
 	} bound[WORKER_LISTENERS_MAX];
 	size_t bound_count;
 };
@@ -61,8 +65,11 @@ static bool is_ready(void *arg, char *reason, size_t size)
 	return false;
 }
 
-static enum result bind_address(struct node *node, const char *text, bool tls, struct error *error)
+static enum result bind_address(
+    struct node *node, const char *text, enum listen_kind kind, struct error *error)
 {
+	static const char *const protocols[] = {
+	    [LISTEN_HTTP] = "http", [LISTEN_HTTPS] = "https", [LISTEN_PASS] = "passthrough"};
 	char formatted[NET_ADDRESS_TEXT];
 	struct net_address local;
 	struct bound *bound = &node->bound[node->bound_count];
@@ -71,23 +78,25 @@ static enum result bind_address(struct node *node, const char *text, bool tls, s
 		error_set(error, "more than %d listen addresses", WORKER_LISTENERS_MAX);
 		return R_LIMIT;
 	}
-	bound->tls = tls;
 	bound->fds = mem_alloc_array((size_t)node->worker_count, sizeof *bound->fds);
 	node->bound_count++;
 	for (int i = 0; i < node->worker_count; i++)
 		bound->fds[i] = -1;
 	enum result result = listener_bind(text, bound->fds, node->worker_count, &local, error);
-	if (result == R_OK)
-		log_info("listening", log_str("protocol", tls ? "https" : "http"),
-		    log_str("address", net_format_address(&local, formatted)));
-	return result;
+	if (result != R_OK)
+		return result;
+	bound->point = (struct listen_point){.kind = kind, .port = net_port(&local)};
+	log_info("listening", log_str("protocol", protocols[kind]),
+	    log_str("address", net_format_address(&local, formatted)));
+	return R_OK;
 }
 
-static enum result bind_all(struct node *node, const char *setting, bool tls, struct error *error)
+static enum result bind_all(
+    struct node *node, const char *setting, enum listen_kind kind, struct error *error)
 {
 	for (size_t i = 0; i < settings_count(node->edge.config->settings, setting); i++) {
 		enum result result = bind_address(
-		    node, settings_string_at(node->edge.config->settings, setting, i), tls, error);
+		    node, settings_string_at(node->edge.config->settings, setting, i), kind, error);
 
 		if (result != R_OK) {
 			error_prefix(error, "%s", setting);
@@ -104,9 +113,11 @@ static enum result open_privileged(struct node *node, struct error *error)
 	    &node->keys, settings_string(node->edge.config->settings, "seal-key-file"), error);
 
 	if (result == R_OK)
-		result = bind_all(node, "listen-https", true, error);
+		result = bind_all(node, "listen-https", LISTEN_HTTPS, error);
 	if (result == R_OK)
-		result = bind_all(node, "listen-http", false, error);
+		result = bind_all(node, "listen-passthrough", LISTEN_PASS, error);
+	if (result == R_OK)
+		result = bind_all(node, "listen-http", LISTEN_HTTP, error);
 	return result;
 }
 
@@ -121,6 +132,8 @@ static enum result start_shared(struct node *node, struct error *error)
 	edge->ticket_share =
 	    ticket_share_start(settings_string(settings, "database"), node->keys, edge->ticket_keys);
 	edge->upstreams = upstreams_new(edge->config->http->upstream);
+	edge->pass_sessions = pass_sessions_new(PASS_SESSIONS_MAX, PASS_SESSIONS_LIFE_MS);
+	node->pass_groups = pass_groups_hold(edge->upstreams, edge->config->pass->routes);
 	enum result result = upstreams_start(edge->upstreams, error);
 	if (result == R_OK)
 		result = upstream_checks_start(&node->upstream_checks, edge->upstreams, error);
@@ -140,7 +153,7 @@ static enum result hand_over_listeners(struct node *node, struct worker *worker)
 	enum result result = R_OK;
 
 	for (size_t i = 0; i < node->bound_count && result == R_OK; i++) {
-		result = worker_add_listener(worker, node->bound[i].fds[worker->index], node->bound[i].tls);
+		result = worker_add_listener(worker, node->bound[i].fds[worker->index], node->bound[i].point);
 		if (result == R_OK)
 			node->bound[i].fds[worker->index] = -1;
 	}
@@ -272,7 +285,9 @@ static void free_node(struct node *node)
 	ticket_share_stop(node->edge.ticket_share);
 	ticket_keys_free(node->edge.ticket_keys);
 	upstream_checks_free(node->upstream_checks);
+	pass_groups_free(node->pass_groups);
 	upstreams_free(node->edge.upstreams);
+	pass_sessions_free(node->edge.pass_sessions);
 	if (node->keys)
 		seal_keys_free(node->keys);
 	edge_config_unref(node->edge.config);
@@ -345,6 +360,7 @@ int main(int argc, char **argv)
 	    .argv = argv,
 	    .edge = &node.edge,
 	    .keys = node.keys,
+	    .pass_groups = node.pass_groups,
 	    .workers = node.workers,
 	    .worker_count = node.worker_count});
 	drain(&node);

@@ -9,6 +9,8 @@
 #include "common/metrics.h"
 #include "common/seal.h"
 #include "edge/http_config.h"
+#include "edge/pass/pass_config.h"
+#include "edge/pass/pass_groups.h"
 #include "edge/site/broker.h"
 #include "edge/upstream/upstreams.h"
 
@@ -84,6 +86,7 @@ static void commit(struct prepared *prepared, const struct reload *reload)
 		seal_keys_replace(reload->keys, &prepared->keys);
 	broker_reload(edge->broker, &prepared->broker);
 	upstreams_configure(edge->upstreams, prepared->config->http->upstream);
+	pass_groups_change(reload->pass_groups, prepared->config->pass->routes);
 	for (int i = 0; i < reload->worker_count; i++)
 		worker_configure(reload->workers[i], prepared->config);
 	edge_config_unref(edge->config);

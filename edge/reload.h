@@ -7,6 +7,7 @@
 
 #include "edge/worker.h"
 
+struct pass_groups;
 struct seal_keys;
 
 /* What a reload reaches. Called on main's thread only. */
@@ -15,6 +16,7 @@ struct reload {
 	char **argv;
 	struct edge *edge;
 	struct seal_keys *keys;
+	struct pass_groups *pass_groups;
 	struct worker **workers;
 	int worker_count;
 };

@@ -125,11 +125,11 @@ void worker_free(struct worker *worker)
 	free(worker);
 }
 
-enum result worker_add_listener(struct worker *worker, int fd, bool tls)
+enum result worker_add_listener(struct worker *worker, int fd, struct listen_point point)
 {
 	if (worker->listener_count == WORKER_LISTENERS_MAX)
 		return R_LIMIT;
-	worker->listeners[worker->listener_count++] = listener_new(worker, fd, tls);
+	worker->listeners[worker->listener_count++] = listener_new(worker, fd, point);
 	return R_OK;
 }
 

@@ -25,6 +25,7 @@
 
 struct access_log;
 struct client_counts;
+struct pass_sessions;
 struct ticket_keys;
 struct ticket_share;
 struct upstream_pool;
@@ -47,6 +48,7 @@ struct edge {
 	struct ticket_keys *ticket_keys;
 	struct ticket_share *ticket_share;
 	struct upstreams *upstreams;
+	struct pass_sessions *pass_sessions;
 	struct client_counts *clients;   /* connections by client, where there is a limit */
 	struct access_log *access_log;   /* NULL: no lines */
 	atomic_bool draining;            /* /readyz says no; responses end their connections */
@@ -59,6 +61,18 @@ enum {
 	WORKER_SCRATCH = 64 * 1024,
 	WORKER_LISTENERS_MAX = 64,
 	WORKER_SETTLE_MS = 300, /* a drain leaves TCP handshakes under way so long to reach the queue */
+};
+
+/* What is spoken where a listener listens. */
+enum listen_kind {
+	LISTEN_HTTP,
+	LISTEN_HTTPS,
+	LISTEN_PASS, /* TLS that is passed on, never terminated */
+};
+
+struct listen_point {
+	enum listen_kind kind;
+	int port;
 };
 
 TAILQ_HEAD(conn_queue, conn);
@@ -98,7 +112,7 @@ enum result worker_new(struct worker **out, struct edge *edge, int index, struct
 void worker_free(struct worker *worker);
 
 /* Takes the listening socket; before worker_start. R_LIMIT: too many. */
-enum result worker_add_listener(struct worker *worker, int fd, bool tls);
+enum result worker_add_listener(struct worker *worker, int fd, struct listen_point point);
 enum result worker_start(struct worker *worker, struct error *error);
 
 /* From another thread: goes by `config` from its next round on, with a reference of its own. */

@@ -13,12 +13,6 @@ struct campaign {
 	const char *reason;
 };
 
-/* Which certificates, of the campaign `p`; acme/reissue.c takes the same. */
-#define MATCHES \
-	"c.source = 'acme' AND CASE p.selector WHEN 'name' THEN c.name = p.value" \
-	" WHEN 'directory' THEN c.directory = p.value" \
-	" WHEN 'issuer' THEN position(lower(p.value) IN lower(c.issuer)) > 0 ELSE true END"
-
 static int wrong_usage(void)
 {
 	fprintf(stderr,
@@ -57,7 +51,8 @@ static bool show_status(struct pg *pg)
 		   "SELECT p.id, p.selector, nullif(p.value, '') AS value, p.reason, p.state, p.seen, "
 		   "p.enqueued,"
 		   " CASE WHEN p.state <> 'cancelled' THEN (SELECT count(*) FROM certificates c "
-		   "WHERE " MATCHES " AND c.stored_at < p.created_at) END AS still_old,"
+		   "WHERE reissue_means(p.selector, p.value, c.source, c.name, c.directory, c.issuer) AND "
+		   "c.stored_at < p.created_at) END AS still_old,"
 		   " date_trunc('second', p.created_at) AS created_at,"
 		   " date_trunc('second', p.finished_at) AS all_enqueued_at FROM reissues p ORDER BY p.id "
 		   "DESC LIMIT 20",
@@ -100,7 +95,8 @@ static int dry_run(struct pg *pg, const struct campaign *campaign)
 	bool done = command_print_rows(pg, "would be issued anew (nothing is changed)", "none",
 	    "SELECT count(*) AS certificates, count(DISTINCT c.issuer) AS issuers, min(c.name) AS first,"
 	    " max(c.name) AS last, date_trunc('second', min(c.not_after)) AS first_expiry"
-	    " FROM (SELECT $1::text AS selector, $2::text AS value) AS p JOIN certificates c ON " MATCHES
+	    " FROM (SELECT $1::text AS selector, $2::text AS value) AS p JOIN certificates c ON "
+	    "reissue_means(p.selector, p.value, c.source, c.name, c.directory, c.issuer)"
 	    " HAVING count(*) > 0",
 	    params, 2);
 	return done ? EXIT_DONE : EXIT_FAILED;

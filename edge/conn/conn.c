@@ -13,6 +13,7 @@
 #include "edge/conn/conn_internal.h"
 #include "edge/conn/conn_table.h"
 #include "edge/edge_metrics.h"
+#include "edge/pass/pass_conn.h"
 
 static void on_waiting_client_left(struct conn *conn, uint32_t events);
 static void on_closing_ready(struct conn *conn, uint32_t events);
@@ -33,6 +34,7 @@ static const struct {
     [CONN_RESUMING] = {"resuming", on_waiting_client_left, on_resuming_deadline},
     [CONN_HANDSHAKE] = {"handshake", conn_handshake_on_ready, conn_handshake_on_deadline},
     [CONN_HTTP] = {"http", NULL, NULL},
+    [CONN_PASS] = {"passthrough", NULL, NULL},
     [CONN_CLOSING] = {"closing", on_closing_ready, conn_free},
 };
 
@@ -90,8 +92,7 @@ static struct conn_opening *opening_new(struct conn *conn)
 	return opening;
 }
 
-/* Leaves whatever the connection waits in. No handshake goes on after that. */
-static void end_opening(struct conn *conn)
+void conn_end_opening(struct conn *conn)
 {
 	struct conn_opening *opening = conn->opening;
 
@@ -104,18 +105,30 @@ static void end_opening(struct conn *conn)
 	conn->opening = NULL;
 }
 
-void conn_accept(struct worker *worker, int fd, const struct net_address *client, bool tls)
+static struct metric *accepted(const struct edge_metrics *metrics, enum listen_kind kind)
 {
+	switch (kind) {
+	case LISTEN_HTTP: return metrics->accepted_http;
+	case LISTEN_HTTPS: return metrics->accepted_https;
+	case LISTEN_PASS: return metrics->accepted_passthrough;
+	}
+	abort();
+}
+
+void conn_accept(struct worker *worker, int fd, const struct net_address *client, struct listen_point point)
+{
+	bool tls = point.kind != LISTEN_HTTP;
 	const char *refused = admission_take(worker);
 
 	if (refused) {
 		admission_turn_away(worker, fd, tls, refused);
 		return;
 	}
-	metric_add(tls ? worker->metrics->accepted_https : worker->metrics->accepted_http, 1);
+	metric_add(accepted(worker->metrics, point.kind), 1);
 	struct conn *conn = mem_alloc(sizeof *conn);
 	conn->worker = worker;
 	conn->tls = tls;
+	conn->point = point;
 	conn->client = *client;
 	conn->deadline.on_expire = on_deadline;
 	conn->opening = opening_new(conn);
@@ -171,8 +184,8 @@ void conn_free(struct conn *conn)
 {
 	struct worker *worker = conn->worker;
 
-	assert(!conn->h1);
-	end_opening(conn);
+	assert(!conn->h1 && !conn->pass);
+	conn_end_opening(conn);
 	loop_timer_clear(worker->loop, &conn->deadline);
 	stream_fini(&conn->stream);
 	conn_table_remove(worker->conns, conn->id);
@@ -207,7 +220,7 @@ void conn_close_gently(struct conn *conn)
 	stream_shutdown(stream);
 	SSL_free(stream->ssl);
 	stream->ssl = NULL;
-	end_opening(conn);
+	conn_end_opening(conn);
 	conn->closing_left = CONN_CLOSING_BYTES;
 	conn_enter(conn, CONN_CLOSING, CONN_CLOSING_MS);
 	loop_watch(conn->worker->loop, &stream->io, EPOLLIN);
@@ -237,8 +250,12 @@ static void on_waiting_client_left(struct conn *conn, uint32_t events)
 	conn_free(conn);
 }
 
+/* Who has said nothing may wait for the server to speak first (STARTTLS). */
 static void on_hello_deadline(struct conn *conn)
 {
+	if (buf_size(&conn->opening->received) == 0 && conn->point.kind == LISTEN_PASS &&
+	    conn_pass_by_default(conn))
+		return;
 	cause_counter_add(&conn->worker->metrics->refused, "hello_timeout");
 	conn_free(conn);
 }
@@ -272,7 +289,7 @@ void conn_start_http(struct conn *conn)
 	    .times = conn->opening->times};
 	struct stream stream = conn->stream;
 
-	end_opening(conn);
+	conn_end_opening(conn);
 	conn_enter(conn, CONN_HTTP, 0);
 	/* The stream moves: what is left here has no descriptor, and stream_fini leaves it alone. */
 	conn->stream = (struct stream){.loop = conn->worker->loop, .io = {.fd = -1}};
@@ -296,6 +313,8 @@ static void abort_one(struct conn *conn)
 {
 	if (conn->state == CONN_HTTP)
 		h1_conn_abort(conn->h1);
+	else if (conn->state == CONN_PASS)
+		pass_conn_abort(conn->pass);
 	else
 		conn_free(conn);
 }

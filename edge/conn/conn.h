@@ -8,8 +8,8 @@
 #include "common/net.h"
 #include "edge/worker.h"
 
-/* Takes the accepted descriptor. `tls` false: port 80. */
-void conn_accept(struct worker *worker, int fd, const struct net_address *client, bool tls);
+/* Takes the accepted descriptor. */
+void conn_accept(struct worker *worker, int fd, const struct net_address *client, struct listen_point point);
 
 /* The worker drains: HTTP ends with what is in flight; what still waits or shakes hands goes on. */
 void conn_drain_all(struct worker *worker);

@@ -13,33 +13,76 @@
 
 static const char acme_protocol[] = "acme-tls/1";
 
-/* RFC 8446 has no alert for "I do not know that name" but this one, whatever is wrong with the name. */
-static bool read_name(struct conn *conn)
+/* An IP address is no name (RFC 6066 section 3): who sends one is like who sends none. */
+static const char *read_name(struct conn *conn)
 {
 	const struct client_hello_slice *sni = &conn->opening->hello.server_name;
 
-	if (!sni->bytes) {
-		conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, "no_name");
-		return false;
+	if (!sni->bytes)
+		return "no_name";
+	switch (hostname_parse_sni(&conn->opening->name, (const char *)sni->bytes, sni->size)) {
+	case HOSTNAME_OK: return NULL;
+	case HOSTNAME_IP_LITERAL: conn->opening->name.text[0] = '\0'; return "no_name";
+	default: conn->opening->name.text[0] = '\0'; return "bad_name";
 	}
-	if (hostname_parse_sni(&conn->opening->name, (const char *)sni->bytes, sni->size) != HOSTNAME_OK) {
-		conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, "bad_name");
-		return false;
-	}
-	return true;
 }
 
-static bool refuse_known(struct conn *conn)
+/* A proxy's header says where it came to; else the socket knows. */
+static const struct hostname *default_name(const struct conn *conn)
 {
-	switch (site_cache_find_refusal(conn->worker->edge->sites, conn->opening->name.text)) {
-	case REFUSAL_NONE: return false;
-	case REFUSAL_DENIED: conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, "denied"); return true;
-	case REFUSAL_TEMPORARY: conn_refuse(conn, TLS_ALERT_INTERNAL_ERROR, "temporary"); return true;
-	}
-	return false;
+	struct net_address local = conn->opening->local;
+
+	if (conn->worker->config->default_names.count == 0)
+		return NULL;
+	if (local.size == 0 && net_local_address(conn->stream.io.fd, &local, NULL) != R_OK)
+		return NULL;
+	return default_names_find(&conn->worker->config->default_names, &local);
 }
 
-static void decide_site(struct conn *conn)
+/* RFC 8446 has no alert for "I do not know that name" but this one, whatever is wrong with the name. */
+void conn_not_ours(struct conn *conn, const char *cause)
+{
+	const struct hostname *name = NULL;
+
+	if (conn_pass_by_default(conn))
+		return;
+	if (conn->point.kind == LISTEN_HTTPS && !conn->opening->is_validation)
+		name = default_name(conn);
+	if (!name) {
+		conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, cause);
+		return;
+	}
+	conn->opening->name = *name;
+	conn->opening->want = WANT_DEFAULT;
+	conn->opening->cause = cause;
+	conn->opening->session.no_ticket = true;
+	if (!conn_find_site(conn))
+		conn_wait_for_cert(conn);
+}
+
+void conn_find_nothing(struct conn *conn, const char *cause)
+{
+	switch (conn->opening->want) {
+	case WANT_SITE: conn_not_ours(conn, cause); return;
+	case WANT_ROUTE: conn_not_ours(conn, "no_route"); return;
+	case WANT_CA_ROUTE: conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, "no_challenge"); return;
+	case WANT_DEFAULT: conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, conn->opening->cause); return;
+	}
+}
+
+static void use_site(struct conn *conn, struct hot_site *site)
+{
+	bool is_passed = site_is_passed(hot_site_cold(site));
+
+	if (is_passed && conn->opening->want != WANT_DEFAULT)
+		conn_pass_by_site(conn, hot_site_cold(site));
+	else if (is_passed || conn->opening->want == WANT_ROUTE || conn->opening->want == WANT_CA_ROUTE)
+		conn_find_nothing(conn, "not_stored");
+	else
+		conn_handshake_with_site(conn, site);
+}
+
+bool conn_find_site(struct conn *conn)
 {
 	struct worker *worker = conn->worker;
 	struct hot_site *site = NULL;
@@ -47,45 +90,99 @@ static void decide_site(struct conn *conn)
 	enum result result = hot_sites_find(
 	    worker->hot_sites, conn->opening->name.text, clock_wall_ms() / 1000, &site, &error);
 
-	metric_add(result == R_OK ? worker->metrics->cache_hits : worker->metrics->cache_misses, 1);
 	if (result == R_OK) {
-		conn_handshake_with_site(conn, site);
-		return;
-	}
-	if (result == R_ERROR) {
+		use_site(conn, site);
+	} else if (result == R_ERROR) {
 		log_error("a cached certificate cannot be used", log_str("name", conn->opening->name.text),
 		    log_str("error", error.text));
 		conn_refuse(conn, TLS_ALERT_INTERNAL_ERROR, "unusable_certificate");
+	}
+	return result == R_OK || result == R_ERROR;
+}
+
+static bool refuse_known(struct conn *conn)
+{
+	switch (site_cache_find_refusal(conn->worker->edge->sites, conn->opening->name.text)) {
+	case REFUSAL_NONE: return false;
+	case REFUSAL_DENIED: conn_find_nothing(conn, "denied"); return true;
+	case REFUSAL_TEMPORARY: conn_refuse(conn, TLS_ALERT_INTERNAL_ERROR, "temporary"); return true;
+	}
+	return false;
+}
+
+static void decide_site(struct conn *conn)
+{
+	const struct edge_metrics *metrics = conn->worker->metrics;
+
+	if (conn_find_site(conn)) {
+		metric_add(metrics->cache_hits, 1);
 		return;
 	}
+	metric_add(metrics->cache_misses, 1);
 	if (!refuse_known(conn))
 		conn_wait_for_cert(conn);
 }
 
-/* RFC 8737 section 3: a validation offers acme-tls/1 and nothing else. */
+/* In memory; who is not is found once it is clear that there is no challenge of ours. */
+static bool pass_known(struct conn *conn)
+{
+	struct site *site = site_cache_find(conn->worker->edge->sites, conn->opening->name.text);
+	bool is_passed = site && site_is_passed(site);
+
+	if (is_passed)
+		conn_pass_by_site(conn, site);
+	site_unref(site);
+	return is_passed;
+}
+
+/* RFC 8737 section 3: a validation offers acme-tls/1 and nothing else. That of a name which is passed on is
+ * its server's. */
+static void decide_name(struct conn *conn)
+{
+	bool is_old = conn->opening->hello.problem == CLIENT_HELLO_OLD_VERSION;
+
+	if (conn->point.kind == LISTEN_PASS) {
+		conn->opening->want = WANT_ROUTE;
+		decide_site(conn);
+	} else if ((is_old || conn->opening->is_validation) && pass_known(conn)) {
+		return;
+	} else if (is_old) {
+		conn_refuse(conn, conn->opening->hello.alert,
+		    client_hello_problem_name(conn->opening->hello.problem));
+	} else if (conn->opening->is_validation) {
+		conn_wait_for_challenge(conn);
+	} else {
+		decide_site(conn);
+	}
+}
+
 static void decide(struct conn *conn)
 {
 	conn->opening->times.hello = clock_monotonic_us() - conn->opening->phase_began_us;
 	histogram_observe_us(conn->worker->metrics->hello_seconds, conn->opening->times.hello);
-	if (!read_name(conn))
+	conn->opening->is_validation = client_hello_offers_only(&conn->opening->hello, acme_protocol);
+	const char *problem = read_name(conn);
+	if (conn_pass_by_name(conn))
 		return;
-	if (client_hello_offers_only(&conn->opening->hello, acme_protocol))
-		conn_wait_for_challenge(conn);
+	if (problem)
+		conn_not_ours(conn, problem);
 	else
-		decide_site(conn);
+		decide_name(conn);
 }
 
+/* What is too old for us, or no TLS at all, may not be so for a server that it is passed on to. */
 static void parse(struct conn *conn)
 {
-	switch (client_hello_parse(
-	    &conn->opening->hello, buf_bytes(&conn->opening->received), buf_size(&conn->opening->received))) {
-	case R_AGAIN: return;
-	case R_OK: decide(conn); return;
-	default:
+	enum result result = client_hello_parse(
+	    &conn->opening->hello, buf_bytes(&conn->opening->received), buf_size(&conn->opening->received));
+
+	if (result == R_AGAIN)
+		return;
+	if (result == R_OK || conn->opening->hello.problem == CLIENT_HELLO_OLD_VERSION)
+		decide(conn);
+	else if (conn->opening->hello.problem != CLIENT_HELLO_NOT_TLS || !conn_pass_plain(conn))
 		conn_refuse(conn, conn->opening->hello.alert,
 		    client_hello_problem_name(conn->opening->hello.problem));
-		return;
-	}
 }
 
 /* One read a round: a client that sends without end does not hold up the others. The parser refuses before

@@ -26,8 +26,17 @@ enum conn_state {
 	CONN_RESUMING,       /* its certificate came; queued for its handshake */
 	CONN_HANDSHAKE,
 	CONN_HTTP,    /* the stream is h1's */
+	CONN_PASS,    /* the stream is pass's: its TLS is not ours */
 	CONN_CLOSING, /* our side is shut; what the client still sends is drained */
 	CONN_STATES
+};
+
+/* What a hello that was read is to get. */
+enum conn_want {
+	WANT_SITE,     /* what its name has: a handshake, or a route */
+	WANT_ROUTE,    /* where TLS is never terminated: a route of its domain's, or the default */
+	WANT_CA_ROUTE, /* a CA's probe, and no challenge of ours: a route of its domain's */
+	WANT_DEFAULT,  /* the default certificate: `name` is that one's now */
 };
 
 enum {
@@ -45,6 +54,9 @@ struct conn_opening {
 	struct buf received;      /* a PROXY header; then the ClientHello and what came with it */
 	struct client_hello hello;
 	struct hostname name;
+	enum conn_want want;
+	bool is_validation; /* offers acme-tls/1 alone */
+	const char *cause;  /* WANT_DEFAULT: why the name that was asked for is not served */
 	struct tls_session session;
 	struct hot_site *site;     /* to be installed; only while the hello is being handled, else NULL */
 	struct cert_waiter waiter; /* CONN_WAIT_CERT */
@@ -61,18 +73,22 @@ struct conn {
 	enum conn_state state;
 	bool tls;
 	bool is_counted; /* in edge->clients */
+	struct listen_point point;
 	struct stream stream;
 	struct loop_timer deadline;
 	struct net_address client;
-	struct conn_opening *opening; /* NULL with CONN_HTTP and CONN_CLOSING */
+	struct conn_opening *opening; /* NULL with CONN_HTTP, CONN_PASS and CONN_CLOSING */
 	TAILQ_ENTRY(conn) resuming;   /* CONN_RESUMING */
 	struct h1_conn *h1;           /* CONN_HTTP */
-	char *name;                   /* CONN_HTTP: normalised SNI; empty without TLS */
+	struct pass_conn *pass;       /* CONN_PASS */
+	char *name;                   /* CONN_HTTP, CONN_PASS: normalised SNI; empty without TLS */
 	size_t closing_left;          /* CONN_CLOSING */
 };
 
 /* conn.c */
 void conn_enter(struct conn *conn, enum conn_state state, int64_t deadline_ms); /* 0: no deadline */
+/* Leaves whatever the connection waits in. No handshake goes on after that. */
+void conn_end_opening(struct conn *conn);
 /* Ends it here and now; the conn is gone. */
 void conn_free(struct conn *conn);
 /* Before an SSL exists: sends the alert, counts the refusal, then conn_close_gently. */
@@ -91,6 +107,20 @@ void conn_proxy_on_deadline(struct conn *conn);
 
 /* conn_hello.c */
 void conn_hello_on_ready(struct conn *conn, uint32_t events);
+/* Goes on with what the name has in memory. False: nothing is there. */
+bool conn_find_site(struct conn *conn);
+/* The name has nothing that could be used for what is wanted; `cause` is a static word for the metric. */
+void conn_find_nothing(struct conn *conn, const char *cause);
+/* Nobody asked for it by a name of ours, if by any. */
+void conn_not_ours(struct conn *conn, const char *cause);
+
+/* conn_pass.c; true: the connection is passed on, or gone */
+/* By the settings' route of its name; by their default; to the default, though it does not speak TLS. */
+bool conn_pass_by_name(struct conn *conn);
+bool conn_pass_by_default(struct conn *conn);
+bool conn_pass_plain(struct conn *conn);
+/* As its domain's option says; refused where that cannot be used. */
+void conn_pass_by_site(struct conn *conn, const struct site *site);
 
 /* conn_wait.c */
 void conn_wait_for_challenge(struct conn *conn);

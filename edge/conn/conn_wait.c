@@ -82,7 +82,11 @@ void conn_wait_on_challenge(struct conn *conn, const struct challenge_reply *rep
 		conn->opening->challenge_id = reply->id;
 		conn_handshake_with_challenge(conn, reply->key_authorization);
 		return;
-	case R_NONE: conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, "no_challenge"); return;
+	case R_NONE:
+		give_place_back(conn);
+		conn->opening->want = WANT_CA_ROUTE;
+		conn_wait_for_cert(conn);
+		return;
 	default: conn_refuse(conn, TLS_ALERT_INTERNAL_ERROR, "challenge_down"); return;
 	}
 }
@@ -108,7 +112,10 @@ static void on_cert_done(
 	histogram_observe_us(conn->worker->metrics->certificate_wait, conn->opening->times.certificate);
 	switch (outcome) {
 	case CERT_READY: queue_handshake(conn); return;
-	case CERT_DENIED: conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, cause); return;
+	case CERT_DENIED:
+		give_place_back(conn);
+		conn_find_nothing(conn, cause);
+		return;
 	case CERT_TEMPORARY: conn_refuse(conn, TLS_ALERT_INTERNAL_ERROR, cause); return;
 	}
 }
@@ -118,20 +125,16 @@ void conn_wait_for_cert(struct conn *conn)
 	if (!begin(conn, CONN_WAIT_CERT, 0))
 		return;
 	conn->opening->waiter.on_done = on_cert_done;
-	cert_wait_join(conn->worker->waits, &conn->opening->waiter, &conn->opening->name);
+	cert_wait_join(conn->worker->waits, &conn->opening->waiter, &conn->opening->name,
+	    conn->opening->want != WANT_SITE);
 }
 
 static void resume(struct conn *conn)
 {
-	struct hot_site *site = NULL;
-
 	TAILQ_REMOVE(&conn->worker->resuming, conn, resuming);
 	conn_enter(conn, CONN_HANDSHAKE, conn->worker->config->limits.handshake_timeout_ms);
 	give_place_back(conn);
-	if (hot_sites_find(conn->worker->hot_sites, conn->opening->name.text, clock_wall_ms() / 1000, &site,
-		NULL) == R_OK)
-		conn_handshake_with_site(conn, site);
-	else
+	if (!conn_find_site(conn))
 		conn_refuse(conn, TLS_ALERT_INTERNAL_ERROR, "unusable_certificate");
 }
 

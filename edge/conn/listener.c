@@ -20,7 +20,7 @@ struct listener {
 	struct worker *worker;
 	struct loop_timer pause;
 	int reserve; /* a descriptor to give up when there are no others; -1: it is lost for now */
-	bool tls;
+	struct listen_point point;
 };
 
 enum accepted { ACCEPTED, NOTHING_QUEUED, NO_ROOM, GONE };
@@ -65,7 +65,7 @@ static enum accepted shed_one(struct listener *listener)
 	int fd = accept_descriptor(listener, &client);
 	enum accepted failure = fd < 0 ? failure_of(errno) : ACCEPTED;
 	if (fd >= 0)
-		admission_turn_away(listener->worker, fd, listener->tls, "descriptors");
+		admission_turn_away(listener->worker, fd, listener->point.kind != LISTEN_HTTP, "descriptors");
 	open_reserve(listener);
 	return failure;
 }
@@ -79,7 +79,7 @@ static enum accepted accept_one(struct listener *listener)
 		return shed_one(listener);
 	if (fd < 0)
 		return failure_of(errno);
-	conn_accept(listener->worker, fd, &client, listener->tls);
+	conn_accept(listener->worker, fd, &client, listener->point);
 	return ACCEPTED;
 }
 
@@ -110,12 +110,12 @@ static void on_ready(struct loop_io *io, uint32_t events)
 		pause_accepting(listener);
 }
 
-struct listener *listener_new(struct worker *worker, int fd, bool tls)
+struct listener *listener_new(struct worker *worker, int fd, struct listen_point point)
 {
 	struct listener *listener = mem_alloc(sizeof *listener);
 
 	listener->worker = worker;
-	listener->tls = tls;
+	listener->point = point;
 	listener->io = (struct loop_io){.fd = fd, .on_ready = on_ready};
 	listener->pause.on_expire = on_pause_over;
 	listener->reserve = -1;

@@ -14,7 +14,7 @@ struct listener;
 enum { LISTENER_BATCH = 32, LISTENER_PAUSE_MS = 100 };
 
 /* Takes the descriptor. Each connection goes to conn_accept. */
-struct listener *listener_new(struct worker *worker, int fd, bool tls);
+struct listener *listener_new(struct worker *worker, int fd, struct listen_point point);
 /* Begins to accept. R_LIMIT: the kernel has no more room. */
 enum result listener_start(struct listener *listener);
 /* The beginning of a drain: no new connection comes to the queue any more, but those that had begun. */

@@ -196,14 +196,15 @@ static void fill(
 	add_string(fields, "referer", entry->referer);
 }
 
-static void write_line(struct access_log *log, const struct fields *fields)
+void access_log_write(
+    struct access_log *log, const char *message, const struct log_field *fields, size_t count)
 {
 	char line[LOG_LINE_MAX];
 	const struct log_event event = {.level = LOG_LEVEL_INFO,
 	    .program = "postern-edge",
-	    .message = "request",
-	    .fields = fields->list,
-	    .count = fields->count,
+	    .message = message,
+	    .fields = fields,
+	    .count = count,
 	    .wall_ms = clock_wall_ms()};
 
 	log_writer_put(log->writer, line, log_line_format(line, log_format_now(), &event));
@@ -218,7 +219,7 @@ void access_entry_end(
 		return;
 	if (log) {
 		fill(&fields, entry, outcome);
-		write_line(log, &fields);
+		access_log_write(log, "request", fields.list, fields.count);
 	}
 	free(entry);
 }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/log.h"
 #include "edge/http/http_msg.h"
 
 struct access_log;
@@ -52,5 +53,9 @@ void access_entry_set_upstream(struct access_entry *entry, const char *upstream)
 /* Writes the line and frees the entry. `log` NULL: only frees. */
 void access_entry_end(
     struct access_entry *entry, struct access_log *log, const struct access_outcome *outcome);
+
+/* A line of another kind: what happened to a connection that carries no requests of ours. */
+void access_log_write(
+    struct access_log *log, const char *message, const struct log_field *fields, size_t count);
 
 #endif

@@ -12,7 +12,8 @@ enum {
 	 */
 	CONNECT_TIMEOUTS_MAX = 2,
 	ADDRESSES_MAX = 8, /* that one request is taken to */
-	RESENT_MAX = 1,    /* so that a request that kills its upstream does not kill them all */
+	UNPROCESSED_MAX = 3,
+	RESENT_MAX = 1, /* so that a request that kills its upstream does not kill them all */
 };
 
 struct exchange {
@@ -32,6 +33,7 @@ struct exchange {
 	size_t tried_count;
 	int connect_timeouts;
 	int resent;
+	int unprocessed;
 	int retries; /* of either kind, for the log */
 	int64_t connect_us;
 	enum upstream_failure failure; /* the last one */
@@ -150,12 +152,18 @@ static void count_retry(struct exchange *exchange, enum upstream_retry reason)
 	metric_add(upstream_pool_metrics(exchange->pool)->retries[reason], 1);
 }
 
-/* What says nothing of the address is not held against it. */
+/* Says nothing of the address; or that it is there and has answered, if by a reset of this one request. */
+static bool is_blameless(enum upstream_failure failure)
+{
+	return failure == UPSTREAM_LOCAL || failure == UPSTREAM_VERSION || failure == UPSTREAM_RESET ||
+	       failure == UPSTREAM_UNPROCESSED;
+}
+
 static void blame(struct exchange *exchange, enum upstream_failure failure)
 {
 	struct upstream_address *address = upstream_shelf_address(exchange->shelf);
 
-	if (failure == UPSTREAM_LOCAL || !upstream_address_failed(address, upstream_pool_now(exchange->pool)))
+	if (is_blameless(failure) || !upstream_address_failed(address, upstream_pool_now(exchange->pool)))
 		return;
 	metric_add(upstream_pool_metrics(exchange->pool)->ejections, 1);
 	log_warn("an upstream address gets nothing for a while", log_str("address", address->text),
@@ -213,7 +221,7 @@ static bool go(struct exchange *exchange)
 		return false;
 	}
 	struct upstream_call *kept =
-	    exchange->upgrade ? NULL : upstream_pool_take(exchange->pool, exchange->shelf);
+	    exchange->upgrade ? NULL : upstream_pool_take(exchange->pool, exchange->shelf, &exchange->client);
 	if (kept) {
 		use(exchange, kept);
 		return true;
@@ -229,7 +237,10 @@ static int status_of(enum upstream_failure failure)
 	case UPSTREAM_TIMEOUT: return 504;
 	case UPSTREAM_REFUSED:
 	case UPSTREAM_LOCAL:
+	case UPSTREAM_UNPROCESSED:
 	case UPSTREAM_NONE: return 503;
+	case UPSTREAM_RESET:
+	case UPSTREAM_VERSION:
 	case UPSTREAM_TLS:
 	case UPSTREAM_CLOSED:
 	case UPSTREAM_MALFORMED:
@@ -281,6 +292,7 @@ struct exchange *exchange_start(struct upstream_pool *pool, struct http_head *he
 	exchange->is_idempotent = is_idempotent(head->method) && head->upgrade.size == 0;
 	if (head->upgrade.size > 0)
 		exchange->upgrade = mem_copy(head->upgrade.bytes, head->upgrade.size);
+	exchange->client.needs_http1 = exchange->upgrade;
 	exchange->request = (struct upstream_request){.body = head->body,
 	    .to_head = http_slice_equal(head->method, "HEAD"),
 	    .expects_continue = head->expects_continue,
@@ -358,6 +370,15 @@ static bool try_again(struct exchange *exchange, enum result recovered, bool was
 	return true;
 }
 
+/* Any request may go again: the upstream has not looked at it. */
+static bool try_unprocessed(struct exchange *exchange)
+{
+	if (++exchange->unprocessed > UNPROCESSED_MAX)
+		return false;
+	count_retry(exchange, UPSTREAM_RETRY_UNPROCESSED);
+	return connect_elsewhere_or_here(exchange);
+}
+
 static bool recover(struct exchange *exchange, enum upstream_failure failure, bool was_used)
 {
 	enum result recovered = upstream_call_recover(exchange->call, &exchange->head);
@@ -373,6 +394,9 @@ static bool recover(struct exchange *exchange, enum upstream_failure failure, bo
 	case UPSTREAM_TLS:
 	case UPSTREAM_CONNECT_TIMEOUT: return try_elsewhere(exchange, failure);
 	case UPSTREAM_CLOSED: return try_again(exchange, recovered, was_used);
+	case UPSTREAM_UNPROCESSED: return try_unprocessed(exchange);
+	case UPSTREAM_RESET:
+	case UPSTREAM_VERSION:
 	case UPSTREAM_TIMEOUT:
 	case UPSTREAM_MALFORMED:
 	case UPSTREAM_NONE:

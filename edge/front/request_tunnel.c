@@ -10,7 +10,7 @@
 #include "edge/site/site_cache.h"
 
 /* The first byte of a request that would find out that its name is not served any more never comes. */
-enum { TUNNEL_LOOK_MS = 10 * 1000 };
+enum { TUNNEL_LOOK_MS = 5 * 1000 };
 
 struct request_tunnel {
 	struct request *request;
@@ -24,17 +24,20 @@ static int64_t now_of(const struct request *request)
 	return loop_now(request->client->worker->loop);
 }
 
+/* Its name has a site in memory, and that would let its visitor in: as for a request that came now. */
 static bool is_served(const struct request *request)
 {
-	struct site_cache *sites = request->client->worker->edge->sites;
-
 	if (!client_is_served(request->client))
 		return false;
-	if (!request->shared)
-		return true;
-	struct site *site = site_cache_find(sites, request->shared->name.text);
+	if (!request->shared) {
+		const struct site *own = client_site(request->client);
+
+		return !own || domain_options_admit(&own->options, request_address(request));
+	}
+	struct site *site = site_cache_find(request->client->worker->edge->sites, request->shared->name.text);
+	bool admits = site && domain_options_admit(&site->options, request_address(request));
 	site_unref(site);
-	return site;
+	return admits;
 }
 
 /* Until the next look, or until it has been silent for too long. */

@@ -31,8 +31,8 @@ struct site *shared_host_find(struct site_cache *sites, const char *sni, const c
 {
 	struct site *own = site_cache_find(sites, sni);
 	struct site *other = site_cache_find(sites, host);
-	bool may = ssl && have_one_tenant(own, other) && SSL_version(ssl) >= other->options.minimum_tls &&
-		   is_covered(host, ssl, own);
+	bool may = ssl && have_one_tenant(own, other) && !site_is_passed(own) && !site_is_passed(other) &&
+		   SSL_version(ssl) >= other->options.minimum_tls && is_covered(host, ssl, own);
 
 	site_unref(own);
 	if (may)

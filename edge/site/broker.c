@@ -22,7 +22,7 @@ static void on_verdict(void *arg, const char *name, enum ask_verdict verdict)
 	struct broker *broker = arg;
 
 	pthread_mutex_lock(&broker->lock);
-	struct flight *flight = flights_find(&broker->flights, name);
+	struct flight *flight = flights_find(&broker->flights, name, false);
 	assert(flight && flight->state == FLIGHT_ASKING);
 	broker_verdict_locked(broker, flight, verdict);
 	pthread_cond_signal(&broker->work);
@@ -34,7 +34,7 @@ static void on_hint(void *arg, const char *name)
 	struct broker *broker = arg;
 
 	pthread_mutex_lock(&broker->lock);
-	struct flight *flight = name ? flights_find(&broker->flights, name) : NULL;
+	struct flight *flight = name ? flights_find(&broker->flights, name, false) : NULL;
 	if (flight) {
 		flight->hinted = true;
 		flight->poll_at_ms = 0;
@@ -45,53 +45,55 @@ static void on_hint(void *arg, const char *name)
 
 /* ---- public functions ---- */
 
-static void join_locked(struct broker *broker, struct flight *flight, struct mailbox *mailbox)
+static void join_locked(struct broker *broker, struct flight *flight, const struct broker_search *search)
 {
-	flight_join(flight, mailbox);
+	flight_join(flight, search->mailbox);
 	if (flight->state == FLIGHT_ISSUING)
-		broker_send(broker, mailbox, flight->name.text, BROKER_PHASE, BROKER_ISSUE, NULL, NULL);
+		broker_send(broker, search, BROKER_PHASE, BROKER_ISSUE, NULL, NULL);
 	else if (flight->state >= FLIGHT_ASKING)
-		broker_send(broker, mailbox, flight->name.text, BROKER_PHASE, BROKER_ASK, NULL, NULL);
+		broker_send(broker, search, BROKER_PHASE, BROKER_ASK, NULL, NULL);
 }
 
-static void begin_locked(struct broker *broker, struct mailbox *mailbox, const char *name)
+static void begin_locked(struct broker *broker, const struct broker_search *search)
 {
 	if (broker->flights.counts[FLIGHT_QUEUED] >= QUEUE_MAX) {
 		metric_add(broker->shed, 1);
-		broker_send(broker, mailbox, name, BROKER_TEMPORARY, BROKER_LOOKUP, "overload", NULL);
+		broker_send(broker, search, BROKER_TEMPORARY, BROKER_LOOKUP, "overload", NULL);
 		return;
 	}
-	flight_join(flights_add(&broker->flights, name), mailbox);
+	flight_join(flights_add(&broker->flights, search->name, search->only_looks), search->mailbox);
 	metric_set(broker->flight_count, (int64_t)broker->flights.count);
 	pthread_cond_signal(&broker->work);
 }
 
 /* The cache is asked again, under the lock that ends flights: an answer that came just now is not asked for
  * twice. */
-void broker_find(struct broker *broker, struct mailbox *mailbox, const char *name)
+void broker_find(struct broker *broker, struct mailbox *mailbox, const char *name, bool only_looks)
 {
+	const struct broker_search search = {mailbox, name, only_looks};
+
 	pthread_mutex_lock(&broker->lock);
-	struct flight *flight = flights_find(&broker->flights, name);
+	struct flight *flight = flights_find(&broker->flights, name, only_looks);
 	struct site *site = site_cache_find(broker->config.cache, name);
 	enum refusal refusal = site_cache_find_refusal(broker->config.cache, name);
 	if (site)
-		broker_send(broker, mailbox, name, BROKER_READY, BROKER_LOOKUP, NULL, site);
+		broker_send(broker, &search, BROKER_READY, BROKER_LOOKUP, NULL, site);
 	else if (flight)
-		join_locked(broker, flight, mailbox);
+		join_locked(broker, flight, &search);
 	else if (refusal == REFUSAL_DENIED)
-		broker_send(broker, mailbox, name, BROKER_DENIED, BROKER_LOOKUP, "denied", NULL);
+		broker_send(broker, &search, BROKER_DENIED, BROKER_LOOKUP, "denied", NULL);
 	else if (refusal == REFUSAL_TEMPORARY)
-		broker_send(broker, mailbox, name, BROKER_TEMPORARY, BROKER_LOOKUP, "remembered", NULL);
+		broker_send(broker, &search, BROKER_TEMPORARY, BROKER_LOOKUP, "remembered", NULL);
 	else
-		begin_locked(broker, mailbox, name);
+		begin_locked(broker, &search);
 	pthread_mutex_unlock(&broker->lock);
 	site_unref(site);
 }
 
-void broker_forget(struct broker *broker, struct mailbox *mailbox, const char *name)
+void broker_forget(struct broker *broker, struct mailbox *mailbox, const char *name, bool only_looks)
 {
 	pthread_mutex_lock(&broker->lock);
-	struct flight *flight = flights_find(&broker->flights, name);
+	struct flight *flight = flights_find(&broker->flights, name, only_looks);
 	if (flight)
 		flight_leave(flight, mailbox);
 	if (flight && flight->receiver_count == 0 &&

@@ -29,10 +29,11 @@ enum broker_outcome {
 struct broker_reply {
 	struct message message;
 	struct hostname name;
+	bool only_looks; /* of such a search */
 	enum broker_outcome outcome;
 	enum broker_phase phase;
-	/* Static, for log and metric. DENIED: "denied", "suspended". TEMPORARY: "database", "ask", "failed"
-	 * (a while ago), "issuance" (just now), "deadline", "overload", "remembered". */
+	/* Static, for log and metric. DENIED: "denied", "suspended", "not_stored". TEMPORARY: "database",
+	 * "ask", "failed" (a while ago), "issuance" (just now), "deadline", "overload", "remembered". */
 	const char *cause;
 	struct site *site;
 };
@@ -51,9 +52,10 @@ enum result broker_new(struct broker **out, const struct broker_config *config, 
 void broker_free(struct broker *broker);
 /* From a worker: replies come to `mailbox` until READY, DENIED or TEMPORARY. One call per name and worker is
  * enough (cert_wait keeps the worker's waiters). broker_forget: no one on this mailbox waits for the name any
- * more. */
-void broker_find(struct broker *broker, struct mailbox *mailbox, const char *name);
-void broker_forget(struct broker *broker, struct mailbox *mailbox, const char *name);
+ * more. `only_looks`: what is stored will do; where nothing is, that is a denial for now, nobody is asked and
+ * nothing issued. It is a search of its own. */
+void broker_find(struct broker *broker, struct mailbox *mailbox, const char *name, bool only_looks);
+void broker_forget(struct broker *broker, struct mailbox *mailbox, const char *name, bool only_looks);
 /* New settings (ask-*, negative-ttl, issue-wait) in two steps, of which only the first can fail: it reads the
  * files. What it prepared is taken by broker_reload, or by broker_reload_drop. */
 struct ask_target;

@@ -37,9 +37,17 @@ struct broker {
 	struct histogram *issue_wait;
 };
 
+/* Who looks for what. */
+struct broker_search {
+	struct mailbox *mailbox;
+	const char *name;
+	bool only_looks;
+};
+/* broker_rules.c: takes no lock. */
+void broker_send(struct broker *broker, const struct broker_search *search, enum broker_outcome outcome,
+    enum broker_phase phase, const char *cause, struct site *site);
+
 /* broker_rules.c: all with the lock held; most end or move the flight. */
-void broker_send(struct broker *broker, struct mailbox *mailbox, const char *name,
-    enum broker_outcome outcome, enum broker_phase phase, const char *cause, struct site *site);
 void broker_looked_locked(struct broker *broker, struct flight *flight, const struct site_row *row);
 void broker_polled_locked(struct broker *broker, struct flight *flight, const struct site_row *row);
 void broker_look_failed_locked(struct broker *broker, struct flight *flight);

@@ -15,20 +15,24 @@ enum {
 
 /* ---- telling receivers ---- */
 
-void broker_send(struct broker *broker, struct mailbox *mailbox, const char *name,
-    enum broker_outcome outcome, enum broker_phase phase, const char *cause, struct site *site)
+void broker_send(struct broker *broker, const struct broker_search *search, enum broker_outcome outcome,
+    enum broker_phase phase, const char *cause, struct site *site)
 {
-	struct broker_reply *reply = broker_reply_new(broker->config.deliver, name, outcome, cause, site);
+	struct broker_reply *reply =
+	    broker_reply_new(broker->config.deliver, search->name, outcome, cause, site);
 
+	reply->only_looks = search->only_looks;
 	reply->phase = phase;
-	mailbox_send(mailbox, &reply->message);
+	mailbox_send(search->mailbox, &reply->message);
 }
 
 static void tell_locked(struct broker *broker, const struct flight *flight, enum broker_outcome outcome,
     enum broker_phase phase, const char *cause, struct site *site)
 {
 	for (size_t i = 0; i < flight->receiver_count; i++)
-		broker_send(broker, flight->receivers[i], flight->name.text, outcome, phase, cause, site);
+		broker_send(broker,
+		    &(struct broker_search){flight->receivers[i], flight->name.text, flight->only_looks},
+		    outcome, phase, cause, site);
 }
 
 void broker_remove_locked(struct broker *broker, struct flight *flight)
@@ -80,6 +84,8 @@ static void not_stored_locked(struct broker *broker, struct flight *flight, cons
 {
 	if (flight->receiver_count == 0)
 		broker_remove_locked(broker, flight);
+	else if (flight->only_looks)
+		end_locked(broker, flight, BROKER_DENIED, "not_stored", NULL);
 	else if (row->issuance == ISSUANCE_FAILED)
 		fail_locked(broker, flight, "failed", FAILED_MEMORY_MS);
 	else if (!ask_has_target(broker->ask) || strchr(flight->name.text, '_'))

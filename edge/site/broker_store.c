@@ -21,18 +21,24 @@ static void report(enum result result, const struct error *error)
 
 /* The flight may have gone, and another of the same name begun, while the query ran: only one that waits for
  * such an answer takes it. */
+static void apply_locked(struct broker *broker, struct flight *flight, const struct site_row *row)
+{
+	if (!flight || (flight->state != FLIGHT_LOOKING && flight->state != FLIGHT_ISSUING))
+		return;
+	if (!row)
+		broker_look_failed_locked(broker, flight);
+	else if (flight->state == FLIGHT_LOOKING)
+		broker_looked_locked(broker, flight, row);
+	else
+		broker_polled_locked(broker, flight, row);
+}
+
+/* Both searches of the name asked the same question. */
 static void apply(struct broker *broker, const char *name, const struct site_row *row)
 {
 	pthread_mutex_lock(&broker->lock);
-	struct flight *flight = flights_find(&broker->flights, name);
-	if (flight && flight->state != FLIGHT_LOOKING && flight->state != FLIGHT_ISSUING)
-		flight = NULL;
-	if (flight && !row)
-		broker_look_failed_locked(broker, flight);
-	else if (flight && flight->state == FLIGHT_LOOKING)
-		broker_looked_locked(broker, flight, row);
-	else if (flight)
-		broker_polled_locked(broker, flight, row);
+	apply_locked(broker, flights_find(&broker->flights, name, false), row);
+	apply_locked(broker, flights_find(&broker->flights, name, true), row);
 	pthread_mutex_unlock(&broker->lock);
 }
 
@@ -69,7 +75,7 @@ static void enqueue(struct broker *broker, size_t count)
 	report(result, &error);
 	pthread_mutex_lock(&broker->lock);
 	for (size_t i = 0; i < count; i++) {
-		struct flight *flight = flights_find(&broker->flights, broker->requests[i].name.text);
+		struct flight *flight = flights_find(&broker->flights, broker->requests[i].name.text, false);
 
 		assert(flight && flight->state == FLIGHT_ENQUEUING);
 		broker_enqueued_locked(broker, flight, result, broker->requests[i].issuance);

@@ -9,6 +9,7 @@
 struct cert_flight {
 	struct name_entry entry;
 	struct hostname name;
+	bool only_looks;
 	struct cert_wait *wait;
 	enum broker_phase phase;
 	struct loop_timer deadline;
@@ -19,6 +20,7 @@ struct cert_flight {
 struct cert_wait {
 	struct cert_wait_config config;
 	struct name_table flights;
+	struct name_table looks; /* the flights that only look */
 };
 
 struct cert_wait *cert_wait_new(const struct cert_wait_config *config)
@@ -33,14 +35,20 @@ void cert_wait_free(struct cert_wait *wait)
 {
 	if (!wait)
 		return;
-	assert(wait->flights.count == 0);
+	assert(cert_wait_flights(wait) == 0);
 	name_table_fini(&wait->flights);
+	name_table_fini(&wait->looks);
 	free(wait);
 }
 
-static struct cert_flight *find_flight(const struct cert_wait *wait, const char *name)
+static struct name_table *table_of(struct cert_wait *wait, bool only_looks)
 {
-	struct name_entry *entry = name_table_find(&wait->flights, name);
+	return only_looks ? &wait->looks : &wait->flights;
+}
+
+static struct cert_flight *find_flight(struct cert_wait *wait, const char *name, bool only_looks)
+{
+	struct name_entry *entry = name_table_find(table_of(wait, only_looks), name);
 
 	return entry ? loop_owner(entry, struct cert_flight, entry) : NULL;
 }
@@ -49,7 +57,7 @@ static struct cert_flight *find_flight(const struct cert_wait *wait, const char 
 static void flight_close(struct cert_flight *flight)
 {
 	loop_timer_clear(flight->wait->config.loop, &flight->deadline);
-	name_table_remove(&flight->wait->flights, &flight->entry);
+	name_table_remove(table_of(flight->wait, flight->only_looks), &flight->entry);
 }
 
 static void waiter_remove(struct cert_waiter *waiter)
@@ -86,12 +94,11 @@ static void on_deadline(struct loop_timer *timer)
 	static const char *const causes[] = {"lookup_deadline", "ask_deadline", "issue_deadline"};
 	struct cert_flight *flight = loop_owner(timer, struct cert_flight, deadline);
 	struct cert_wait_config *config = &flight->wait->config;
-	struct hostname name = flight->name;
 
 	if (flight->phase != BROKER_ISSUE)
-		site_cache_refuse(
-		    config->sites, name.text, REFUSAL_TEMPORARY, CERT_WAIT_REMEMBER_MS, flight->epoch);
-	broker_forget(config->broker, config->mailbox, name.text);
+		site_cache_refuse(config->sites, flight->name.text, REFUSAL_TEMPORARY, CERT_WAIT_REMEMBER_MS,
+		    flight->epoch);
+	broker_forget(config->broker, config->mailbox, flight->name.text, flight->only_looks);
 	flight_end(flight, CERT_TEMPORARY, NULL, causes[flight->phase]);
 }
 
@@ -119,37 +126,39 @@ static void flight_enter(struct cert_flight *flight, enum broker_phase phase)
 	loop_timer_set(flight->wait->config.loop, &flight->deadline, phase_ms(flight->wait, phase));
 }
 
-static struct cert_flight *flight_begin(struct cert_wait *wait, const struct hostname *name)
+static struct cert_flight *flight_begin(struct cert_wait *wait, const struct hostname *name, bool only_looks)
 {
 	struct cert_flight *flight = mem_alloc(sizeof *flight);
 
 	flight->name = *name;
+	flight->only_looks = only_looks;
 	flight->entry.name = flight->name.text;
 	flight->wait = wait;
 	flight->phase = BROKER_LOOKUP;
 	flight->last = &flight->first;
 	flight->deadline.on_expire = on_deadline;
 	flight->epoch = site_cache_epoch(wait->config.sites, name->text);
-	name_table_add(&wait->flights, &flight->entry);
+	name_table_add(table_of(wait, only_looks), &flight->entry);
 	loop_timer_set(wait->config.loop, &flight->deadline, CERT_WAIT_LOOKUP_MS);
 	return flight;
 }
 
-void cert_wait_join(struct cert_wait *wait, struct cert_waiter *waiter, const struct hostname *name)
+void cert_wait_join(
+    struct cert_wait *wait, struct cert_waiter *waiter, const struct hostname *name, bool only_looks)
 {
-	struct cert_flight *flight = find_flight(wait, name->text);
+	struct cert_flight *flight = find_flight(wait, name->text, only_looks);
 	bool is_first = !flight;
 
 	assert(!waiter->flight);
 	if (is_first)
-		flight = flight_begin(wait, name);
+		flight = flight_begin(wait, name, only_looks);
 	waiter->flight = flight;
 	waiter->next = NULL;
 	waiter->link = flight->last;
 	*flight->last = waiter;
 	flight->last = &waiter->next;
 	if (is_first)
-		broker_find(wait->config.broker, wait->config.mailbox, flight->name.text);
+		broker_find(wait->config.broker, wait->config.mailbox, flight->name.text, only_looks);
 }
 
 void cert_wait_leave(struct cert_wait *wait, struct cert_waiter *waiter)
@@ -160,16 +169,16 @@ void cert_wait_leave(struct cert_wait *wait, struct cert_waiter *waiter)
 		return;
 	waiter_remove(waiter);
 	/* A flight that flight_end is emptying has left the table: it ends there. */
-	if (flight->first || find_flight(wait, flight->name.text) != flight)
+	if (flight->first || find_flight(wait, flight->name.text, flight->only_looks) != flight)
 		return;
 	flight_close(flight);
-	broker_forget(wait->config.broker, wait->config.mailbox, flight->name.text);
+	broker_forget(wait->config.broker, wait->config.mailbox, flight->name.text, flight->only_looks);
 	free(flight);
 }
 
 void cert_wait_deliver(struct cert_wait *wait, const struct broker_reply *reply)
 {
-	struct cert_flight *flight = find_flight(wait, reply->name.text);
+	struct cert_flight *flight = find_flight(wait, reply->name.text, reply->only_looks);
 
 	if (!flight)
 		return;
@@ -183,5 +192,5 @@ void cert_wait_deliver(struct cert_wait *wait, const struct broker_reply *reply)
 
 size_t cert_wait_flights(const struct cert_wait *wait)
 {
-	return wait->flights.count;
+	return wait->flights.count + wait->looks.count;
 }

@@ -51,8 +51,10 @@ void cert_wait_free(struct cert_wait *wait);
 /* For the waits that begin from now on. */
 void cert_wait_set_issue_ms(struct cert_wait *wait, int64_t issue_ms);
 
-/* Joins the name's flight, or starts it. */
-void cert_wait_join(struct cert_wait *wait, struct cert_waiter *waiter, const struct hostname *name);
+/* Joins the name's flight, or starts it. `only_looks`: a flight that ends, denied, where nothing is stored.
+ */
+void cert_wait_join(
+    struct cert_wait *wait, struct cert_waiter *waiter, const struct hostname *name, bool only_looks);
 /* Before the end: on_done will not be called. The last one to leave ends the flight. */
 void cert_wait_leave(struct cert_wait *wait, struct cert_waiter *waiter);
 /* A reply of the broker for this worker; frees nothing. */

@@ -28,27 +28,29 @@ void flights_fini(struct flights *flights)
 	free(flights->buckets);
 }
 
-static struct flight **find_link(struct flights *flights, uint64_t hash, const char *name)
+static struct flight **find_link(struct flights *flights, uint64_t hash, const char *name, bool only_looks)
 {
 	struct flight **link = &flights->buckets[hash % BUCKETS];
 
-	while (*link && ((*link)->hash != hash || strcmp((*link)->name.text, name) != 0))
+	while (*link && ((*link)->hash != hash || (*link)->only_looks != only_looks ||
+			    strcmp((*link)->name.text, name) != 0))
 		link = &(*link)->next;
 	return link;
 }
 
-struct flight *flights_find(struct flights *flights, const char *name)
+struct flight *flights_find(struct flights *flights, const char *name, bool only_looks)
 {
-	return *find_link(flights, name_hash(name), name);
+	return *find_link(flights, name_hash(name), name, only_looks);
 }
 
-struct flight *flights_add(struct flights *flights, const char *name)
+struct flight *flights_add(struct flights *flights, const char *name, bool only_looks)
 {
 	struct flight *flight = mem_alloc(sizeof *flight);
 
 	flight->hash = name_hash(name);
+	flight->only_looks = only_looks;
 	snprintf(flight->name.text, sizeof flight->name.text, "%s", name);
-	struct flight **link = find_link(flights, flight->hash, flight->name.text);
+	struct flight **link = find_link(flights, flight->hash, flight->name.text, only_looks);
 	assert(!*link);
 	*link = flight;
 	flight->state = FLIGHT_QUEUED;
@@ -69,7 +71,7 @@ void flights_move(struct flights *flights, struct flight *flight, enum flight_st
 
 void flights_remove(struct flights *flights, struct flight *flight)
 {
-	struct flight **link = find_link(flights, flight->hash, flight->name.text);
+	struct flight **link = find_link(flights, flight->hash, flight->name.text, flight->only_looks);
 
 	assert(*link == flight);
 	*link = flight->next;

@@ -24,6 +24,7 @@ struct flight {
 	struct flight *next;      /* in its bucket */
 	uint64_t hash;
 	struct hostname name;
+	bool only_looks; /* whoever waits wants what is stored: nobody is asked, nothing is issued */
 	enum flight_state state;
 	uint64_t epoch;     /* of the name, read before the question that is under way */
 	int rounds;         /* look-ups begun anew because an answer came too late */
@@ -46,9 +47,10 @@ struct flights {
 void flights_init(struct flights *flights);
 /* Frees all flights; nobody is told. */
 void flights_fini(struct flights *flights);
-struct flight *flights_find(struct flights *flights, const char *name);
-/* In FLIGHT_QUEUED. The name has no flight yet. */
-struct flight *flights_add(struct flights *flights, const char *name);
+/* A name has two flights at most: one that may end in an issuance, and one that only looks. */
+struct flight *flights_find(struct flights *flights, const char *name, bool only_looks);
+/* In FLIGHT_QUEUED. The name has no such flight yet. */
+struct flight *flights_add(struct flights *flights, const char *name, bool only_looks);
 void flights_move(struct flights *flights, struct flight *flight, enum flight_state state);
 void flights_remove(struct flights *flights, struct flight *flight);
 

@@ -17,7 +17,8 @@ static size_t string_size(const char *text)
 static size_t options_size(const char *tenant, const struct domain_options *options)
 {
 	return string_size(tenant) + string_size(options->upstream) + string_size(options->hsts) +
-	       string_size(options->redirect) + (options->parts ? DOMAIN_PARTS * sizeof *options->parts : 0);
+	       string_size(options->passthrough) + string_size(options->redirect) +
+	       (options->parts ? DOMAIN_PARTS * sizeof *options->parts : 0);
 }
 
 static const char *copy_string(char **room, const char *text)
@@ -58,6 +59,7 @@ static void copy_options(
 	site->options = *options;
 	site->tenant = copy_string(&room, tenant);
 	site->options.upstream = copy_string(&room, options->upstream);
+	site->options.passthrough = copy_string(&room, options->passthrough);
 	site->options.hsts = copy_string(&room, options->hsts);
 	site->options.redirect = copy_string(&room, options->redirect);
 }
@@ -71,7 +73,7 @@ struct site *site_new(const struct hostname *name, struct site_stamp stamp, stru
 	size_t size = sizeof(struct site) + leaf_size + key_size + options_size(tenant, options);
 	struct site *site = NULL;
 
-	assert(certificate->chain_count >= 1);
+	assert(certificate->chain_count >= 1 || options->passthrough);
 	site = mem_alloc(size);
 	atomic_init(&site->references, 1);
 	site->name = *name;
@@ -80,10 +82,12 @@ struct site *site_new(const struct hostname *name, struct site_stamp stamp, stru
 	site->bytes = size;
 	struct domain_part *parts = (struct domain_part *)(site + 1);
 	site->certificate.chain[0] = (unsigned char *)(options->parts ? parts + DOMAIN_PARTS : parts);
-	memcpy(site->certificate.chain[0], certificate->chain[0], leaf_size);
+	if (leaf_size > 0)
+		memcpy(site->certificate.chain[0], certificate->chain[0], leaf_size);
 	site->key = site->certificate.chain[0] + leaf_size;
 	site->key_size = key_size;
-	memcpy(site->key, key, key_size);
+	if (key_size > 0)
+		memcpy(site->key, key, key_size);
 	copy_options(site, (char *)site->key + key_size, tenant, options);
 	if (options->parts)
 		copy_parts(site, parts, options->parts);

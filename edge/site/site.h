@@ -42,6 +42,12 @@ struct site {
 	size_t bytes; /* what it holds, for the cache's bound */
 };
 
+/* Is its TLS passed on unopened? Then it has no certificate, and no time at which it would expire. */
+static inline bool site_is_passed(const struct site *site)
+{
+	return site->options.passthrough;
+}
+
 /* Takes the certificate (left empty), copies the key, the tenant (may be NULL) and the options. One reference
  * for the caller. */
 struct site *site_new(const struct hostname *name, struct site_stamp stamp, struct certificate *certificate,

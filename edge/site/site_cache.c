@@ -180,7 +180,8 @@ static void add_locked(struct site_cache *cache, uint64_t hash, struct site *sit
 /* Of the same certificate: one's own and the wildcard's have versions that say nothing about each other. */
 static bool is_newer(const struct site *old, const struct site *site)
 {
-	return old->borrowed == site->borrowed && old->stamp.version > site->stamp.version;
+	return !site_is_passed(old) && !site_is_passed(site) && old->borrowed == site->borrowed &&
+	       old->stamp.version > site->stamp.version;
 }
 
 enum result site_cache_put(struct site_cache *cache, struct site *site)

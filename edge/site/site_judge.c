@@ -38,23 +38,29 @@ void site_judge_free(struct site_judge *judge)
 	free(judge);
 }
 
-static struct site *make_site(
-    const struct site_raw *raw, struct certificate *certificate, const struct buf *key)
+static struct site *make_site(const struct site_raw *raw, struct certificate *certificate,
+    const struct buf *key, const struct domain_options *options)
 {
 	struct hostname name = {""};
-	struct domain_options options;
 
 	snprintf(name.text, sizeof name.text, "%s", raw->name);
-	site_options_read(&options, raw->options, raw->redirect_leads, raw->name);
 	struct site *site =
-	    site_new(&name, raw->stamp, certificate, buf_bytes(key), buf_size(key), raw->tenant, &options);
-	domain_options_fini(&options);
-	site->borrowed = strcmp(raw->name, raw->certificate) != 0;
+	    site_new(&name, raw->stamp, certificate, buf_bytes(key), buf_size(key), raw->tenant, options);
+	site->borrowed = raw->certificate && strcmp(raw->name, raw->certificate) != 0;
 	return site;
 }
 
-static enum result open_row(
-    struct site_judge *judge, const struct site_raw *raw, struct site **out, struct error *error)
+static struct site *make_passed_site(const struct site_raw *raw, const struct domain_options *options)
+{
+	struct certificate none = {.not_after = INT64_MAX};
+	struct buf no_key;
+
+	buf_init(&no_key, 0);
+	return make_site(raw, &none, &no_key, options);
+}
+
+static enum result open_row(struct site_judge *judge, const struct site_raw *raw,
+    const struct domain_options *options, struct site **out, struct error *error)
 {
 	const struct seal_place place = {
 	    .kind = "certificate_key", .name = raw->certificate, .version = raw->stamp.version};
@@ -74,20 +80,21 @@ static enum result open_row(
 	    clock_wall_ms() / 1000, judge->libctx, error);
 	if (result != R_OK)
 		goto out;
-	*out = make_site(raw, &certificate, &plain);
+	*out = make_site(raw, &certificate, &plain, options);
 out:
 	EVP_PKEY_free(key);
 	buf_wipe(&plain);
 	return result;
 }
 
-struct site *site_judge_row(struct site_judge *judge, const struct site_raw *raw)
+static struct site *judge_certificate(
+    struct site_judge *judge, const struct site_raw *raw, const struct domain_options *options)
 {
 	static struct log_rate rate;
 	struct error error = {{0}};
 	struct site *site = NULL;
 
-	if (raw->sealed && open_row(judge, raw, &site, &error) == R_OK)
+	if (raw->sealed && open_row(judge, raw, options, &site, &error) == R_OK)
 		return site;
 	metric_add(judge->unusable_rows, 1);
 	if (log_rate_allows(&rate))
@@ -95,4 +102,18 @@ struct site *site_judge_row(struct site_judge *judge, const struct site_raw *raw
 		    log_str("certificate", raw->certificate), log_int("version", raw->stamp.version),
 		    log_str("error", error.text));
 	return NULL;
+}
+
+struct site *site_judge_row(struct site_judge *judge, const struct site_raw *raw)
+{
+	struct domain_options options;
+	struct site *site = NULL;
+
+	site_options_read(&options, raw->options, raw->redirect_leads, raw->name);
+	if (options.passthrough)
+		site = make_passed_site(raw, &options);
+	else if (raw->certificate)
+		site = judge_certificate(judge, raw, &options);
+	domain_options_fini(&options);
+	return site;
 }

@@ -13,7 +13,7 @@ struct site_judge;
 /* A row as it was read; all borrowed. */
 struct site_raw {
 	const char *name;        /* what the site is for: a host name or a wildcard */
-	const char *certificate; /* the row's name: the same, or the wildcard above it */
+	const char *certificate; /* the row's name: the same, or the wildcard above it; NULL: no row */
 	struct site_stamp stamp;
 	const char *pem;
 	const unsigned char *sealed; /* NULL: the column could not be read */
@@ -26,7 +26,8 @@ struct site_raw {
 struct site_judge *site_judge_new(const struct seal_keys *keys);
 void site_judge_free(struct site_judge *judge);
 
-/* A reference for the caller; NULL, counted and logged, where the row cannot be served. */
+/* Where the owner has its TLS passed on, the site of that, whatever certificate there is. A reference for the
+ * caller; NULL, counted and logged, where the row cannot be served; NULL where there is no row. */
 struct site *site_judge_row(struct site_judge *judge, const struct site_raw *raw);
 
 #endif

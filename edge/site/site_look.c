@@ -50,6 +50,8 @@ static char *wildcards_literal(
 	"   ORDER BY t.name <> r.host LIMIT 1), false)" \
 	" FROM (SELECT coalesce(d.options #>> '{redirect,host}', d.options ->> 'redirect') AS host) r" \
 	" WHERE d.options ? 'redirect')"
+/* Does the owner have its TLS passed on? Then it needs no certificate. */
+#define PASSED "coalesce(d.options ? 'passthrough', false)"
 /* What becomes another when something else than the certificate's version does; of a site that is shared,
  * with the names that it does not serve. */
 #define MARK "hashtextextended(concat_ws(' ', c.name, d.name, d.tenant, d.options, " REDIRECT_LEADS "), 0)"
@@ -71,6 +73,7 @@ enum {
 	LOOK_TENANT,
 	LOOK_OPTIONS,
 	LOOK_REDIRECT_LEADS,
+	LOOK_PASSED,
 	LOOK_JOB,
 	LOOK_JOB_WAITS,
 	LOOK_JOB_RECHECK,
@@ -80,7 +83,7 @@ enum {
  */
 static const char look_sql[] =
     "SELECT q.place, site_blocked(q.name), c.name, c.version, c.chain_pem, c.key_sealed, s.shared, " MARK ","
-    " d.tenant, " OPTIONS ", " REDIRECT_LEADS ", j.state, j.next_try_at > clock_timestamp(),"
+    " d.tenant, " OPTIONS ", " REDIRECT_LEADS ", " PASSED ", j.state, j.next_try_at > clock_timestamp(),"
     " CASE WHEN j.foreseen THEN j.last_try_at < clock_timestamp() - interval '15 seconds'"
     " ELSE j.last_cause IN ('dns', 'connection', 'tls', 'unauthorized')"
     " AND j.last_try_at < clock_timestamp() - interval '12 minutes' END" FROM_NAMES
@@ -153,7 +156,7 @@ static void judge_row(struct look *look, struct site_row *row, int at, const cha
 
 	raw.sealed = sealed;
 	row->site = site_judge_row(look->store->judge, &raw);
-	row->standing = row->site ? SITE_USABLE : SITE_UNUSABLE;
+	row->standing = row->site ? SITE_USABLE : raw.certificate ? SITE_UNUSABLE : SITE_ABSENT;
 	free(sealed);
 }
 
@@ -198,7 +201,7 @@ static enum result fill_row(struct look *look, struct site_row *row, int at, str
 		row->standing = SITE_BLOCKED;
 	else if (pg_get_bool(look->found, at, LOOK_SHARED))
 		return fill_shared(look, row, at, error);
-	else if (pg_get(look->found, at, LOOK_CERTIFICATE))
+	else if (pg_get(look->found, at, LOOK_CERTIFICATE) || pg_get_bool(look->found, at, LOOK_PASSED))
 		judge_row(look, row, at, row->name.text, 0);
 	return R_OK;
 }
@@ -249,9 +252,10 @@ enum result site_store_stamps(struct site_store *store, const struct hostname *n
     struct site_stamp *stamps, size_t count, int timeout_ms, struct error *error)
 {
 	static const char sql[] =
-	    "SELECT q.place, c.version, " MARK " # CASE WHEN s.shared AND q.name = q.wildcard THEN"
+	    "SELECT q.place, coalesce(c.version, 0), " MARK
+	    " # CASE WHEN s.shared AND q.name = q.wildcard THEN"
 	    " (SELECT " MARK_OF_EXCEPTIONS " FROM site_exceptions(q.name) AS e) ELSE 0 END" FROM_NAMES
-	    " WHERE c.name IS NOT NULL AND NOT site_blocked(q.name)";
+	    " WHERE (c.name IS NOT NULL OR " PASSED ") AND NOT site_blocked(q.name)";
 	PGresult *found = NULL;
 	size_t index = 0;
 

@@ -22,9 +22,10 @@ struct hot_site;
 struct hot_sites *hot_sites_new(OSSL_LIB_CTX *libctx, struct site_cache *cache, size_t max_count);
 void hot_sites_free(struct hot_sites *hot);
 
-/* What may be served for the name now, its own or its wildcard's (`now` in seconds since 1970), from this
- * tier or the cache beneath. R_NONE: neither has it, or it has expired. R_ERROR: the cache's entry cannot be
- * decoded (a bug: it was checked). *out is valid until the next call. */
+/* What may be served for the name now (or passed on, site_is_passed: then there is nothing to install), its
+ * own or its wildcard's (`now` in seconds since 1970), from this tier or the cache beneath. R_NONE: neither
+ * has it, or it has expired. R_ERROR: the cache's entry cannot be decoded (a bug: it was checked). *out is
+ * valid until the next call. */
 enum result hot_sites_find(
     struct hot_sites *hot, const char *name, int64_t now, struct hot_site **out, struct error *error);
 /* Installs leaf, chain and key in the SSL, which holds references of its own. */

@@ -1,12 +1,11 @@
 #include "edge/tls/ticket_share.h"
 
 #include <openssl/crypto.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/background.h"
 #include "common/clock.h"
-#include "common/condition.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
@@ -32,10 +31,7 @@ struct ticket_share {
 	const struct seal_keys *seal;
 	struct ticket_keys *keys;
 	struct metric *shared;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool stopping;
+	struct background *thread;
 };
 
 /* What the table holds, newest first. */
@@ -46,14 +42,6 @@ struct rows {
 	int64_t newest; /* its generation; 0: there is none */
 	int64_t newest_age_ms;
 };
-
-static bool is_stopping(struct ticket_share *share)
-{
-	pthread_mutex_lock(&share->lock);
-	bool stopping = share->stopping;
-	pthread_mutex_unlock(&share->lock);
-	return stopping;
-}
 
 static enum result open_key(struct ticket_share *share, const PGresult *found, int at, struct ticket_key *out)
 {
@@ -148,30 +136,30 @@ static enum result read_and_add(
 	return R_OK;
 }
 
-static enum result wait_ready(struct ticket_share *share, struct pg *pg, struct error *error)
+static enum result wait_ready(struct background *self, struct pg *pg, struct error *error)
 {
 	int64_t deadline = clock_monotonic_ms() + CONNECT_MS;
 	enum result result = R_TIMEOUT;
 
-	while (result == R_TIMEOUT && !is_stopping(share) && clock_monotonic_ms() < deadline)
+	while (result == R_TIMEOUT && !background_is_stopping(self) && clock_monotonic_ms() < deadline)
 		result = pg_wait_ready(pg, CONNECT_STEP_MS, error);
 	return result;
 }
 
-static enum result poll_once(struct ticket_share *share)
+static enum result poll_once(struct ticket_share *share, struct background *self)
 {
 	static struct log_rate rate;
 	struct error error = {""};
 	struct rows rows;
 	struct pg *pg = pg_new(share->conninfo, "postern-edge-tickets");
-	enum result result = wait_ready(share, pg, &error);
+	enum result result = wait_ready(self, pg, &error);
 
 	if (result == R_OK)
 		result = read_and_add(share, pg, &rows, &error);
 	if (result == R_OK) {
 		ticket_keys_share(share->keys, rows.keys, rows.ages_ms, rows.count);
 		metric_set(share->shared, (int64_t)rows.count);
-	} else if (!is_stopping(share) && log_rate_allows(&rate)) {
+	} else if (!background_is_stopping(self) && log_rate_allows(&rate)) {
 		log_warn("the shared ticket keys cannot be read; those at hand go on",
 		    log_str("error", error.text));
 	}
@@ -181,31 +169,14 @@ static enum result poll_once(struct ticket_share *share)
 }
 
 /* Nodes that were started together do not come together. */
-static int64_t next_ms(enum result result)
+static int64_t round_of(void *arg, struct background *self)
 {
 	uint16_t spread = 0;
 
-	if (result != R_OK)
-		return clock_monotonic_ms() + RETRY_MS;
+	if (poll_once(arg, self) != R_OK)
+		return RETRY_MS;
 	process_random(&spread, sizeof spread);
-	return clock_monotonic_ms() + POLL_MS - spread % (POLL_MS / 4);
-}
-
-static void *run(void *arg)
-{
-	struct ticket_share *share = arg;
-
-	pthread_setname_np(pthread_self(), "ticket-keys");
-	pthread_mutex_lock(&share->lock);
-	while (!share->stopping) {
-		pthread_mutex_unlock(&share->lock);
-		int64_t next = next_ms(poll_once(share));
-		pthread_mutex_lock(&share->lock);
-		while (!share->stopping && clock_monotonic_ms() < next)
-			condition_wait_until(&share->changed, &share->lock, next);
-	}
-	pthread_mutex_unlock(&share->lock);
-	return NULL;
+	return POLL_MS - spread % (POLL_MS / 4);
 }
 
 struct ticket_share *ticket_share_start(
@@ -218,10 +189,7 @@ struct ticket_share *ticket_share_start(
 	share->keys = keys;
 	share->shared = metrics_gauge("postern_edge_ticket_keys_shared", NULL,
 	    "Generations of ticket keys that this node has in common with the others; 0: it uses its own.");
-	pthread_mutex_init(&share->lock, NULL);
-	condition_init(&share->changed);
-	if (pthread_create(&share->thread, NULL, run, share) != 0)
-		abort();
+	share->thread = background_start("ticket-keys", round_of, share);
 	return share;
 }
 
@@ -229,13 +197,7 @@ void ticket_share_stop(struct ticket_share *share)
 {
 	if (!share)
 		return;
-	pthread_mutex_lock(&share->lock);
-	share->stopping = true;
-	pthread_cond_signal(&share->changed);
-	pthread_mutex_unlock(&share->lock);
-	pthread_join(share->thread, NULL);
-	pthread_cond_destroy(&share->changed);
-	pthread_mutex_destroy(&share->lock);
+	background_stop(share->thread);
 	free(share->conninfo);
 	free(share);
 }

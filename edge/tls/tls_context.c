@@ -175,7 +175,7 @@ static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *ticket, const u
 	(void)arg;
 	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
-	if (session->challenge || !ticket_is_for(ticket, session->name))
+	if (session->challenge || session->no_ticket || !ticket_is_for(ticket, session->name))
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
 	if (status == SSL_TICKET_SUCCESS_RENEW || SSL_version(ssl) >= TLS1_3_VERSION)
 		return SSL_TICKET_RETURN_USE_RENEW;
@@ -257,7 +257,7 @@ SSL *tls_context_accept(
 	SSL_set_bio(ssl, bio, bio);
 	SSL_set_app_data(ssl, session);
 	SSL_set_accept_state(ssl);
-	if (session->challenge) {
+	if (session->challenge || session->no_ticket) {
 		/* Either alone still leaves tickets in one of the two protocol versions. */
 		SSL_set_options(ssl, SSL_OP_NO_TICKET);
 		SSL_set_num_tickets(ssl, 0);

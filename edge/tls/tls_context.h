@@ -20,7 +20,8 @@ struct tls_session {
 	const char *name;                 /* normalised SNI: what a ticket is bound to */
 	const struct client_hello *hello; /* a second hello (after HelloRetryRequest) must ask for the same */
 	bool challenge;                   /* tls-alpn-01: speaks acme-tls/1 only, gets no ticket */
-	bool hello_changed;               /* set when a handshake failed for that reason */
+	bool no_ticket;     /* its name is not what the client asked for: gets none, and none is taken */
+	bool hello_changed; /* set when a handshake failed for that reason */
 };
 
 /* `keys` (borrowed) may be shared with other threads, the rest belongs to the worker. */

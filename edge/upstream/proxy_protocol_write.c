@@ -6,7 +6,14 @@
 
 static const unsigned char signature[12] = "\r\n\r\n\0\r\nQUIT\n";
 
-enum { VERSION_LOCAL = 0x20, VERSION_PROXY = 0x21, TCP_V4 = 0x11, TCP_V6 = 0x21, HEADER = 16 };
+enum {
+	VERSION_LOCAL = 0x20,
+	VERSION_PROXY = 0x21,
+	TCP_V4 = 0x11,
+	TCP_V6 = 0x21,
+	HEADER = 16,
+	TYPE_AUTHORITY = 0x02
+};
 
 /* Any address as IPv6, mapped where it is IPv4; port in network order. */
 struct wide {
@@ -68,6 +75,20 @@ size_t proxy_v2_write(
 
 		size = write_addresses(out, &from, &to);
 	}
+	out[15] = (unsigned char)(size - HEADER);
+	return size;
+}
+
+size_t proxy_v2_add_authority(unsigned char *out, size_t size, const char *name)
+{
+	size_t length = strlen(name);
+
+	if (length == 0 || length > PROXY_V2_AUTHORITY_MAX - 3)
+		return size;
+	const unsigned char head[] = {TYPE_AUTHORITY, 0, (unsigned char)length};
+	size = put(out, size, head, sizeof head);
+	size = put(out, size, name, length);
+	out[14] = (unsigned char)((size - HEADER) >> 8);
 	out[15] = (unsigned char)(size - HEADER);
 	return size;
 }

@@ -9,11 +9,15 @@
 
 #include "common/net.h"
 
-enum { PROXY_V2_MAX = 16 + 36 };
+enum { PROXY_V2_MAX = 16 + 36, PROXY_V2_AUTHORITY_MAX = 3 + 255 };
 
 /* Returns the size. `client` NULL: a connection of our own (LOCAL), a health check. IPv4-mapped addresses are
  * written as IPv4 where both are; where only one is IPv6 both are. */
 size_t proxy_v2_write(
     unsigned char out[PROXY_V2_MAX], const struct net_address *client, const struct net_address *local);
+
+/* Adds the name that the client asked for (type PP2_TYPE_AUTHORITY, 255 bytes at most; empty: nothing) to a
+ * header of `size` bytes with room for PROXY_V2_AUTHORITY_MAX more. Returns the size now. */
+size_t proxy_v2_add_authority(unsigned char *out, size_t size, const char *name);
 
 #endif

@@ -13,6 +13,9 @@ static const char *const failure_names[UPSTREAM_FAILURE_COUNT] = {
     [UPSTREAM_CLOSED] = "closed",
     [UPSTREAM_TIMEOUT] = "timeout",
     [UPSTREAM_MALFORMED] = "malformed",
+    [UPSTREAM_RESET] = "reset",
+    [UPSTREAM_UNPROCESSED] = "unprocessed",
+    [UPSTREAM_VERSION] = "http_version",
     [UPSTREAM_NONE] = "none_left",
 };
 
@@ -30,6 +33,10 @@ struct upstream_address *upstream_address_new(
 	made->address = *address;
 	net_format_address(address, made->text);
 	made->tls = url->tls;
+	made->h2c = url->h2c;
+	atomic_init(&made->speaks, url->h2c   ? UPSTREAM_SPEAKS_HTTP2
+				   : url->tls ? UPSTREAM_SPEAKS_UNKNOWN
+					      : UPSTREAM_SPEAKS_HTTP1);
 	snprintf(made->server_name, sizeof made->server_name, "%s", server_name);
 	snprintf(made->host, sizeof made->host, "%s", url->authority);
 	return made;

@@ -31,15 +31,22 @@ enum upstream_health { UPSTREAM_UNKNOWN, UPSTREAM_UP, UPSTREAM_DOWN };
 enum upstream_failure {
 	UPSTREAM_REFUSED, /* no connection: refused or unreachable */
 	UPSTREAM_CONNECT_TIMEOUT,
-	UPSTREAM_LOCAL,     /* no connection for want of descriptors, ports or memory here */
-	UPSTREAM_TLS,       /* no handshake, or a certificate that does not vouch for the name */
-	UPSTREAM_CLOSED,    /* ended before a whole response */
-	UPSTREAM_TIMEOUT,   /* silent for too long */
-	UPSTREAM_MALFORMED, /* what came is no response that can be passed on */
-	UPSTREAM_NONE,      /* no address is left to try */
+	UPSTREAM_LOCAL,       /* no connection for want of descriptors, ports or memory here */
+	UPSTREAM_TLS,         /* no handshake, or a certificate that does not vouch for the name */
+	UPSTREAM_CLOSED,      /* ended before a whole response */
+	UPSTREAM_TIMEOUT,     /* silent for too long */
+	UPSTREAM_MALFORMED,   /* what came is no response that can be passed on */
+	UPSTREAM_RESET,       /* HTTP/2: it gave up this one request */
+	UPSTREAM_UNPROCESSED, /* HTTP/2: it has not looked at the request, and says so */
+	UPSTREAM_VERSION,     /* the request needs HTTP/1.1, which is not spoken there */
+	UPSTREAM_NONE,        /* no address is left to try */
 	UPSTREAM_FAILURE_COUNT,
 };
 const char *upstream_failure_name(enum upstream_failure failure); /* label of the metric */
+
+/* What a connection to an address will speak, as far as that is known: from its URL, or from the last TLS
+ * handshake. */
+enum upstream_speaks { UPSTREAM_SPEAKS_UNKNOWN, UPSTREAM_SPEAKS_HTTP1, UPSTREAM_SPEAKS_HTTP2 };
 
 /* How an address is checked: by a request as the settings say, or as the group that it belongs to asks. */
 enum upstream_probe_kind { UPSTREAM_PROBE_HTTP, UPSTREAM_PROBE_NONE, UPSTREAM_PROBE_TCP, UPSTREAM_PROBE_TLS };
@@ -57,6 +64,7 @@ struct upstream_address {
 	struct upstream_probe_plan probe;
 	char text[NET_ADDRESS_TEXT]; /* for logs */
 	bool tls;
+	bool h2c;                                               /* HTTP/2 without TLS, by prior knowledge */
 	char server_name[UPSTREAM_HOST_MAX + 1];                /* sent and verified, with TLS */
 	char host[sizeof((struct upstream_url *)0)->authority]; /* Host of a health check */
 
@@ -73,6 +81,7 @@ struct upstream_address {
 
 	atomic_int outstanding; /* requests that wait for it or hear it */
 	atomic_int health;      /* enum upstream_health */
+	atomic_int speaks;      /* enum upstream_speaks */
 	atomic_int failures;    /* in a row */
 	atomic_int ejections;   /* in a row: each doubles the time */
 	atomic_int_fast64_t ejected_until_ms;

@@ -97,6 +97,7 @@ static enum result load_server_name(
 static void load_plain(struct upstream_config *config, const struct settings *settings)
 {
 	config->proxy_v2 = strcmp(settings_string(settings, "upstream-proxy-protocol"), "v2") == 0;
+	config->http2 = settings_switch(settings, "upstream-http2");
 	config->connect_ms = settings_number(settings, "upstream-connect-timeout");
 	config->first_byte_ms = settings_number(settings, "upstream-timeout");
 	config->idle_ms = settings_number(settings, "upstream-idle-timeout");

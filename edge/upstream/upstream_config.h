@@ -26,6 +26,7 @@ struct upstream_config {
 	size_t ca_size;
 	char *health_path; /* NULL: no checks */
 	bool proxy_v2;
+	bool http2; /* offered to https upstreams */
 	int64_t connect_ms;
 	int64_t first_byte_ms;
 	int64_t idle_ms; /* between bytes of a response */
@@ -43,8 +44,9 @@ void upstream_config_unref(struct upstream_config *config);
 /* Entries of the edge's table of settings. */
 /* clang-format off */
 #define UPSTREAM_SETTINGS \
-	{"upstream", SETTING_URL, SETTING_REPEAT | SETTING_REQUIRED | SETTING_RELOAD, NULL, \
-	    "Origin that requests are passed to, http://host:port or https://host:port. Given several times, " \
+	{"upstream", SETTING_STRING, SETTING_REPEAT | SETTING_REQUIRED | SETTING_RELOAD, NULL, \
+	    "Origin that requests are passed to: http://host:port, https://host:port, or h2c://host:port for " \
+	    "HTTP/2 without TLS. Given several times, " \
 	    "or where the name has several addresses (64 at most), the one with fewer requests of two random " \
 	    "ones gets the next. A domain's own upstream (its option `upstream`) takes their place.", \
 	    NULL, 0, 0}, \
@@ -53,6 +55,9 @@ void upstream_config_unref(struct upstream_config *config);
 	    "of their URL, which always holds for a domain's own upstream.", NULL, 0, 0}, \
 	{"upstream-ca", SETTING_FILE, SETTING_RELOAD, NULL, \
 	    "PEM file of the CAs that may vouch for https upstreams. Default: the system's.", NULL, 0, 0}, \
+	{"upstream-http2", SETTING_SWITCH, SETTING_RELOAD, "on", \
+	    "Offer HTTP/2 beside HTTP/1.1 to https upstreams, which choose. Requests share its connections.", \
+	    NULL, 0, 0}, \
 	{"upstream-resolve", SETTING_DURATION, SETTING_RELOAD, "10s", \
 	    "How often names of upstreams are looked up again. Addresses that are gone get nothing new; " \
 	    "while a look-up fails the last known addresses stay.", NULL, 100, 86400000}, \

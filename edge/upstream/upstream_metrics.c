@@ -34,6 +34,10 @@ static void init_troubles(struct upstream_metrics *metrics)
 	    metrics_counter(retries, "reason=\"connect\"", retries_help);
 	metrics->retries[UPSTREAM_RETRY_DEAD] = metrics_counter(retries, "reason=\"dead\"", retries_help);
 	metrics->retries[UPSTREAM_RETRY_CLOSED] = metrics_counter(retries, "reason=\"closed\"", retries_help);
+	metrics->retries[UPSTREAM_RETRY_UNPROCESSED] =
+	    metrics_counter(retries, "reason=\"unprocessed\"", retries_help);
+	metrics->h2_broken = metrics_counter("postern_edge_upstream_h2_broken_total", NULL,
+	    "HTTP/2 connections to upstreams ended by us: what came broke the protocol, or was a flood.");
 	metrics->ejections = metrics_counter("postern_edge_upstream_ejections_total", NULL,
 	    "Times that an upstream address got nothing for a while, after failures in a row.");
 }
@@ -62,6 +66,8 @@ void upstream_metrics_init(struct upstream_metrics *metrics)
 	    "postern_edge_upstream_outstanding", NULL, "Requests that are with an upstream now.");
 	metrics->idle =
 	    metrics_gauge("postern_edge_upstream_idle", NULL, "Connections kept open to upstreams, unused.");
+	metrics->h2_connections = metrics_gauge(
+	    "postern_edge_upstream_h2_connections", NULL, "Open HTTP/2 connections to upstreams.");
 	metrics->groups = metrics_gauge("postern_edge_upstream_groups", NULL,
 	    "Upstreams that are known: the settings' and domains' own.");
 	metrics->addresses = metrics_gauge(

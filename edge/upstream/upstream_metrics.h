@@ -8,9 +8,10 @@
 #include "edge/upstream/upstream_address.h"
 
 enum upstream_retry {
-	UPSTREAM_RETRY_CONNECT, /* no connection, another address */
-	UPSTREAM_RETRY_DEAD,    /* a kept connection proved dead */
-	UPSTREAM_RETRY_CLOSED,  /* a new connection ended without an answer: an idempotent request, once */
+	UPSTREAM_RETRY_CONNECT,     /* no connection, another address */
+	UPSTREAM_RETRY_DEAD,        /* a kept connection proved dead */
+	UPSTREAM_RETRY_UNPROCESSED, /* an HTTP/2 upstream said that it had not looked at it */
+	UPSTREAM_RETRY_CLOSED, /* a new connection ended without an answer: an idempotent request, once */
 	UPSTREAM_RETRY_COUNT,
 };
 
@@ -23,6 +24,7 @@ struct upstream_metrics {
 	struct metric *lookups_ok, *lookups_failed;
 	struct metric *checks_ok, *checks_failed;
 	struct metric *groups_refused;
+	struct metric *h2_connections, *h2_broken;
 	struct metric *outstanding, *idle, *groups, *addresses;
 };
 

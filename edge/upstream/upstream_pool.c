@@ -107,6 +107,7 @@ static void sweep_shelf(struct upstream_shelf *shelf, bool all, int64_t now)
 	all = all || is_gone(shelf);
 	while (shelf->oldest && (all || upstream_h1_link(shelf->oldest)->since_ms + UPSTREAM_IDLE_MS <= now))
 		drop(shelf, shelf->oldest);
+	upstream_shelf_sweep_h2(shelf, all, now);
 	upstream_shelf_drop(shelf);
 }
 
@@ -137,8 +138,22 @@ static void on_sweep(struct deadline *deadline)
 		deadline_set(&pool->sweep, UPSTREAM_SWEEP_MS);
 }
 
-struct upstream_call *upstream_pool_take(struct upstream_pool *pool, struct upstream_shelf *shelf)
+void upstream_pool_start_sweeping(struct upstream_pool *pool)
 {
+	if (!deadline_is_set(&pool->sweep))
+		deadline_set(&pool->sweep, UPSTREAM_SWEEP_MS);
+}
+
+struct upstream_call *upstream_pool_take(
+    struct upstream_pool *pool, struct upstream_shelf *shelf, const struct upstream_client *client)
+{
+	bool may_join = !LIST_EMPTY(&shelf->h2) && !client->needs_http1;
+	struct upstream_call *joined = may_join ? upstream_shelf_join(shelf) : NULL;
+
+	if (joined) {
+		metric_add(pool->metrics->connections_reused, 1);
+		return joined;
+	}
 	while (shelf->newest && upstream_h1_is_stale(shelf->newest))
 		drop(shelf, shelf->newest);
 	struct upstream_h1 *upstream = shelf->newest;
@@ -165,8 +180,7 @@ static void rest(struct upstream_pool *pool, struct upstream_shelf *shelf, struc
 	metric_add(pool->metrics->idle, 1);
 	if (shelf->count > UPSTREAM_IDLE_MAX)
 		drop(shelf, shelf->oldest);
-	if (!deadline_is_set(&pool->sweep))
-		deadline_set(&pool->sweep, UPSTREAM_SWEEP_MS);
+	upstream_pool_start_sweeping(pool);
 }
 
 void upstream_pool_keep(struct upstream_pool *pool, struct upstream_call *call)

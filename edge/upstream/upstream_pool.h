@@ -53,16 +53,22 @@ TAILQ_HEAD(upstream_waits, upstream_wait);
 void upstream_pool_wait(struct upstream_pool *pool, struct upstream_wait *wait);
 void upstream_pool_stop_waiting(struct upstream_pool *pool, struct upstream_wait *wait);
 
-/* An idle connection to that address, or NULL. One that has something in its socket is not handed out, at the
- * price of a system call: the end would cost a POST, and bytes that came behind the last response would be
- * read as the answer to the next request, perhaps another tenant's. */
-struct upstream_call *upstream_pool_take(struct upstream_pool *pool, struct upstream_shelf *shelf);
-/* Whose request a connection carries, for upstream-proxy-protocol; `client` NULL: nobody's, a check. */
+/* Whose request a connection carries, for upstream-proxy-protocol; `client` NULL: nobody's, a check, which
+ * has a connection of its own. */
 struct upstream_client {
 	const struct net_address *client;
 	const struct net_address *local; /* where the client's connection came to */
+	bool needs_http1;                /* the request is an upgrade */
 };
-/* A new connection, still connecting: the user gets on_moved. NULL: not even that, as `failure` says. */
+
+/* A connection to that address that is there: one of HTTP/2 with room, or an idle one; or NULL. One that has
+ * something in its socket is not handed out, at the price of a system call: the end would cost a POST, and
+ * bytes that came behind the last response would be read as the answer to the next request, perhaps another
+ * tenant's. */
+struct upstream_call *upstream_pool_take(
+    struct upstream_pool *pool, struct upstream_shelf *shelf, const struct upstream_client *client);
+/* A new connection, still connecting, which several may wait for where it will be one of HTTP/2: the user
+ * gets on_moved. NULL: not even that, as `failure` says. */
 struct upstream_call *upstream_pool_connect(struct upstream_pool *pool, struct upstream_shelf *shelf,
     const struct upstream_client *client, enum upstream_failure *failure);
 /* Takes a call whose response has ended: its connection is kept, if it can be. */

@@ -14,8 +14,8 @@ struct upstream_tls {
 	SSL_CTX *ctx;
 };
 
-/* HTTP/2 to upstreams would be another entry. */
-static const unsigned char protocols[] = "\x08http/1.1";
+static const unsigned char protocols[] = "\x02h2\x08http/1.1";
+enum { HTTP2_ENTRY = 3 }; /* bytes at the front */
 
 static bool load_pem(SSL_CTX *ctx, OSSL_LIB_CTX *libctx, BIO *pem)
 {
@@ -68,8 +68,7 @@ static bool set_protocols(SSL_CTX *ctx)
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(ctx, on_session);
-	return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) &&
-	       SSL_CTX_set_alpn_protos(ctx, protocols, sizeof protocols - 1) == 0;
+	return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
 }
 
 struct upstream_tls *upstream_tls_new(
@@ -107,11 +106,19 @@ static bool set_name(SSL *ssl, const char *server_name)
 	return SSL_set_tlsext_host_name(ssl, server_name) && SSL_set1_host(ssl, server_name);
 }
 
-SSL *upstream_tls_connect(struct upstream_tls *tls, const char *server_name, SSL_SESSION **session)
+static bool set_offer(SSL *ssl, bool http2)
+{
+	size_t skip = http2 ? 0 : HTTP2_ENTRY;
+
+	return SSL_set_alpn_protos(ssl, protocols + skip, (unsigned)(sizeof protocols - 1 - skip)) == 0;
+}
+
+SSL *upstream_tls_connect(
+    struct upstream_tls *tls, const char *server_name, SSL_SESSION **session, bool http2)
 {
 	SSL *ssl = SSL_new(tls->ctx);
 
-	if (!ssl || !set_name(ssl, server_name)) {
+	if (!ssl || !set_name(ssl, server_name) || !set_offer(ssl, http2)) {
 		SSL_free(ssl);
 		ERR_clear_error();
 		return NULL;

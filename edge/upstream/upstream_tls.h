@@ -16,10 +16,11 @@ struct upstream_tls *upstream_tls_new(
     OSSL_LIB_CTX *libctx, const struct upstream_config *config, struct error *error);
 void upstream_tls_free(struct upstream_tls *tls);
 
-/* A client's SSL without a socket. `*session` (may be NULL) is resumed, and replaced by each ticket that
- * comes: it outlives the SSL and is freed by SSL_SESSION_free. NULL: out of memory, or a name that cannot be
- * verified. */
-SSL *upstream_tls_connect(struct upstream_tls *tls, const char *server_name, SSL_SESSION **session);
+/* A client's SSL without a socket, which offers HTTP/1.1 and, if asked to, HTTP/2 before it. `*session` (may
+ * be NULL) is resumed, and replaced by each ticket that comes: it outlives the SSL and is freed by
+ * SSL_SESSION_free. NULL: out of memory, or a name that cannot be verified. */
+SSL *upstream_tls_connect(
+    struct upstream_tls *tls, const char *server_name, SSL_SESSION **session, bool http2);
 /* Why the handshake failed, for a person; empties OpenSSL's error queue. */
 void upstream_tls_describe(const SSL *ssl, struct error *error);
 

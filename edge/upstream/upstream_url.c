@@ -52,19 +52,39 @@ static bool split_authority(struct upstream_url *url, const char *text, size_t s
 	       copy_part(url->authority, sizeof url->authority, text, size);
 }
 
+const char *upstream_url_scheme(const struct upstream_url *url)
+{
+	return url->tls ? "https" : url->h2c ? "h2c" : "http";
+}
+
+/* How long its `scheme://` is; 0: none that we speak. */
+static size_t read_scheme(struct upstream_url *out, const char *text)
+{
+	static const struct upstream_url schemes[] = {{.tls = false}, {.tls = true}, {.h2c = true}};
+
+	for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+		const char *scheme = upstream_url_scheme(&schemes[i]);
+		size_t size = strlen(scheme);
+
+		*out = schemes[i];
+		if (strncmp(text, scheme, size) == 0 && strncmp(text + size, "://", 3) == 0)
+			return size + 3;
+	}
+	return 0;
+}
+
 enum result upstream_url_parse(struct upstream_url *out, const char *text, struct error *error)
 {
-	bool tls = strncmp(text, "https://", 8) == 0;
-	bool plain = strncmp(text, "http://", 7) == 0;
-	const char *authority = text + (tls ? 8 : 7);
-
-	*out = (struct upstream_url){.tls = tls};
-	size_t size = tls || plain ? strcspn(authority, "/?#") : 0;
+	size_t scheme = read_scheme(out, text);
+	const char *authority = text + scheme;
+	size_t size = scheme > 0 ? strcspn(authority, "/?#") : 0;
 	bool has_path = size > 0 && authority[size] != '\0' && strcmp(authority + size, "/") != 0;
 	if (size > 0 && !has_path && split_authority(out, authority, size))
 		return R_OK;
-	error_set(
-	    error, "`%s` is no upstream: write http://host:port or https://host:port, without a path", text);
+	error_set(error,
+	    "`%s` is no upstream: write http://host:port, https://host:port or h2c://host:port, without a "
+	    "path",
+	    text);
 	return R_INVALID;
 }
 

@@ -176,15 +176,14 @@ void upstream_waiters_move_first(struct upstream_wait_list *list, struct upstrea
 	dispose(waiter);
 }
 
-void upstream_waiters_join(struct upstream_wait_list *to, struct upstream_wait_list *from)
+void upstream_waiters_join_first(struct upstream_wait_list *to, struct upstream_wait_list *from)
 {
-	struct upstream_waiter *waiter = NULL;
+	struct upstream_waiter *waiter = TAILQ_FIRST(&from->waiters);
 
-	TAILQ_FOREACH(waiter, &from->waiters, entry)
+	leave_list(waiter);
 	waiter->list = to;
-	TAILQ_CONCAT(&to->waiters, &from->waiters, entry);
-	to->count += from->count;
-	from->count = 0;
+	TAILQ_INSERT_TAIL(&to->waiters, waiter, entry);
+	to->count++;
 }
 
 void upstream_waiters_fail(struct upstream_wait_list *list, enum upstream_failure failure)

@@ -26,8 +26,8 @@ void upstream_wait_list_init(
 struct upstream_call *upstream_waiter_new(struct loop *loop, struct upstream_wait_list *list);
 /* The first one starts on `call`, which it does not flush. */
 void upstream_waiters_move_first(struct upstream_wait_list *list, struct upstream_call *call);
-/* All of `from` wait for `to` now, behind those who do already. on_empty is not called. */
-void upstream_waiters_join(struct upstream_wait_list *to, struct upstream_wait_list *from);
+/* The first of `from` waits for `to` now, behind those who do already. on_empty is not called. */
+void upstream_waiters_join_first(struct upstream_wait_list *to, struct upstream_wait_list *from);
 /* All of them fail. on_empty is not called. */
 void upstream_waiters_fail(struct upstream_wait_list *list, enum upstream_failure failure);
 

@@ -199,7 +199,7 @@ static struct upstream_source *take_source(struct upstream_group *group, const s
 	for (size_t i = 0; i < group->source_count; i++) {
 		struct upstream_source *source = group->sources[i];
 
-		if (source && source->url.tls == url->tls &&
+		if (source && source->url.tls == url->tls && source->url.h2c == url->h2c &&
 		    strcmp(source->url.authority, url->authority) == 0) {
 			group->sources[i] = NULL;
 			return source;

@@ -21,7 +21,8 @@ static const char *server_name_of(const struct upstreams *upstreams, const struc
 }
 
 /* With TLS the name and the CAs belong to it: a session or a kept connection vouches for them. What is
- * checked in another way is another address: one may be up and the other down. */
+ * checked in another way is another address: one may be up and the other down; so is what is spoken to in
+ * another way. */
 static char *key_of(const struct upstreams *upstreams, const struct net_address *address,
     const struct upstream_source *source)
 {
@@ -33,7 +34,7 @@ static char *key_of(const struct upstreams *upstreams, const struct net_address 
 		return mem_format("%s %d %" PRId64 " %d %s", text, probe->kind, probe->interval_ms,
 		    probe->proxy_v2, probe->name);
 	if (!source->url.tls)
-		return mem_string(text);
+		return source->url.h2c ? mem_format("%s h2c", text) : mem_string(text);
 	return mem_format("%s %s %u", text, server_name_of(upstreams, source), upstreams->ca_generation);
 }
 
@@ -148,10 +149,7 @@ struct upstream_source *upstreams_source_new_locked(struct upstreams *upstreams,
 	source->url = *url;
 	source->probe = *probe;
 	snprintf(source->text, sizeof source->text, "%s://%s",
-	    probe->kind != UPSTREAM_PROBE_HTTP ? "tcp"
-	    : url->tls                         ? "https"
-					       : "http",
-	    url->authority);
+	    probe->kind != UPSTREAM_PROBE_HTTP ? "tcp" : upstream_url_scheme(url), url->authority);
 	TAILQ_INSERT_TAIL(&upstreams->sources, source, all);
 	if (group == upstreams->defaults)
 		source->gauges = upstream_gauges_of(source->text);

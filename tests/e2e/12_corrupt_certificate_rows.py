@@ -6,6 +6,8 @@ from lab.process import wait_until
 
 NAME, OTHER = "shop.brand.test", "other.brand.test"
 
+pytestmark = pytest.mark.long
+
 DAMAGE = {
     "truncated chain": "chain_pem = left(chain_pem, 300)",
     "chain of another name": f"chain_pem = (SELECT chain_pem FROM certificates WHERE name = '{OTHER}')",

@@ -8,6 +8,8 @@ import pytest
 from lab.issuance import Issuance
 from lab.process import wait_until
 
+pytestmark = pytest.mark.long
+
 NAME = "shop.brand.test"
 
 

@@ -40,7 +40,9 @@ def test_failures_in_a_row_stop_the_whole_fleet_and_one_success_starts_it(lab):
     issuance.ca.clear()
     pause_is_over(issuance)
     issuance.db.wait("SELECT open_until IS NULL FROM ca_health", 15)
-    issuance.db.query("UPDATE issuance_jobs SET next_try_at = now() WHERE state <> 'idle'; NOTIFY postern_job")
+    # The minute of growing pace is over, too (tests/pg/breaker_test.c has it).
+    issuance.db.query("UPDATE ca_health SET resumed_at = NULL; "
+                      "UPDATE issuance_jobs SET next_try_at = now() WHERE state <> 'idle'; NOTIFY postern_job")
     issuance.wait_issued(*late, seconds=20)
     assert all(issuance.ca.orders_for(name) == 1 for name in late)
 
@@ -56,7 +58,7 @@ def test_retry_after_of_a_503_is_obeyed_by_everybody(lab):
     wait_until(lambda: waiting(issuance) == 1, 10, "the other name to wait")
     seconds = float(issuance.db.value("SELECT extract(epoch FROM next_try_at - now()) FROM issuance_jobs "
                                       "WHERE name = 'b.brand.test'"))
-    assert 110 < seconds < 130
+    assert 110 < seconds < 160
     assert dict(issuance.ca.seen) == before
 
 

@@ -2,10 +2,13 @@
 certificate is its owner's; an expired one is replaced while the visitor waits; the CA's own suggestion moves it."""
 
 import json
+import threading
 import time
+from types import SimpleNamespace
 
 from lab.ask_server import AskServer
 from lab.issuance import Issuance
+from lab.place import free_port
 from lab.process import wait_until
 
 NAME = "shop.brand.test"
@@ -43,16 +46,36 @@ def test_a_definite_no_stops_a_renewal_with_its_reason_and_a_yes_lets_it_go_on(l
 
 def test_an_outage_of_ask_stops_nothing(lab):
     issuance, ask = start(lab)
-    for outage in (lambda name: 503, lambda name: 401, None):
-        before = issuance.stored(NAME)
-        if outage:
-            ask.answer = outage
-        else:
-            ask.close()
-            ask.close = lambda: None
-        renew(issuance)
-        wait_until(lambda: issuance.stored(NAME) != before, 15, "the renewal in spite of it")
-        issuance.db.wait("SELECT state = 'idle' FROM issuance_jobs")
+    told_no = lab.use(AskServer(issuance.ground.address(4)))  # where a redirect would lead: to a definite no
+    never = threading.Event()
+    lab.use(SimpleNamespace(close=never.set))
+    outages = {
+        "503": lambda name: 503,
+        "401": lambda name: 401,
+        "a redirect": lambda name: (302, {"Location": told_no.url()}),
+        "a redirect without a place": lambda name: 308,
+        "silence": lambda name: never.wait(60) and 404,
+    }
+    for words, outage in outages.items():
+        ask.answer = outage
+        renewed_in_spite_of(issuance, words)
+    assert not told_no.queries
+    issuance.issuers[0].restart(ask_url=ask.url().replace("http:", "https:"))
+    renewed_in_spite_of(issuance, "no TLS at all")
+    certificate, key = issuance.ground.authority.issue("ask", f"IP:{issuance.ground.address(5)}")
+    stranger = lab.use(AskServer(issuance.ground.address(5), certificate=certificate, key=key))
+    issuance.issuers[0].restart(ask_url=stranger.url())  # its no would count, if we knew its CA
+    renewed_in_spite_of(issuance, "a certificate of nobody's that we know")
+    assert not stranger.queries
+    issuance.issuers[0].restart(ask_url=f"http://{issuance.ground.address(5)}:{free_port(issuance.ground.address(5))}/")
+    renewed_in_spite_of(issuance, "nobody there")
+
+
+def renewed_in_spite_of(issuance, words):
+    before = issuance.stored(NAME)
+    renew(issuance)
+    wait_until(lambda: issuance.stored(NAME) != before, 15, f"the renewal in spite of {words}")
+    issuance.db.wait("SELECT state = 'idle' FROM issuance_jobs")
 
 
 def test_an_uploaded_certificate_is_left_alone(lab):

@@ -10,6 +10,8 @@ import pytest
 from lab.origin import Origin
 from lab.uploads import Uploads
 
+pytestmark = pytest.mark.long
+
 NAME = "shop.brand.test"
 # What it examines, shared out so that it takes a quarter of the time: protocols, certificate and headers; kinds of
 # cipher; preferences; known holes.

@@ -15,6 +15,8 @@ from lab.oddities import CANARY, CLOSED, CUT, TURNED_AWAY
 from lab.origins import ApacheOrigin, NginxOrigin, NodeOrigin, Recorder, Seen
 from lab.wire import Ended, Malformed, Wire
 
+pytestmark = pytest.mark.long
+
 NAME = "shop.brand.test"
 CLIENTS = 3  # at a time, of each app
 

@@ -16,6 +16,8 @@ from lab.lab import Lab
 from lab.place import free_port, is_sanitized
 from lab.process import wait_until
 
+pytestmark = pytest.mark.long
+
 JSON = {"Content-Type": "application/json"}
 PEM = {"Content-Type": "application/pem-certificate-chain"}
 NAME = "shop.brand.test"

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from lab.issuance import Issuance
+from lab.knot import Knot
 from lab.pebble import newer_pebble
 from lab.process import run, wait_until
 
@@ -118,6 +119,42 @@ def test_a_certificate_is_revoked_by_account_and_by_its_own_key(lab):
     assert issuance.operator("certificate", "revoke", "nobody.brand.test").returncode == 1
 
 
+REVOCATION_STEPS = ["task-claimed", "key-barred", "before-revoke", "after-revoke", "revocation-noted", "successor-asked-for"]
+
+
+@pytest.mark.parametrize("words", [["--reason=keyCompromise"], ["--reason=cessationOfOperation", "--by-key=on"]],
+                         ids=["account", "key"])
+def test_a_revocation_whose_issuer_dies_is_finished_by_another(lab, words):
+    by_key = len(words) == 2
+    steps = [step for step in REVOCATION_STEPS if not by_key or step not in ("key-barred", "successor-asked-for")]
+    issuance = Issuance(lab, crash_points=True)
+    steady = issuance.issuer().start()
+    names = {step: f"{step}.brand.test" for step in steps}
+    issue(issuance, *names.values())
+    steady.stop()
+    before = {name: issuance.stored(name) for name in names.values()}
+    for step, name in names.items():
+        victim = issuance.issuer(kill_at=step).start()
+        operator = issuance.operator_begins("certificate", "revoke", name, *words)
+        wait_until(lambda: not victim.process.alive, 10, f"the issuer to die at {step}")
+        assert operator.poll() is None, "the operator waits for the end"
+        issuance.db.query("UPDATE ca_tasks SET lease_until = now() WHERE state = 'running'; "
+                          "UPDATE issuance_jobs SET lease_until = now()")
+        second = issuance.issuer().start()
+        assert operator.wait(20) == 0, (step, operator.stdout.read())
+        if by_key:
+            assert issuance.db.value(f"SELECT revoked_reason FROM certificates WHERE name = '{name}'") == "5", step
+            assert issuance.stored(name) == before[name]
+        else:
+            issuance.db.wait(f"SELECT version > {before[name][1]} AND revoked_at IS NULL FROM certificates WHERE name = '{name}'")
+        second.stop()
+        assert issuance.ca.orders_for(name) == (1 if by_key else 2), step
+    # What the CA had done already was asked for once more, and nothing else was.
+    assert issuance.ca.seen["revoke"] == len(steps) + len([step for step in steps if step in REVOCATION_STEPS[3:]])
+    assert issuance.db.value("SELECT count(*) FROM barred_keys") == str(0 if by_key else len(steps))
+    assert issuance.db.value("SELECT count(*) FROM ca_tasks WHERE key_sealed IS NOT NULL OR state <> 'done'") == "0"
+
+
 def test_an_external_account_is_bound(lab):
     kid, text = "kid-1", base64.urlsafe_b64encode(MAC).decode()
     issuance = Issuance(lab, pebble_config={"externalAccountBindingRequired": True,
@@ -198,6 +235,36 @@ def test_the_second_ca_takes_over_what_the_first_cannot_do_and_gives_it_back(lab
     issuance.ask_for("limited.brand.test", reason="renewal")
     issuance.db.wait(f"SELECT directory = '{first.directory_url}' FROM certificates WHERE name = 'limited.brand.test'")
     assert issuance.db.value("SELECT count(*) FROM ca_trouble WHERE name = 'limited.brand.test'") == "0"
+
+
+def test_a_caa_record_sends_a_name_to_the_second_ca(lab):
+    """Not to the first, which would refuse it, and to neither where neither is allowed."""
+    issuance = Issuance(lab, second_ca=True)
+    dns = lab.use(Knot(issuance.ground.folder("knot"), issuance.ground.address(2))).start()
+
+    def identity(name):
+        def change(status, headers, body):
+            directory = json.loads(body)
+            directory["meta"]["caaIdentities"] = [name]
+            return status, headers, json.dumps(directory).encode()
+        return change
+    issuance.ca.change("directory", identity("first-ca.test"), times=None)
+    issuance.second_ca.change("directory", identity("second-ca.test"), times=None)
+    records = {"first": ['0 issue "first-ca.test"'], "second": ['0 issue "second-ca.test"'],
+               "both": ['0 issue "second-ca.test"', '0 issue "first-ca.test"'], "neither": ['0 issue ";"']}
+    for label, values in records.items():
+        dns.publish(f"{label}.test", "CAA", *values)
+        dns.publish(f"www.{label}.test", "A", issuance.ground.address(2))
+    # Where the names lead is not asked for: nobody told the issuer where "here" is.
+    issuance.issuer(preflight="on", dns_stub=dns.stub).start()
+    issuance.ask_for(*[f"www.{label}.test" for label in records])
+    issuance.wait_issued("www.first.test", "www.second.test", "www.both.test", seconds=30)
+    placed = {label: (issuance.ca.orders_for(f"www.{label}.test"), issuance.second_ca.orders_for(f"www.{label}.test"))
+              for label in records}
+    assert placed == {"first": (1, 0), "second": (0, 1), "both": (1, 0), "neither": (0, 0)}
+    assert issuance.wait_failed("www.neither.test") == "caa"
+    words = issuance.db.value("SELECT last_error FROM issuance_jobs WHERE name = 'www.neither.test'")
+    assert "neither.test" in words and "CAA" in words, words
 
 
 def test_an_order_left_at_the_first_ca_has_its_authorizations_ended(lab):

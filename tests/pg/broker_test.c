@@ -195,7 +195,7 @@ static void hundred_joiners_cause_one_ask_and_one_job(void **state)
 	ask_server_hold(fixture.ask_server, true);
 	start_broker();
 	for (int i = 0; i < 100; i++)
-		broker_find(fixture.broker, fixture.mailboxes[i], "new.example.com");
+		broker_find(fixture.broker, fixture.mailboxes[i], "new.example.com", false);
 	for (int i = 0; i < 100; i++)
 		expect_phase(BROKER_ASK);
 	assert_int_equal(flights(), 1);
@@ -216,7 +216,7 @@ static void who_joins_late_learns_the_phase(void **state)
 	find("new.example.com");
 	expect_phase(BROKER_ASK);
 	expect_phase(BROKER_ISSUE);
-	broker_find(fixture.broker, fixture.mailboxes[1], "new.example.com");
+	broker_find(fixture.broker, fixture.mailboxes[1], "new.example.com", false);
 	expect_phase(BROKER_ISSUE);
 	find("new.example.com");
 	expect_phase(BROKER_ISSUE);
@@ -578,14 +578,14 @@ static void client_that_leaves_ends_the_polling(void **state)
 	find("new.example.com");
 	expect_phase(BROKER_ASK);
 	expect_phase(BROKER_ISSUE);
-	broker_find(fixture.broker, fixture.mailboxes[1], "new.example.com");
+	broker_find(fixture.broker, fixture.mailboxes[1], "new.example.com", false);
 	expect_phase(BROKER_ISSUE);
-	broker_forget(fixture.broker, fixture.mailboxes[0], "new.example.com");
+	broker_forget(fixture.broker, fixture.mailboxes[0], "new.example.com", false);
 	assert_int_equal(flights(), 1);
-	broker_forget(fixture.broker, fixture.mailboxes[1], "new.example.com");
+	broker_forget(fixture.broker, fixture.mailboxes[1], "new.example.com", false);
 	assert_int_equal(flights(), 0);
-	broker_forget(fixture.broker, fixture.mailboxes[1], "new.example.com");
-	broker_forget(fixture.broker, fixture.mailboxes[1], "never-asked.example.com");
+	broker_forget(fixture.broker, fixture.mailboxes[1], "new.example.com", false);
+	broker_forget(fixture.broker, fixture.mailboxes[1], "never-asked.example.com", false);
 	assert_string_equal(job_of("new.example.com"), "queued first_hit");
 }
 
@@ -597,7 +597,7 @@ static void client_that_leaves_while_we_ask_harms_nobody(void **state)
 	find("new.example.com");
 	expect_phase(BROKER_ASK);
 	ask_server_await(fixture.ask_server, 1);
-	broker_forget(fixture.broker, fixture.mailboxes[0], "new.example.com");
+	broker_forget(fixture.broker, fixture.mailboxes[0], "new.example.com", false);
 	ask_server_hold(fixture.ask_server, false);
 	wait_until(no_flights, "the flight ends");
 	assert_string_equal(job_of("new.example.com"), "queued first_hit");

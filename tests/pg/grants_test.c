@@ -45,7 +45,7 @@ static const struct right {
     {"postern_acme", "ca_health", ALL, ALL, ALL, false},
     {"postern_acme", "reissues", ALL, NULL, ALL, false},
     {"postern_acme", "ca_trouble", ALL, ALL, ALL, true},
-    {"postern_acme", "ca_tasks", ALL, NULL, ALL, false},
+    {"postern_acme", "ca_tasks", ALL, NULL, ALL, true},
     {"postern_acme", "barred_keys", ALL, ALL, NULL, false},
     {"postern_acme", "persist_records", ALL, ALL, ALL, false},
 

@@ -109,7 +109,7 @@ static inline void expect_ready(const char *name, int64_t version)
 
 static inline void find(const char *name)
 {
-	broker_find(fixture.broker, fixture.mailboxes[0], name);
+	broker_find(fixture.broker, fixture.mailboxes[0], name, false);
 }
 
 /* ---- rows ---- */

@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "common/background.h"
 #include "common/clock.h"
-#include "common/condition.h"
 #include "common/mem.h"
 
 enum { LOOK_MS = 500 };
@@ -20,10 +20,8 @@ struct mhd_deadline {
 };
 
 struct mhd_deadlines {
-	pthread_t thread;
+	struct background *thread;
 	pthread_mutex_t lock;
-	pthread_cond_t stop;
-	bool stopping;
 	struct mhd_deadline *first;
 };
 
@@ -34,37 +32,27 @@ static void shut_late(struct mhd_deadlines *deadlines, int64_t now_ms)
 			shutdown(at->fd, SHUT_RDWR);
 }
 
-static void *deadlines_run(void *arg)
+static int64_t round_of(void *arg, struct background *self)
 {
 	struct mhd_deadlines *deadlines = arg;
+	(void)self;
 	pthread_mutex_lock(&deadlines->lock);
-	while (!deadlines->stopping) {
-		int64_t until = clock_monotonic_ms() + LOOK_MS;
-		if (!condition_wait_until(&deadlines->stop, &deadlines->lock, until))
-			shut_late(deadlines, clock_monotonic_ms());
-	}
+	shut_late(deadlines, clock_monotonic_ms());
 	pthread_mutex_unlock(&deadlines->lock);
-	return NULL;
+	return LOOK_MS;
 }
 
 struct mhd_deadlines *mhd_deadlines_start(void)
 {
 	struct mhd_deadlines *deadlines = mem_alloc(sizeof *deadlines);
 	pthread_mutex_init(&deadlines->lock, NULL);
-	condition_init(&deadlines->stop);
-	if (pthread_create(&deadlines->thread, NULL, deadlines_run, deadlines) != 0)
-		abort();
+	deadlines->thread = background_start("deadlines", round_of, deadlines);
 	return deadlines;
 }
 
 void mhd_deadlines_stop(struct mhd_deadlines *deadlines)
 {
-	pthread_mutex_lock(&deadlines->lock);
-	deadlines->stopping = true;
-	pthread_cond_signal(&deadlines->stop);
-	pthread_mutex_unlock(&deadlines->lock);
-	pthread_join(deadlines->thread, NULL);
-	pthread_cond_destroy(&deadlines->stop);
+	background_stop(deadlines->thread);
 	pthread_mutex_destroy(&deadlines->lock);
 	free(deadlines);
 }

@@ -82,7 +82,7 @@ class CaProxy:
         return f"https://{self.address}:{self.port}/dir"
 
     def orders_for(self, name):
-        """newOrder requests that reached the CA for this name (a rejected nonce counts again)."""
+        """newOrder requests for this name that reached the CA, but for those whose nonce it did not like."""
         return self.order_names[name]
 
     def act(self, kind, act, times=1, name=None):
@@ -149,9 +149,9 @@ class CaProxy:
                     return fault[2]
         return None
 
-    def count(self, kind, body):
+    def count(self, kind, body, answer):
         self.seen[kind] += 1
-        if kind == "new-order":
+        if kind == "new-order" and b"urn:ietf:params:acme:error:badNonce" not in answer:
             order = _order_of(body)
             self.order_payloads.append(order)
             for identifier in order.get("identifiers", ()):
@@ -178,8 +178,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.owner.arrivals[name, kind] += 1
 
         def forward():
-            self.owner.count(kind, body)
             status, fields, answer = self._forward(body)
+            self.owner.count(kind, body, answer)
             self.owner.learn(name, fields, answer)
             return status, fields, answer
         fault = self.owner.fault_for(kind, name)

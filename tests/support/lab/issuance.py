@@ -3,6 +3,7 @@
 Pebble finds every challenge answered, unless it is told otherwise, and the issuers do not look before they order. With `crash_points` the issuers are of the variant
 that can be killed or frozen at a named moment (acme/crash_point.h)."""
 
+import functools
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from .place import BUILD, ROOT, free_port, one_at_a_time, program
 from .process import LabError, wait_until
 
 
+@functools.cache
 def build_crash_variant():
     """Path below BUILD of the issuer with crash points, built if `make test` has not."""
     path = "crash/postern-acme"
@@ -91,8 +93,13 @@ class Issuance:
         rows = ", ".join(f"('{name}')" for name in names)
         self.db.query(f"SELECT enqueue_issuance(n, '{reason}') FROM (VALUES {rows}) AS wanted (n)")
 
+    def operator_begins(self, *words):
+        """`postern` as the operator runs it, while it runs."""
+        return subprocess.Popen([program("postern"), *words, f"--database={self.db.conninfo()}"], text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
     def operator(self, *words):
-        """Runs `postern` as the operator; the finished process, its output in .stdout."""
+        """The finished process of what the operator ran, its output in .stdout."""
         return subprocess.run([program("postern"), *words, f"--database={self.db.conninfo()}"], text=True, timeout=90,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
 

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 
 from .authority import Authority
-from .place import loopback_net, program
+from .place import loopback_net, program, roomy_memory
 from .platform import Ground, Platform
 from .postgres import Cluster, Database
 from .process import Process, run
@@ -18,7 +18,7 @@ class Session:
     """What all tests of a run share: a PostgreSQL cluster with one database per test, a key, a small CA."""
 
     def __init__(self):
-        self.directory = tempfile.mkdtemp(prefix="postern-lab-")
+        self.directory = tempfile.mkdtemp(prefix="postern-lab-", dir=roomy_memory())
         os.chmod(self.directory, 0o711)
         self.authority = Authority(self.directory)
         self.seal_key = os.path.join(self.directory, "seal.key")

@@ -30,26 +30,31 @@ def answers(conninfo):
     return _pq.PQping(conninfo.encode()) == PING_OK
 
 
-def query(conninfo, sql, seconds=60):
-    """Rows of all the statements, as lists of strings; SQL NULL is the empty string. A connection of its own, one
-    transaction."""
-    conninfo += " connect_timeout=5 client_encoding=UTF8 options='-c client_min_messages=error'"
-    connection = _pq.PQconnectdb(conninfo.encode())
-    try:
-        if _pq.PQstatus(connection) != CONNECTION_OK or not _pq.PQsendQuery(connection, sql.encode()):
-            raise LabError(_pq.PQerrorMessage(connection).decode())
+class Connection:
+    def __init__(self, conninfo):
+        conninfo += " connect_timeout=5 client_encoding=UTF8 options='-c client_min_messages=error'"
+        self._pq = _pq.PQconnectdb(conninfo.encode())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        _pq.PQfinish(self._pq)
+
+    def query(self, sql, seconds=60):
+        """Rows of all the statements, as lists of strings; SQL NULL is the empty string. One transaction."""
+        if _pq.PQstatus(self._pq) != CONNECTION_OK or not _pq.PQsendQuery(self._pq, sql.encode()):
+            raise LabError(_pq.PQerrorMessage(self._pq).decode())
         rows, deadline = [], time.monotonic() + seconds
         while True:
-            _wait(connection, deadline, sql)
-            result = _pq.PQgetResult(connection)
+            _wait(self._pq, deadline, sql)
+            result = _pq.PQgetResult(self._pq)
             if not result:
                 return rows
             try:
                 rows += _rows(result, sql)
             finally:
                 _pq.PQclear(result)
-    finally:
-        _pq.PQfinish(connection)
 
 
 def _wait(connection, deadline, sql):

@@ -29,6 +29,13 @@ class Request:
         data, self.buffer = self.buffer[:size], self.buffer[size:]
         return data
 
+    def exactly(self, size):
+        """As read, but an end before that is an error."""
+        data = self.read(size)
+        if len(data) < size:
+            raise OSError("the end came first")
+        return data
+
     def body(self):
         length = self.all("content-length")
         if length:

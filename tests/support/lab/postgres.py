@@ -1,5 +1,6 @@
 """A private PostgreSQL cluster, and databases in it."""
 
+import copy
 import os
 import pwd
 import shutil
@@ -94,9 +95,16 @@ class Database:
     def conninfo(self, role="postgres"):
         return self.cluster.conninfo(self.name, role)
 
+    def by_socket(self):
+        """The same by the server's Unix socket, which is reached from another network namespace too."""
+        cluster = copy.copy(self.cluster)
+        cluster.address = cluster.directory
+        return Database(cluster, self.name)
+
     def query(self, sql, role="postgres"):
         """Rows as lists of strings; SQL NULL is the empty string."""
-        return libpq.query(self.conninfo(role), sql)
+        with libpq.Connection(self.conninfo(role)) as connection:
+            return connection.query(sql)
 
     def value(self, sql, role="postgres"):
         rows = self.query(sql, role)
@@ -107,7 +115,8 @@ class Database:
 
     def wait(self, sql, seconds=10):
         """Until the query's first value is `t`."""
-        return wait_until(lambda: self.value(sql) == "t", seconds, f"database: {sql}", interval=0.05)
+        with libpq.Connection(self.conninfo()) as connection:
+            return wait_until(lambda: connection.query(sql)[:1] == [["t"]], seconds, f"database: {sql}", interval=0.03)
 
     def dump(self):
         return run([tool("pg_dump"), "-d", self.conninfo()])

@@ -150,7 +150,7 @@ class Wire:
         found, self.data = self.data.split(mark, 1)
         return found
 
-    def _bytes(self, size):
+    def bytes(self, size):
         while len(self.data) < size:
             if not self.more():
                 raise Ended(self.data, self.how)
@@ -167,7 +167,7 @@ class Wire:
             fields.append((found[1].decode(), found[2].decode("latin-1")))
         return fields
 
-    def _head(self):
+    def head(self):
         lines = self._until(b"\r\n\r\n").split(b"\r\n")
         found = re.fullmatch(rb"HTTP/1\.([01]) ([1-5]\d\d) [^\0-\x08\x0a-\x1f\x7f]*", lines[0])
         if not found:
@@ -177,10 +177,10 @@ class Wire:
     def answer(self, method="GET"):
         """The next final answer, its interim ones in `interim`. Raises Ended or Malformed."""
         interim = []
-        answer = self._head()
+        answer = self.head()
         while answer.status < 200:
             interim.append(answer)
-            answer = self._head()
+            answer = self.head()
         answer.interim = interim
         lengths, codings = answer.all("content-length"), answer.all("transfer-encoding")
         if len(lengths) + len(codings) > 1:
@@ -194,7 +194,7 @@ class Wire:
         elif lengths:
             if not lengths[0].isdigit():
                 raise Malformed(f"length {lengths[0]}")
-            answer.body = self._bytes(int(lengths[0]))
+            answer.body = self.bytes(int(lengths[0]))
         else:
             answer.body = self.rest()
         return answer
@@ -208,8 +208,8 @@ class Wire:
             size = int(line, 16)
             if size == 0:
                 break
-            body += self._bytes(size)
-            if self._bytes(2) != b"\r\n":
+            body += self.bytes(size)
+            if self.bytes(2) != b"\r\n":
                 raise Malformed("no CR LF behind a chunk")
         lines = []
         while line := self._until(b"\r\n"):

@@ -20,18 +20,20 @@ static struct {
 	char last[HOSTNAME_MAX + 1];
 } asked;
 
-void broker_find(struct broker *broker, struct mailbox *mailbox, const char *name)
+void broker_find(struct broker *broker, struct mailbox *mailbox, const char *name, bool only_looks)
 {
 	(void)broker;
 	(void)mailbox;
+	(void)only_looks;
 	asked.found++;
 	snprintf(asked.last, sizeof asked.last, "%s", name);
 }
 
-void broker_forget(struct broker *broker, struct mailbox *mailbox, const char *name)
+void broker_forget(struct broker *broker, struct mailbox *mailbox, const char *name, bool only_looks)
 {
 	(void)broker;
 	(void)mailbox;
+	(void)only_looks;
 	asked.forgotten++;
 	snprintf(asked.last, sizeof asked.last, "%s", name);
 }
@@ -77,7 +79,7 @@ static void on_done(
 	if (visitor->takes_along)
 		cert_wait_leave(visitor->world->wait, &visitor->takes_along->waiter);
 	if (visitor->joins)
-		cert_wait_join(visitor->world->wait, &visitor->joins->waiter, &name);
+		cert_wait_join(visitor->world->wait, &visitor->joins->waiter, &name, false);
 }
 
 static struct visitor visitor_new(struct world *world)
@@ -89,7 +91,7 @@ static void join(struct visitor *visitor, const char *text)
 {
 	struct hostname name = name_of(text);
 
-	cert_wait_join(visitor->world->wait, &visitor->waiter, &name);
+	cert_wait_join(visitor->world->wait, &visitor->waiter, &name, false);
 }
 
 static void reply(struct world *world, const char *name, enum broker_outcome outcome, enum broker_phase phase,

@@ -15,6 +15,7 @@
 #include "edge/edge_metrics.h"
 #include "edge/edge_settings.h"
 #include "edge/front/h1_conn.h"
+#include "edge/pass/pass_config.h"
 #include "edge/tls/ticket_keys.h"
 #include "edge/upstream/upstream_pool.h"
 #include "tests/support/edge_loop.h"
@@ -23,6 +24,7 @@
 /* What stands around a connection, as these tests have it: it notes what it is told. */
 static struct {
 	int found, forgotten;
+	bool only_looks;
 	int challenges, seen;
 	int64_t seen_id;
 	uint64_t challenge_connection;
@@ -32,15 +34,16 @@ static struct {
 	int challenge_replies;
 } told;
 
-void broker_find(struct broker *broker, struct mailbox *mailbox, const char *name)
+void broker_find(struct broker *broker, struct mailbox *mailbox, const char *name, bool only_looks)
 {
 	(void)broker, (void)mailbox, (void)name;
 	told.found++;
+	told.only_looks = only_looks;
 }
 
-void broker_forget(struct broker *broker, struct mailbox *mailbox, const char *name)
+void broker_forget(struct broker *broker, struct mailbox *mailbox, const char *name, bool only_looks)
 {
-	(void)broker, (void)mailbox, (void)name;
+	(void)broker, (void)mailbox, (void)name, (void)only_looks;
 	told.forgotten++;
 }
 
@@ -170,6 +173,8 @@ static int setup(void **state)
 	    .max_waiting_bytes = 1 << 30,
 	    .hello_timeout_ms = 5000,
 	    .handshake_timeout_ms = 10000};
+	if (pass_config_load(&world->config.pass, world->settings, &error) != R_OK)
+		fail_msg("%s", error.text);
 	world->edge.config = edge_config_ref(&world->config);
 	world->edge.sites = site_cache_new(1 << 20, 100);
 	world->edge.ticket_keys = ticket_keys_new();
@@ -192,6 +197,7 @@ static int teardown(void **state)
 	worker_free(world->worker);
 	ticket_keys_free(world->edge.ticket_keys);
 	site_cache_free(world->edge.sites);
+	pass_config_free(world->config.pass);
 	settings_free(world->settings);
 	SSL_CTX_free(world->client_ctx);
 	fixture_ca_fini(&world->ca);
@@ -214,7 +220,8 @@ static int dial_from(struct world *world, const char *address, bool tls)
 
 	assert_int_equal(net_parse_address(&client, address, NULL), R_OK);
 	fixture_socketpair(fds);
-	conn_accept(world->worker, fds[0], &client, tls);
+	conn_accept(world->worker, fds[0], &client,
+	    (struct listen_point){.kind = tls ? LISTEN_HTTPS : LISTEN_HTTP, .port = 443});
 	return fds[1];
 }
 
@@ -284,17 +291,23 @@ static void put_site(struct world *world, const char *name)
 	site_unref(site);
 }
 
-static void broker_says(struct world *world, const char *name, enum broker_outcome outcome)
+static void search_says(struct world *world, const char *name, bool only_looks, enum broker_outcome outcome)
 {
 	struct broker_reply *reply = mem_alloc(sizeof *reply);
 
 	reply->message.deliver = conn_deliver_site;
 	snprintf(reply->name.text, sizeof reply->name.text, "%s", name);
+	reply->only_looks = only_looks;
 	reply->outcome = outcome;
 	reply->cause = "test";
 	reply->site = outcome == BROKER_READY ? site_cache_find(world->edge.sites, name) : NULL;
 	mailbox_send(world->worker->mailbox, &reply->message);
 	rounds(world, 1);
+}
+
+static void broker_says(struct world *world, const char *name, enum broker_outcome outcome)
+{
+	search_says(world, name, false, outcome);
 }
 
 static void challenge_says(struct world *world, uint64_t connection, enum result result)
@@ -888,6 +901,9 @@ static void challenge_that_is_not_live_is_refused(void **state)
 	    "acme-tls/1");
 
 	challenge_says(*state, told.challenge_connection, R_NONE);
+	assert_int_equal(told.found, 1);
+	assert_true(told.only_looks);
+	search_says(*state, "new.example", true, BROKER_DENIED);
 	assert_refused(client.fd, 112);
 	assert_int_equal(told.seen, 0);
 	hang_up(&client);

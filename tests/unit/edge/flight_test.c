@@ -38,13 +38,13 @@ static struct mailbox *mailbox_number(uintptr_t number)
 static void flight_is_found_by_its_name_until_removed(void **state)
 {
 	struct flights *flights = *state;
-	struct flight *flight = flights_add(flights, "a.example.com");
+	struct flight *flight = flights_add(flights, "a.example.com", false);
 
-	flights_add(flights, "b.example.com");
-	assert_ptr_equal(flights_find(flights, "a.example.com"), flight);
-	assert_null(flights_find(flights, "c.example.com"));
+	flights_add(flights, "b.example.com", false);
+	assert_ptr_equal(flights_find(flights, "a.example.com", false), flight);
+	assert_null(flights_find(flights, "c.example.com", false));
 	flights_remove(flights, flight);
-	assert_null(flights_find(flights, "a.example.com"));
+	assert_null(flights_find(flights, "a.example.com", false));
 	assert_int_equal(flights->count, 1);
 }
 
@@ -56,11 +56,11 @@ static void many_flights_are_all_found(void **state)
 
 	for (int i = 0; i < NAMES; i++) {
 		snprintf(name, sizeof name, "n%d.example.com", i);
-		flights_add(flights, name);
+		flights_add(flights, name, false);
 	}
 	for (int i = 0; i < NAMES; i++) {
 		snprintf(name, sizeof name, "n%d.example.com", i);
-		struct flight *flight = flights_find(flights, name);
+		struct flight *flight = flights_find(flights, name, false);
 		assert_non_null(flight);
 		assert_string_equal(flight->name.text, name);
 		flights_remove(flights, flight);
@@ -71,8 +71,8 @@ static void many_flights_are_all_found(void **state)
 static void states_keep_the_order_of_arrival_and_count(void **state)
 {
 	struct flights *flights = *state;
-	struct flight *first = flights_add(flights, "a.example.com");
-	struct flight *second = flights_add(flights, "b.example.com");
+	struct flight *first = flights_add(flights, "a.example.com", false);
+	struct flight *second = flights_add(flights, "b.example.com", false);
 
 	assert_ptr_equal(TAILQ_FIRST(&flights->states[FLIGHT_QUEUED]), first);
 	flights_move(flights, second, FLIGHT_ASKING);
@@ -87,7 +87,7 @@ static void states_keep_the_order_of_arrival_and_count(void **state)
 
 static void mailbox_joins_once_and_leaves(void **state)
 {
-	struct flight *flight = flights_add(*state, "a.example.com");
+	struct flight *flight = flights_add(*state, "a.example.com", false);
 
 	for (int round = 0; round < 2; round++) {
 		for (uintptr_t i = 1; i <= 9; i++)

@@ -26,13 +26,13 @@ static struct {
 	bool tls;
 } accepted;
 
-void conn_accept(struct worker *worker, int fd, const struct net_address *client, bool tls)
+void conn_accept(struct worker *worker, int fd, const struct net_address *client, struct listen_point point)
 {
 	socklen_t size = sizeof accepted.last_fd_nodelay;
 
 	(void)worker, (void)client;
 	accepted.count++;
-	accepted.tls = tls;
+	accepted.tls = point.kind == LISTEN_HTTPS;
 	getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &accepted.last_fd_nodelay, &size);
 	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	close(fd);
@@ -79,7 +79,7 @@ static struct listener *listen_alone(struct worker *worker, struct net_address *
 
 	if (listener_bind("127.0.0.1:0", &fd, 1, local, &error) != R_OK)
 		fail_msg("%s", error.text);
-	struct listener *listener = listener_new(worker, fd, true);
+	struct listener *listener = listener_new(worker, fd, (struct listen_point){.kind = LISTEN_HTTPS});
 	assert_int_equal(listener_start(listener), R_OK);
 	return listener;
 }

@@ -30,14 +30,28 @@ static void urls_fall_into_parts(void **state)
 	expect("http://[2001:db8::1]", false, "2001:db8::1", "80", "[2001:db8::1]");
 }
 
+static void http2_without_tls_has_a_scheme_of_its_own(void **state)
+{
+	struct upstream_url url;
+
+	(void)state;
+	assert_int_equal(upstream_url_parse(&url, "h2c://127.0.0.1:50051", NULL), R_OK);
+	assert_true(url.h2c && !url.tls);
+	assert_string_equal(upstream_url_scheme(&url), "h2c");
+	assert_string_equal(url.port, "50051");
+	assert_int_equal(upstream_url_parse(&url, "http://127.0.0.1", NULL), R_OK);
+	assert_false(url.h2c);
+	assert_string_equal(upstream_url_scheme(&url), "http");
+}
+
 static void bad_urls_are_refused_with_the_mend(void **state)
 {
 	static const char *const texts[] = {"http://", "http:///", "http://:80",
 	    "http://127.0.0.1:", "ftp://127.0.0.1", "http://127.0.0.1:99999", "http://127.0.0.1:0",
 	    "http://127.0.0.1:80x", "http://127.0.0.1:8 0", "http://127.0.0.1/app", "http://127.0.0.1?x",
 	    "http://127.0.0.1#x", "http://[::1", "http://[::1]x", "http://[app]:80",
-	    "http://user@127.0.0.1:80", "http://a b", "http://a\r\nb", "http://a:80:80", "127.0.0.1:80", "",
-	    "https:/a"};
+	    "http://user@127.0.0.1:80", "h2c://", "h2://127.0.0.1", "h2cs://127.0.0.1", "http://a b",
+	    "http://a\r\nb", "http://a:80:80", "127.0.0.1:80", "", "https:/a"};
 	struct upstream_url url;
 
 	(void)state;
@@ -83,6 +97,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(urls_fall_into_parts),
+	    cmocka_unit_test(http2_without_tls_has_a_scheme_of_its_own),
 	    cmocka_unit_test(bad_urls_are_refused_with_the_mend),
 	    cmocka_unit_test(a_host_that_is_too_long_is_refused),
 	    cmocka_unit_test(addresses_are_known_from_names),

@@ -1,0 +1,89 @@
+/*
+ * Connections whose TLS is not ours: which route, if any, does this one take? Decided on the hello, before
+ * there is any SSL; what was read of it goes on unchanged.
+ */
+#include "edge/conn/conn_internal.h"
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "edge/edge_metrics.h"
+#include "edge/loop/log_rate.h"
+#include "edge/pass/pass_conn.h"
+
+static void on_pass_closed(void *owner)
+{
+	struct conn *conn = owner;
+
+	conn->pass = NULL;
+	conn_free(conn);
+}
+
+static void begin(struct conn *conn, const struct pass_way *way)
+{
+	conn->name = mem_string(conn->opening->name.text);
+	const struct pass_peer peer = {.client = conn->client,
+	    .local = conn->opening->local,
+	    .name = conn->name,
+	    .session_id = conn->opening->hello.session_id.bytes,
+	    .session_id_size = conn->opening->hello.session_id.size,
+	    .is_tls = conn->opening->hello.problem != CLIENT_HELLO_NOT_TLS &&
+		      buf_size(&conn->opening->received) > 0,
+	    .began_us = conn->opening->phase_began_us};
+	struct stream stream = conn->stream;
+
+	conn_enter(conn, CONN_PASS, 0);
+	/* The stream moves: what is left here has no descriptor, and stream_fini leaves it alone. */
+	conn->stream = (struct stream){.loop = conn->worker->loop, .io = {.fd = -1}};
+	conn->pass =
+	    pass_conn_new(conn->worker, &stream, &conn->opening->received, way, &peer, on_pass_closed, conn);
+	conn_end_opening(conn);
+}
+
+static bool take(struct conn *conn, const struct pass_route *route)
+{
+	if (!route)
+		return false;
+	begin(conn,
+	    &(struct pass_way){.target = &route->target, .label = route->label, .metrics = &route->metrics});
+	return true;
+}
+
+bool conn_pass_by_name(struct conn *conn)
+{
+	const struct pass_routes *routes = conn->worker->config->pass->routes;
+
+	return conn->opening->name.text[0] &&
+	       take(conn, pass_routes_find(routes, conn->opening->name.text, conn->point.port));
+}
+
+bool conn_pass_by_default(struct conn *conn)
+{
+	return take(conn, pass_routes_default(conn->worker->config->pass->routes, conn->point.port,
+			      conn->point.kind == LISTEN_PASS));
+}
+
+bool conn_pass_plain(struct conn *conn)
+{
+	const struct pass_route *route = pass_routes_default(
+	    conn->worker->config->pass->routes, conn->point.port, conn->point.kind == LISTEN_PASS);
+
+	return route && route->target.takes_plain && take(conn, route);
+}
+
+void conn_pass_by_site(struct conn *conn, const struct site *site)
+{
+	static struct log_rate rate;
+	struct pass_target target;
+	struct error error = {""};
+
+	if (pass_target_parse(&target, site->options.passthrough, conn->opening->name.text, &error) == R_OK) {
+		begin(conn, &(struct pass_way){.target = &target,
+				.label = "domains",
+				.metrics = &conn->worker->config->pass->domains});
+		return;
+	}
+	if (log_rate_allows(&rate))
+		log_warn("a domain's passthrough cannot be used", log_str("name", conn->opening->name.text),
+		    log_str("error", error.text));
+	conn_refuse(conn, TLS_ALERT_INTERNAL_ERROR, "passthrough_option");
+}

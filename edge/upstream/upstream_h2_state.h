@@ -1,0 +1,138 @@
+/*
+ * What the parts of an HTTP/2 connection to an upstream share: upstream_h2.c knows its life, bytes and
+ * deadlines, upstream_h2_session.c the frames, upstream_h2_stream.c one request and its response,
+ * upstream_h2_head.c fields, upstream_h2_flood.c what is too much. Nobody else includes this.
+ */
+#ifndef EDGE_UPSTREAM_H2_STATE_H
+#define EDGE_UPSTREAM_H2_STATE_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "edge/loop/deadline.h"
+#include "edge/upstream/upstream_h2.h"
+#include "edge/upstream/upstream_h2_flood.h"
+#include "edge/upstream/upstream_h2_head.h"
+
+enum { UPSTREAM_H2_WRITE_AT_ONCE = 64 * 1024 }; /* frames are gathered up to here */
+
+enum h2_sending {
+	H2_SENDING, /* more of the body may come */
+	H2_SENT,    /* the request is whole, though some of it may still wait */
+	H2_UNHEARD, /* the upstream takes no more of it */
+};
+
+enum h2_response {
+	H2_AWAITED,
+	H2_INTERIM, /* a 1xx came */
+	H2_BODY,
+	H2_LAST, /* its end came; some of the body, or trailers, may wait for the client */
+	H2_OVER, /* handed on whole, or failed */
+};
+
+struct h2_stream {
+	struct upstream_call call;
+	struct upstream_h2 *conn; /* NULL: it is not part of it any more */
+	TAILQ_ENTRY(h2_stream) entry;
+	TAILQ_ENTRY(h2_stream) touched;
+	int32_t id; /* 0: not started */
+	const struct upstream_user *user;
+	void *arg;
+	struct deadline deadline;
+	struct loop_task free_task;
+	int64_t connect_us;
+
+	struct upstream_request about;
+	enum h2_sending sending;
+	struct buf out;      /* of the body, waiting for the upstream's window */
+	struct buf trailers; /* to send, as HTTP/1.1 lines with an empty one behind */
+	struct buf rest;     /* the request at rest, as long as it may be sent again */
+	bool is_at_rest;     /* `rest` is the whole of what was taken */
+	bool wants_room;     /* upstream_call_send took less than it was offered */
+
+	enum h2_response response;
+	int interim_count;
+	struct buf in;         /* of the body: the client took less than came; at most the stream's window */
+	struct buf last_lines; /* trailers that came, as HTTP/1.1 lines */
+	bool held_back;
+	bool client_is_slow;
+	size_t taken; /* by a client that is not slow, up to UPSTREAM_H2_WINDOW */
+
+	bool is_touched;     /* something happened, which the user is not yet told */
+	bool has_news;       /* the user got bytes: on_pause is due */
+	bool is_closed;      /* for nghttp2 there is no such stream any more */
+	bool is_malformed;   /* what came is no response */
+	bool was_not_sent;   /* its HEADERS never left */
+	bool we_reset;       /* the end was our doing, for an error of the upstream's */
+	bool is_unprocessed; /* the upstream has not looked at it */
+	bool was_sent;       /* its HEADERS left */
+	bool was_left;       /* by its user */
+	bool was_used;       /* conn->was_used when the stream ended */
+	uint32_t close_code;
+};
+
+TAILQ_HEAD(h2_streams, h2_stream);
+
+enum h2_state {
+	H2_OPEN,
+	H2_RETIRED, /* no new streams: the upstream goes away, or has refused HTTP/2, or is not wanted */
+	H2_DEAD,
+};
+
+struct upstream_h2 {
+	struct upstream_h2_link link;
+	const struct upstream_place *place;
+	const struct upstream_h2_owner *owner;
+	void *arg;
+	nghttp2_session *session;
+	struct stream stream;
+	struct deadline liveness;
+	struct loop_task work_task, free_task;
+	enum h2_state state;
+	struct buf in, out;
+	struct h2_streams streams, touched;
+	size_t stream_count;
+	struct h2_flood flood;
+	struct h2_fields fields; /* of the header block that comes now */
+	int64_t refused_ms;      /* when it refused a stream; 0: never */
+	bool is_in_session;      /* nghttp2 is on the stack, and must not be entered again */
+	bool filled;             /* the last read took all the room there was */
+	bool is_mute;            /* it takes nothing any more; it may still answer */
+	bool broke_rules;        /* we told it so */
+	bool single, was_started;
+	bool was_used;  /* a whole response came on it */
+	bool is_asked;  /* a PING is out */
+	bool was_asked; /* and was answered, and nothing else came since */
+};
+
+static inline struct h2_stream *h2_stream_from(struct upstream_call *call)
+{
+	return (struct h2_stream *)(void *)call;
+}
+
+/* upstream_h2.c */
+/* Frames may be waiting: they leave together at the end of the round. */
+void h2_kick(struct upstream_h2 *conn);
+/* The connection is over: so are its streams. */
+void h2_fail(struct upstream_h2 *conn, enum upstream_failure failure);
+/* A stream has left. */
+void h2_stream_left(struct upstream_h2 *conn);
+
+/* upstream_h2_session.c */
+nghttp2_session *h2_session_new(struct upstream_h2 *conn);
+
+/* upstream_h2_stream.c */
+/* Something happened: the user is told when nghttp2 is off the stack. */
+void h2_stream_touch(struct h2_stream *stream);
+/* Tells its user what has become of it. */
+void h2_stream_settle(struct h2_stream *stream);
+/* It is no part of its connection any more; what is not over is cancelled. */
+void h2_stream_leave(struct h2_stream *stream);
+void h2_stream_fail(struct h2_stream *stream, enum upstream_failure failure);
+/* A head is complete. False: it is malformed. */
+bool h2_stream_take_head(struct h2_stream *stream, struct http_head *head, bool is_last);
+void h2_stream_take_data(struct h2_stream *stream, const char *bytes, size_t size);
+void h2_stream_take_end(struct h2_stream *stream);
+/* Time moves on for it. */
+void h2_stream_arm(struct h2_stream *stream);
+
+#endif
