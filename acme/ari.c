@@ -8,7 +8,6 @@
 
 #include "acme/acme_json.h"
 #include "acme/jws.h"
-#include "common/process.h"
 
 enum { PART_MAX = 64, YEAR_MAX = 9999 };
 
@@ -115,39 +114,4 @@ int64_t ari_ask_again_s(int64_t retry_after)
 	if (retry_after < ARI_ASK_MIN_S)
 		return ARI_ASK_MIN_S;
 	return retry_after < ARI_ASK_MAX_S ? retry_after : ARI_ASK_MAX_S;
-}
-
-enum result ari_fetch(struct ca_session *session, const char *pem, struct ari_plan *plan, int64_t *again_s,
-    struct acme_failure *failure)
-{
-	struct acme_directory directory;
-	struct acme_response response;
-	struct error error = {0};
-	char id[ARI_CERT_ID_SIZE];
-	char url[ACME_URL_SIZE + ARI_CERT_ID_SIZE];
-	uint32_t random = 0;
-	*again_s = ARI_ASK_S;
-	acme_response_init(&response);
-	enum result result = ca_directory(session, &directory, failure);
-	if (result == R_OK && directory.renewal_info[0] == '\0')
-		result = R_NONE;
-	if (result != R_OK)
-		goto out;
-	if (ari_cert_id(id, pem, &error) != R_OK) {
-		result = R_NONE;
-		goto out;
-	}
-	snprintf(url, sizeof url, "%s/%s", directory.renewal_info, id);
-	result = ca_get(session, CA_RENEWAL_INFO, url, &response, failure);
-	*again_s = ari_ask_again_s(response.retry_after);
-	if (result != R_OK)
-		goto out;
-	process_random(&random, sizeof random);
-	if (ari_read(plan, buf_bytes(&response.body), buf_size(&response.body), random, &error) != R_OK) {
-		acme_failure_set(failure, CAUSE_CA, "%s", error.text);
-		result = R_ERROR;
-	}
-out:
-	acme_response_fini(&response);
-	return result;
 }

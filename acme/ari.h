@@ -1,6 +1,7 @@
 /*
  * ACME Renewal Information (RFC 9773): when does the CA want this certificate renewed? The certificate's id,
- * the answer judged, and one moment in the window, which stays the same while the window does.
+ * the answer judged, and one moment in the window, which stays the same while the window does. Pure;
+ * renewal_info asks.
  */
 #ifndef ACME_ARI_H
 #define ACME_ARI_H
@@ -30,11 +31,5 @@ enum result ari_read(
 
 /* Seconds to the next question, by the answer's Retry-After (-1: none). */
 int64_t ari_ask_again_s(int64_t retry_after);
-
-/* Asks the CA about the first certificate in `pem`. R_OK: *plan is the CA's word. R_NONE: this CA has no
- * renewal information. R_ERROR: *failure; *plan is as before. *again_s says when to ask the next time,
- * whatever came. */
-enum result ari_fetch(struct ca_session *session, const char *pem, struct ari_plan *plan, int64_t *again_s,
-    struct acme_failure *failure);
 
 #endif

@@ -117,8 +117,10 @@ static enum result watch_row(struct order_run *run, struct polling *polling, int
 {
 	if (polling->seen || now - polling->start_ms > WATCH_MS)
 		return R_OK;
+	int64_t begun_us = clock_monotonic_us();
 	enum result result =
 	    order_judge_query(run, challenge_is_seen(run->tools->pg, row, &polling->seen, run->error));
+	run->waited_us += clock_monotonic_us() - begun_us;
 	if (result != R_OK || !polling->seen)
 		return result;
 	polling->pause_ms = POLL_SEEN_MS;

@@ -9,7 +9,8 @@ static bool is_our_fault(const struct acme_failure *failure)
 	       strcmp(failure->type, "badCSR") == 0;
 }
 
-int64_t ca_bar_s(const struct acme_failure *failure, int count)
+/* Seconds for which the CA is passed over after the count-th failure in a row; 0: it is not. */
+static int64_t bar_s_of(const struct acme_failure *failure, int count)
 {
 	int64_t lasting = failure->retry_after > CHOOSE_TROUBLE_S ? failure->retry_after : CHOOSE_TROUBLE_S;
 	switch (failure->cause) {
@@ -77,7 +78,7 @@ enum result ca_note_failure(struct pg *pg, const struct ca_list *list, const str
 	    "  THEN t.count + 1 ELSE 1 END"
 	    " RETURNING count",
 	    pg_text(job->name), pg_text(directory), pg_text(acme_cause_name(failure->cause)));
-	int64_t bar_s = result == R_OK ? ca_bar_s(failure, (int)pg_get_int(rows, 0, 0)) : 0;
+	int64_t bar_s = result == R_OK ? bar_s_of(failure, (int)pg_get_int(rows, 0, 0)) : 0;
 	PQclear(rows);
 	if (result != R_OK || bar_s == 0)
 		return result;

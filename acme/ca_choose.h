@@ -28,7 +28,4 @@ enum result ca_choose(
 enum result ca_note_failure(struct pg *pg, const struct ca_list *list, const struct job *job, size_t index,
     struct acme_failure *failure, struct error *error);
 
-/* Seconds for which the CA is passed over after the count-th failure in a row; 0: it is not. */
-int64_t ca_bar_s(const struct acme_failure *failure, int count);
-
 #endif

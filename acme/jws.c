@@ -169,7 +169,8 @@ enum result jws_append_jwk(struct buf *out, const EVP_PKEY *key, struct error *e
 	return algorithm->width > 0 ? append_ec_jwk(out, key, algorithm) : append_rsa_jwk(out, key);
 }
 
-void jws_thumbprint_of_jwk(char out[JWS_THUMBPRINT_SIZE], const char *jwk, size_t size)
+/* RFC 7638 section 3: SHA-256 of the canonical form. */
+static void thumbprint_of(char out[JWS_THUMBPRINT_SIZE], const char *jwk, size_t size)
 {
 	unsigned char digest[SHA256_DIGEST_LENGTH];
 	SHA256((const unsigned char *)jwk, size, digest);
@@ -186,7 +187,7 @@ enum result jws_thumbprint(char out[JWS_THUMBPRINT_SIZE], const EVP_PKEY *key, s
 	buf_init(&jwk, JWK_MAX);
 	enum result result = jws_append_jwk(&jwk, key, error);
 	if (result == R_OK)
-		jws_thumbprint_of_jwk(out, buf_bytes(&jwk), buf_size(&jwk));
+		thumbprint_of(out, buf_bytes(&jwk), buf_size(&jwk));
 	buf_fini(&jwk);
 	return result;
 }

@@ -53,8 +53,6 @@ enum result jws_sign_external(struct buf *out, const struct jws_external *extern
  * R_INVALID: neither P-256 nor P-384 nor RSA of 2048 to 4096 bits. */
 enum result jws_append_jwk(struct buf *out, const EVP_PKEY *key, struct error *error);
 enum result jws_thumbprint(char out[JWS_THUMBPRINT_SIZE], const EVP_PKEY *key, struct error *error);
-/* SHA-256 of a canonical JWK, as base64url. */
-void jws_thumbprint_of_jwk(char out[JWS_THUMBPRINT_SIZE], const char *jwk, size_t size);
 /* token "." thumbprint (RFC 8555 section 8.1). R_INVALID where the token is none. */
 enum result jws_key_authorization(
     char out[JWS_KEY_AUTHORIZATION_SIZE], const char *token, const char *thumbprint);

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/hostname.h"
 #include "common/log.h"
+#include "common/metrics.h"
 
 /* Each step function returns R_OK to go on with whatever step the job has reached then. */
 
@@ -46,7 +47,10 @@ enum result order_pause(struct order_run *run, int64_t ms)
 {
 	int64_t third = run->job->lease_ms / 3;
 	int64_t part = third < ORDER_POLL_MAX_MS ? third : ORDER_POLL_MAX_MS;
-	if (!run->tools->wait(run->tools->arg, (int)(ms < part ? ms : part)))
+	int64_t begun_us = clock_monotonic_us();
+	bool go_on = run->tools->wait(run->tools->arg, (int)(ms < part ? ms : part));
+	run->waited_us += clock_monotonic_us() - begun_us;
+	if (!go_on)
 		return R_AGAIN;
 	int64_t now = clock_monotonic_ms();
 	if (now - run->held_ms < part)
@@ -369,5 +373,8 @@ enum result order_run(const struct order_tools *tools, struct job *job, struct a
 			result = refresh_account(&run);
 	}
 	account_view_fini(&run.account);
+	histogram_observe_us(metrics_histogram("postern_acme_order_wait_seconds", NULL,
+				 "Of an order, the pauses in which the CA is waited for."),
+	    run.waited_us);
 	return result == R_EOF ? R_OK : result;
 }

@@ -47,6 +47,7 @@ struct order_run {
 	int64_t retry_after; /* seconds, from the last answer about the order; -1: none */
 	int64_t deadline_ms; /* of the polling, monotonic; 0: not begun */
 	int64_t held_ms;     /* when a pause last looked after the lease, monotonic */
+	int64_t waited_us;   /* for the CA, in pauses: validation, processing */
 	struct acme_failure *failure;
 	struct job_wait *wait;
 	struct error *error;

@@ -64,6 +64,44 @@ static int64_t spread(int64_t seconds)
 	return seconds + random % (seconds / 10 + 1);
 }
 
+/* About the first certificate in `pem`. R_OK: *plan is the CA's word. R_NONE: this CA has no renewal
+ * information. R_ERROR: *failure; *plan is as before. *again_s says when to ask the next time, whatever came.
+ */
+static enum result fetch(struct ca_session *session, const char *pem, struct ari_plan *plan, int64_t *again_s,
+    struct acme_failure *failure)
+{
+	struct acme_directory directory;
+	struct acme_response response;
+	struct error error = {0};
+	char id[ARI_CERT_ID_SIZE];
+	char url[ACME_URL_SIZE + ARI_CERT_ID_SIZE];
+	uint32_t random = 0;
+	*again_s = ARI_ASK_S;
+	acme_response_init(&response);
+	enum result result = ca_directory(session, &directory, failure);
+	if (result == R_OK && directory.renewal_info[0] == '\0')
+		result = R_NONE;
+	if (result != R_OK)
+		goto out;
+	if (ari_cert_id(id, pem, &error) != R_OK) {
+		result = R_NONE;
+		goto out;
+	}
+	snprintf(url, sizeof url, "%s/%s", directory.renewal_info, id);
+	result = ca_get(session, CA_RENEWAL_INFO, url, &response, failure);
+	*again_s = ari_ask_again_s(response.retry_after);
+	if (result != R_OK)
+		goto out;
+	process_random(&random, sizeof random);
+	if (ari_read(plan, buf_bytes(&response.body), buf_size(&response.body), random, &error) != R_OK) {
+		acme_failure_set(failure, CAUSE_CA, "%s", error.text);
+		result = R_ERROR;
+	}
+out:
+	acme_response_fini(&response);
+	return result;
+}
+
 /* R_AGAIN: the CA does not answer, and the rest of the batch need not be tried. */
 static enum result ask(
     struct pg *pg, struct ca_session *session, const PGresult *rows, int row, struct error *error)
@@ -73,7 +111,7 @@ static enum result ask(
 	plan.selected = plan.start ? pg_get_int(rows, row, 6) : 0;
 	int64_t before = plan.start;
 	int64_t again_s = 0;
-	enum result result = ari_fetch(session, pg_get(rows, row, 3), &plan, &again_s, &failure);
+	enum result result = fetch(session, pg_get(rows, row, 3), &plan, &again_s, &failure);
 	count(result == R_OK ? "answered" : result == R_NONE ? "none" : "failed");
 	if (result == R_NONE)
 		return ask_later(pg, rows, row, -1, error);

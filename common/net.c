@@ -27,10 +27,26 @@ static bool parse_port(uint16_t *port, const char *text)
 	return value <= UINT16_MAX;
 }
 
+bool net_read_host(struct net_address *out, const char *text, uint16_t port)
+{
+	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+
+	memset(out, 0, sizeof *out);
+	if (inet_pton(AF_INET, text, &v4.sin_addr) == 1) {
+		out->storage.v4 = v4;
+		out->size = sizeof v4;
+	} else if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1) {
+		out->storage.v6 = v6;
+		out->size = sizeof v6;
+	}
+	return out->size > 0;
+}
+
 static bool is_ipv6(const char *host)
 {
-	struct in6_addr address;
-	return inet_pton(AF_INET6, host, &address) == 1;
+	struct net_address address;
+	return net_read_host(&address, host, 0) && address.storage.ss_family == AF_INET6;
 }
 
 static enum result split(struct parts *out, const char *text, struct error *error)

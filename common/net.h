@@ -29,6 +29,9 @@ enum { NET_ADDRESS_TEXT = 64 };
 
 /* host:port, [v6]:port, :port (all interfaces, IPv6 with IPv4 mapped). A name is looked up (blocking). */
 enum result net_parse_address(struct net_address *out, const char *text, struct error *error);
+/* An IPv4 or IPv6 address alone, without port and brackets; `port` goes into *out. False: something else, a
+ * name for example. Looks nothing up. */
+bool net_read_host(struct net_address *out, const char *text, uint16_t port);
 /* Checks the spelling only: looks nothing up. */
 enum result net_check_address(const char *text, struct error *error);
 /* "192.0.2.1:443"; an IPv4-mapped IPv6 address as IPv4. net_format_host leaves the port out. */

@@ -1,7 +1,5 @@
 #include "edge/http/identity.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <string.h>
 
 #include "edge/http/http_chars.h"
@@ -59,25 +57,13 @@ static char *cut_port(char *text)
 static bool read_member(struct http_slice member, struct net_address *out)
 {
 	char text[NET_ADDRESS_TEXT];
-	struct sockaddr_in v4 = {.sin_family = AF_INET};
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
 
 	if (member.size >= sizeof text)
 		return false;
 	memcpy(text, member.bytes, member.size);
 	text[member.size] = '\0';
 	const char *address = cut_port(text);
-	if (!address)
-		return false;
-	memset(out, 0, sizeof *out);
-	if (inet_pton(AF_INET, address, &v4.sin_addr) == 1) {
-		out->size = sizeof v4;
-		memcpy(&out->storage, &v4, sizeof v4);
-	} else if (inet_pton(AF_INET6, address, &v6.sin6_addr) == 1) {
-		out->size = sizeof v6;
-		memcpy(&out->storage, &v6, sizeof v6);
-	}
-	return out->size > 0;
+	return address && net_read_host(out, address, 0);
 }
 
 void identity_client(char out[NET_ADDRESS_TEXT], const struct http_head *head, const struct net_address *peer,

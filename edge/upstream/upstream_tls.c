@@ -1,6 +1,5 @@
 #include "edge/upstream/upstream_tls.h"
 
-#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -9,6 +8,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "common/net.h"
 
 struct upstream_tls {
 	SSL_CTX *ctx;
@@ -97,11 +97,9 @@ void upstream_tls_free(struct upstream_tls *tls)
 /* RFC 6066 section 3: no IP address is sent as a name; a certificate may vouch for one. */
 static bool set_name(SSL *ssl, const char *server_name)
 {
-	unsigned char bytes[sizeof(struct in6_addr)];
-	bool is_ip =
-	    inet_pton(AF_INET, server_name, bytes) == 1 || inet_pton(AF_INET6, server_name, bytes) == 1;
+	struct net_address address;
 
-	if (is_ip)
+	if (net_read_host(&address, server_name, 0))
 		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), server_name);
 	return SSL_set_tlsext_host_name(ssl, server_name) && SSL_set1_host(ssl, server_name);
 }

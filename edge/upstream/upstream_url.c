@@ -1,7 +1,5 @@
 #include "edge/upstream/upstream_url.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,10 +28,10 @@ static bool read_port(struct upstream_url *url, const char *text, size_t size)
 
 static bool is_host(const struct upstream_url *url, bool bracketed)
 {
-	struct in6_addr v6;
+	struct net_address address;
 
 	if (bracketed)
-		return inet_pton(AF_INET6, url->host, &v6) == 1;
+		return net_read_host(&address, url->host, 0) && address.storage.ss_family == AF_INET6;
 	return url->host[strspn(url->host, name_bytes)] == '\0';
 }
 
@@ -90,19 +88,5 @@ enum result upstream_url_parse(struct upstream_url *out, const char *text, struc
 
 bool upstream_url_address(const struct upstream_url *url, struct net_address *out)
 {
-	in_port_t port = htons((uint16_t)strtoul(url->port, NULL, 10));
-	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = port};
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = port};
-
-	memset(out, 0, sizeof *out);
-	if (inet_pton(AF_INET, url->host, &v4.sin_addr) == 1) {
-		out->size = sizeof v4;
-		memcpy(&out->storage, &v4, sizeof v4);
-		return true;
-	}
-	if (inet_pton(AF_INET6, url->host, &v6.sin6_addr) != 1)
-		return false;
-	out->size = sizeof v6;
-	memcpy(&out->storage, &v6, sizeof v6);
-	return true;
+	return net_read_host(out, url->host, (uint16_t)strtoul(url->port, NULL, 10));
 }

@@ -55,6 +55,22 @@ static void bad_addresses_are_refused(void **state)
 	}
 }
 
+static void a_host_alone_is_an_address_or_nothing(void **state)
+{
+	(void)state;
+	static const char *const bad[] = {
+	    "", "localhost", "[::1]", "127.0.0.1:80", "127.1", "::g", " ::1", "1.2.3.4.5"};
+	struct net_address address;
+	char text[NET_ADDRESS_TEXT];
+	assert_true(net_read_host(&address, "192.0.2.7", 8080));
+	assert_string_equal(net_format_address(&address, text), "192.0.2.7:8080");
+	assert_true(net_read_host(&address, "2001:DB8::7", 443));
+	assert_string_equal(net_format_address(&address, text), "[2001:db8::7]:443");
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		if (net_read_host(&address, bad[i], 80) || address.size != 0)
+			fail_msg("`%s` was taken", bad[i]);
+}
+
 static void over_long_hosts_are_refused(void **state)
 {
 	(void)state;
@@ -197,6 +213,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(addresses_come_out_as_they_went_in),
 	    cmocka_unit_test(bad_addresses_are_refused),
+	    cmocka_unit_test(a_host_alone_is_an_address_or_nothing),
 	    cmocka_unit_test(over_long_hosts_are_refused),
 	    cmocka_unit_test(localhost_is_looked_up),
 	    cmocka_unit_test(other_families_are_written_as_a_dash),
