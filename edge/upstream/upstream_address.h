@@ -82,6 +82,7 @@ struct upstream_address {
 	atomic_int outstanding; /* requests that wait for it or hear it */
 	atomic_int health;      /* enum upstream_health */
 	atomic_int speaks;      /* enum upstream_speaks */
+	atomic_uint h2_streams; /* that it last allowed on a connection; 0: it has not said */
 	atomic_int failures;    /* in a row */
 	atomic_int ejections;   /* in a row: each doubles the time */
 	atomic_int_fast64_t ejected_until_ms;

@@ -154,6 +154,14 @@ static void arm(struct upstream_h2 *conn)
 		deadline_clear(&conn->liveness);
 }
 
+static void tell_idle(struct upstream_h2 *conn)
+{
+	if (!conn->is_idle_news || conn->stream_count > 0 || conn->state == H2_DEAD)
+		return;
+	conn->is_idle_news = false;
+	conn->owner->on_idle(conn->arg, conn);
+}
+
 /* Streams are told first: what they say to it leaves with the rest. */
 static void work(struct loop_task *task)
 {
@@ -161,8 +169,9 @@ static void work(struct loop_task *task)
 
 	settle(conn);
 	flush(conn);
-	if (!deadline_is_set(&conn->liveness))
+	if (conn->is_idle_news || !deadline_is_set(&conn->liveness))
 		arm(conn);
+	tell_idle(conn);
 }
 
 void h2_kick(struct upstream_h2 *conn)
@@ -295,10 +304,27 @@ void upstream_h2_close(struct upstream_h2 *conn)
 	dispose(conn);
 }
 
-bool upstream_h2_has_room(const struct upstream_h2 *conn)
+/* Until its SETTINGS are there the upstream allows what it allowed last time. */
+size_t upstream_h2_most_streams(const struct upstream_address *address)
+{
+	unsigned most = atomic_load_explicit(&address->h2_streams, memory_order_relaxed);
+
+	return most > 0 && most < UPSTREAM_H2_STREAMS_MAX ? most : UPSTREAM_H2_STREAMS_MAX;
+}
+
+void h2_take_settings(struct upstream_h2 *conn)
 {
 	uint32_t most =
 	    nghttp2_session_get_remote_settings(conn->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+
+	conn->knows_most = true;
+	conn->most_streams = most;
+	atomic_store_explicit(&conn->place->address->h2_streams, most, memory_order_relaxed);
+}
+
+bool upstream_h2_has_room(const struct upstream_h2 *conn)
+{
+	size_t most = conn->knows_most ? conn->most_streams : upstream_h2_most_streams(conn->place->address);
 	bool refuses =
 	    conn->refused_ms != 0 && loop_now(conn->place->loop) - conn->refused_ms < UPSTREAM_H2_REFUSED_MS;
 
@@ -332,8 +358,7 @@ struct upstream_h2_link *upstream_h2_link(struct upstream_h2 *conn)
 void h2_stream_left(struct upstream_h2 *conn)
 {
 	conn->stream_count--;
-	if (conn->stream_count > 0 || conn->state == H2_DEAD)
-		return;
-	arm(conn);
-	conn->owner->on_idle(conn->arg, conn);
+	conn->is_idle_news = conn->stream_count == 0;
+	if (conn->is_idle_news)
+		h2_kick(conn);
 }

@@ -46,6 +46,8 @@ struct upstream_h2 *upstream_h2_new(const struct upstream_place *place, struct u
 /* Without streams. Says goodbye, closes; on_gone is not called. Safe in any callback. */
 void upstream_h2_close(struct upstream_h2 *conn);
 
+/* How many requests a new connection to that address takes. */
+size_t upstream_h2_most_streams(const struct upstream_address *address);
 /* May another request start on it? */
 bool upstream_h2_has_room(const struct upstream_h2 *conn);
 /* A place for one, which upstream_call_start takes up. */

@@ -73,6 +73,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 
 	switch (frame->hd.type) {
 	case NGHTTP2_HEADERS: take_headers(conn, frame); break;
+	case NGHTTP2_SETTINGS: h2_take_settings(conn); break;
 	case NGHTTP2_GOAWAY: upstream_h2_retire(conn); break;
 	case NGHTTP2_PING: return 0;
 	default: break;

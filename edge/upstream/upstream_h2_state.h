@@ -91,6 +91,8 @@ struct upstream_h2 {
 	struct buf in, out;
 	struct h2_streams streams, touched;
 	size_t stream_count;
+	size_t most_streams; /* that the upstream allows, */
+	bool knows_most;     /* as it has said */
 	struct h2_flood flood;
 	struct h2_fields fields; /* of the header block that comes now */
 	int64_t refused_ms;      /* when it refused a stream; 0: never */
@@ -99,9 +101,10 @@ struct upstream_h2 {
 	bool is_mute;            /* it takes nothing any more; it may still answer */
 	bool broke_rules;        /* we told it so */
 	bool single, was_started;
-	bool was_used;  /* a whole response came on it */
-	bool is_asked;  /* a PING is out */
-	bool was_asked; /* and was answered, and nothing else came since */
+	bool is_idle_news; /* the last stream has left, which the owner is not yet told */
+	bool was_used;     /* a whole response came on it */
+	bool is_asked;     /* a PING is out */
+	bool was_asked;    /* and was answered, and nothing else came since */
 };
 
 static inline struct h2_stream *h2_stream_from(struct upstream_call *call)
@@ -114,6 +117,8 @@ static inline struct h2_stream *h2_stream_from(struct upstream_call *call)
 void h2_kick(struct upstream_h2 *conn);
 /* The connection is over: so are its streams. */
 void h2_fail(struct upstream_h2 *conn, enum upstream_failure failure);
+/* The upstream's SETTINGS came. */
+void h2_take_settings(struct upstream_h2 *conn);
 /* A stream has left. */
 void h2_stream_left(struct upstream_h2 *conn);
 

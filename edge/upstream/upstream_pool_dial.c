@@ -189,7 +189,7 @@ static struct pool_dial *find_shared(const struct upstream_shelf *shelf)
 	struct pool_dial *dial = NULL;
 
 	LIST_FOREACH(dial, &shelf->dials, entry)
-	if (upstream_dial_waiters(dial->dial)->count < UPSTREAM_H2_STREAMS_MAX)
+	if (upstream_dial_waiters(dial->dial)->count < upstream_h2_most_streams(shelf->place.address))
 		return dial;
 	return NULL;
 }

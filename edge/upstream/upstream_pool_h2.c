@@ -90,6 +90,11 @@ struct upstream_call *upstream_shelf_join(struct upstream_shelf *shelf)
 	return upstream_h2_open(chosen->conn, -1);
 }
 
+static bool is_due(const struct upstream_h2_link *link, int64_t now)
+{
+	return link->idle_since_ms != 0 && link->idle_since_ms + UPSTREAM_IDLE_MS <= now;
+}
+
 /* One that is not wanted any more, but has streams, ends with the last of them. */
 void upstream_shelf_sweep_h2(struct upstream_shelf *shelf, bool all, int64_t now)
 {
@@ -98,8 +103,7 @@ void upstream_shelf_sweep_h2(struct upstream_shelf *shelf, bool all, int64_t now
 	while (link) {
 		struct upstream_h2_link *next = LIST_NEXT(link, entry);
 
-		if (link->idle_since_ms != 0 &&
-		    (all || !is_wanted(shelf) || link->idle_since_ms + UPSTREAM_IDLE_MS <= now))
+		if (upstream_h2_streams(link->conn) == 0 && (all || !is_wanted(shelf) || is_due(link, now)))
 			drop(shelf, link);
 		link = next;
 	}

@@ -48,8 +48,8 @@ class Stream:
         return b"".join(iter(lambda: self.piece(timeout), None))
 
     def wait_reset(self, timeout=10):
-        while self.piece(timeout) is not None:
-            pass
+        with self.connection._changed:
+            self.connection._changed.wait_for(lambda: self.reset_code is not None, timeout)
         return self.reset_code
 
     def head(self, status=200, fields=(), end=False):
@@ -77,7 +77,7 @@ class Connection:
         self.streams, self.frames, self.settings = {}, [], {}
         self.window, self.initial_window, self.max_frame = 65535, 65535, 16384
         self._write, self._changed = threading.Lock(), threading.Condition()
-        self.is_over = False
+        self.is_over = self.deaf = False
 
     def send(self, data):
         with self._write:
@@ -112,6 +112,15 @@ class Connection:
         if self.origin.gives_window:
             update = struct.pack(">I", size)
             self.send(frame(WINDOW_UPDATE, 0, number, update) + frame(WINDOW_UPDATE, 0, 0, update))
+
+    def open_window(self, number, size):
+        self.send(frame(WINDOW_UPDATE, 0, number, struct.pack(">I", size)))
+
+    def hang_up(self):
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
 
     def go_away(self, last, code=NO_ERROR):
         self.send(frame(GOAWAY, 0, 0, struct.pack(">II", last, code)))
@@ -158,6 +167,8 @@ class Connection:
         stream = self.streams.get(got.stream)
         if stream:
             stream.trailers = fields
+        elif self.deaf:
+            return
         else:
             stream = self.streams[got.stream] = Stream(self, got.stream, fields)
             self.origin.requests.append(stream)
@@ -167,7 +178,10 @@ class Connection:
 
     def _run(self, stream):
         try:
-            self.origin.script(stream)
+            if stream.get(":path") == "/healthz":
+                stream.answer(b"", 200 if self.origin.well else 500)
+            else:
+                self.origin.script(stream)
         except (OSError, queue.Empty) as error:
             self.origin.errors.append(error)
 
@@ -225,10 +239,10 @@ class H2Origin:
     def __init__(self, address, script=None, settings=(), greeting=b"", certificate=None, key=None,
                  protocols=("h2",), port=None):
         self.address, self.port = address, port or free_port(address)
-        self.script = script or (lambda stream: stream.body() and None or stream.answer())
+        self.connections = []
+        self.forget()
+        self.script = script or self.obey
         self.settings, self.greeting = settings, greeting
-        self.gives_window = self.acknowledges = self.answers_pings = True
-        self.requests, self.connections, self.errors = [], [], []
         self.context = None
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -236,6 +250,23 @@ class H2Origin:
             self.context.set_alpn_protocols(list(protocols))
         self._listener = socket.create_server((address, self.port), backlog=256)
         threading.Thread(target=self._accept, daemon=True).start()
+
+    @staticmethod
+    def obey(stream):
+        stream.body()
+        stream.answer()
+
+    def forget(self):
+        """Ends all connections; as new."""
+        for connection in self.connections:
+            connection.hang_up()
+        self.script, self.settings, self.greeting = self.obey, (), b""
+        self.gives_window = self.acknowledges = self.answers_pings = self.well = True
+        self.requests, self.connections, self.errors = [], [], []
+
+    def visits(self):
+        """Requests but for health checks."""
+        return [stream for stream in self.requests if stream.get(":path") != "/healthz"]
 
     @property
     def url(self):
@@ -266,8 +297,4 @@ class H2Origin:
         except OSError:
             pass
         self._listener.close()
-        for connection in self.connections:
-            try:
-                connection.sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        self.forget()
