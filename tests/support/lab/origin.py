@@ -40,7 +40,7 @@ class Request:
         length = self.all("content-length")
         if length:
             return self.read(int(length[0]))
-        return self._chunked() if self.all("transfer-encoding") else b""
+        return b"".join(self.chunks()) if self.all("transfer-encoding") else b""
 
     def _line(self):
         while b"\r\n" not in self.buffer:
@@ -51,14 +51,13 @@ class Request:
         line, self.buffer = self.buffer.split(b"\r\n", 1)
         return line
 
-    def _chunked(self):
-        data = b""
+    def chunks(self):
+        """The chunks of the body, as they come."""
         while size := int(self._line() or b"0", 16):
-            data += self.read(size)
+            yield self.exactly(size)
             self._line()
         while self._line():
             pass
-        return data
 
     def answer(self, body=b"ok\n", status="200 OK", fields=()):
         head = "".join(f"{name}: {value}\r\n" for name, value in fields)
