@@ -9,8 +9,8 @@
 static const struct {
 	int status;
 	const char *setting;
-} kinds[ERROR_PAGE_KINDS] = {
-    {421, "error-page-421"}, {502, "error-page-502"}, {503, "error-page-503"}, {504, "error-page-504"}};
+} kinds[ERROR_PAGE_KINDS] = {{421, "error-page-421"}, {502, "error-page-502"}, {503, "error-page-503"},
+    {504, "error-page-504"}, {ERROR_PAGE_SORRY, "sorry-page"}};
 
 static enum result load(
     struct error_pages *out, int kind, const struct settings *settings, struct error *error)

@@ -8,7 +8,9 @@
 #include "common/settings.h"
 #include "edge/http/http_msg.h"
 
-enum { ERROR_PAGE_MAX = 64 * 1024, ERROR_PAGE_KINDS = 4 };
+enum { ERROR_PAGE_MAX = 64 * 1024, ERROR_PAGE_KINDS = 5 };
+/* In the place of a status: for who came by the default certificate and is not served. */
+enum { ERROR_PAGE_SORRY = 0 };
 
 struct error_pages {
 	struct {
@@ -24,6 +26,7 @@ void error_pages_fini(struct error_pages *pages);
 struct http_slice error_pages_find(const struct error_pages *pages, int status);
 
 /* Entries of the edge's table of settings. */
+/* clang-format off */
 #define ERROR_PAGES_SETTINGS \
 	{"error-page-421", SETTING_FILE, SETTING_RELOAD, NULL, \
 	    "HTML file (at most 64 KiB) shown with 421, when a connection is used for a name that it is " \
@@ -38,9 +41,14 @@ struct http_slice error_pages_find(const struct error_pages *pages, int status);
 	    {"error-page-503", SETTING_FILE, SETTING_RELOAD, NULL, \
 		"The same with 503, when no upstream takes a request. Default: a line of text.", NULL, 0, \
 		0}, \
-	{ \
-		"error-page-504", SETTING_FILE, SETTING_RELOAD, NULL, \
-		    "The same with 504, when an upstream takes too long.", NULL, 0, 0 \
-	}
+	{"error-page-504", SETTING_FILE, SETTING_RELOAD, NULL, \
+	    "The same with 504, when an upstream takes too long.", NULL, 0, 0}, \
+	{"sorry-page", SETTING_FILE, SETTING_RELOAD, NULL, \
+	    "HTML file (at most 64 KiB) shown with 421 over the default certificate, to who asks for no " \
+	    "name that is served there. Default: error-page-421.", NULL, 0, 0}, \
+	{"sorry-upstream", SETTING_URL, SETTING_RELOAD, NULL, \
+	    "Origin that such requests are passed to instead, http://host:port or https://host:port.", \
+	    NULL, 0, 0}
+/* clang-format on */
 
 #endif

@@ -56,6 +56,22 @@ static void register_metrics(struct http_metrics *metrics)
 	    "From a request's complete head to the last byte of its response in the socket.");
 }
 
+static enum result load_sorry_upstream(
+    struct http_config *config, const struct settings *settings, struct error *error)
+{
+	const char *url = settings_string(settings, "sorry-upstream");
+	struct upstream_url parts;
+
+	if (!url)
+		return R_OK;
+	if (upstream_url_parse(&parts, url, error) != R_OK) {
+		error_prefix(error, "sorry-upstream");
+		return R_INVALID;
+	}
+	config->sorry_upstream = mem_string(url);
+	return R_OK;
+}
+
 enum result http_config_load(struct http_config **out, const struct settings *settings, struct error *error)
 {
 	struct http_config *config = mem_alloc(sizeof *config);
@@ -63,6 +79,8 @@ enum result http_config_load(struct http_config **out, const struct settings *se
 
 	if (result == R_OK)
 		result = error_pages_load(&config->pages, settings, error);
+	if (result == R_OK)
+		result = load_sorry_upstream(config, settings, error);
 	if (result != R_OK) {
 		http_config_free(config);
 		return result;
@@ -87,5 +105,6 @@ void http_config_free(struct http_config *config)
 		return;
 	upstream_config_unref(config->upstream);
 	error_pages_fini(&config->pages);
+	free(config->sorry_upstream);
 	free(config);
 }

@@ -45,6 +45,7 @@ struct http_config {
 	int64_t max_requests; /* of a connection; 0: any number */
 	uint64_t max_body;    /* bytes, where the domain does not say; 0: any number */
 	struct error_pages pages;
+	char *sorry_upstream; /* URL; NULL: none */
 	bool access_log;
 	struct http_metrics metrics;
 };

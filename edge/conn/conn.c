@@ -285,6 +285,7 @@ void conn_start_http(struct conn *conn)
 	    .client = conn->client,
 	    .local = conn->opening->local,
 	    .tls = conn->tls,
+	    .by_default = conn->opening->want == WANT_DEFAULT,
 	    .sni = conn->name,
 	    .times = conn->opening->times};
 	struct stream stream = conn->stream;

@@ -24,6 +24,7 @@ struct conn_peer {
 	struct net_address client; /* the socket's peer, or what a trusted PROXY header said */
 	struct net_address local;  /* where it came to, if a PROXY header said so; else size 0 */
 	bool tls;
+	bool by_default; /* it asked for no name of ours; `sni` is the default certificate's */
 	const char *sni; /* empty without TLS; outlives the connection */
 	struct conn_times times;
 };

@@ -228,9 +228,13 @@ void request_break_off(struct request *request, int status)
 
 static struct upstream_target *target_of(struct request *request)
 {
+	struct client *client = request->client;
+
+	if (request->is_sorry)
+		return upstream_pool_target(client->worker->upstreams, client_config(client)->sorry_upstream);
 	if (request->shared)
-		return client_target_of(request->client, request->shared);
-	return client_target(request->client);
+		return client_target_of(client, request->shared);
+	return client_target(client);
 }
 
 static void exchange(struct request *request, struct http_head *head)
@@ -279,7 +283,7 @@ static void pass_on_shared(struct request *request, struct http_head *head, cons
 	if (request->shared)
 		request_pass_on(request, head);
 	else
-		request_answer_failure(request, 421);
+		request_answer_misdirected(request, head);
 }
 
 static void shed(struct request *request)
@@ -297,7 +301,10 @@ static void follow(struct request *request, struct http_head *head, const struct
 	case ROUTE_REDIRECT: request_answer_plain(request, head, route); return;
 	case ROUTE_ANSWER: break;
 	}
-	request_answer_failure(request, route->status);
+	if (route->status == 421)
+		request_answer_misdirected(request, head);
+	else
+		request_answer_failure(request, route->status);
 }
 
 void request_begin(struct request *request, struct client *client, const struct request_front *front,

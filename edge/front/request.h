@@ -58,6 +58,7 @@ struct request {
 	enum http_version version;
 	bool to_head;
 	int status;         /* 0: no final head yet */
+	bool is_sorry;      /* for nobody here: the operator's sorry-upstream has it */
 	bool is_of_domain;  /* its options have been looked at: they count for the response, too */
 	uint64_t body_left; /* that it may still bring; UINT64_MAX: any number */
 	uint64_t served_before;

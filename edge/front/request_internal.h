@@ -24,6 +24,10 @@ void request_answer_elsewhere(
 /* Port 80: a redirect, or a notice. */
 void request_answer_plain(struct request *request, const struct http_head *head, const struct route *route);
 
+/* request_sorry.c */
+/* This connection is not for the host of this request. */
+void request_answer_misdirected(struct request *request, struct http_head *head);
+
 /* request_tunnel.c */
 void request_tunnel_open(struct request *request);
 /* Counts it; how it ended, for the log. */

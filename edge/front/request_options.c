@@ -9,6 +9,8 @@
 static const struct domain_options *options_of(struct request *request)
 {
 	static const struct domain_options none;
+	if (request->is_sorry)
+		return &none;
 	const struct site *site = request->shared ? request->shared : client_site(request->client);
 
 	return site ? &site->options : &none;

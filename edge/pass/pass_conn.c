@@ -424,9 +424,9 @@ struct pass_conn *pass_conn_new(struct worker *worker, struct stream *stream, st
 	deadline_init(&conn->deadline, worker->loop, on_deadline);
 	pass_flow_init(&conn->in, &conn->client, &conn->upstream);
 	pass_flow_init(&conn->out, &conn->upstream, &conn->client);
+	take_way(conn, way);
 	take_peer(conn, peer); /* its session id is among the bytes that move */
 	pass_flow_begin_with(&conn->in, received);
-	take_way(conn, way);
 	metric_add(conn->metrics.connections, 1);
 	metric_add(conn->metrics.open, 1);
 	loop_unwatch(worker->loop, &conn->client);
