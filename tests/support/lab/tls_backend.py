@@ -13,7 +13,8 @@ class Came:
     """One connection as its server saw it: the PROXY header (None: none came), and whatever the server notes."""
 
     def __init__(self, peer):
-        self.peer, self.header, self.bytes, self.resumed, self.alpn = peer, None, b"", None, None
+        self.peer, self.header, self.bytes = peer, None, b""
+        self.sock = self.resumed = self.alpn = None
         self.ended = threading.Event()
 
 
@@ -114,7 +115,7 @@ def echo(context, greeting=b"", proxy=False):
         if proxy:
             came.header = ProxyHeader(sock)
         with context.wrap_socket(sock, server_side=True) as tls:
-            came.resumed, came.alpn = tls.session_reused, tls.selected_alpn_protocol()
+            came.sock, came.resumed, came.alpn = tls, tls.session_reused, tls.selected_alpn_protocol()
             tls.sendall(greeting)
             while True:
                 data = tls.recv(65536)
