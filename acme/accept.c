@@ -20,22 +20,51 @@ static bool is_exactly(const GENERAL_NAMES *names, const char *name)
 	       strncasecmp((const char *)ASN1_STRING_get0_data(only->d.dNSName), name, size) == 0;
 }
 
+static X509 *read_der(const struct certificate *certificate, size_t index)
+{
+	const unsigned char *der = certificate->chain[index];
+	return d2i_X509(NULL, &der, (long)certificate->chain_size[index]);
+}
+
+/* Of the certificate that signed the leaf alone: beyond it a visitor may know another way up. */
+static enum result check_issuer(const struct certificate *certificate, int64_t now, struct error *error)
+{
+	char subject[256] = "";
+	time_t time = (time_t)now;
+	X509 *issuer = certificate->chain_count > 1 ? read_der(certificate, 1) : NULL;
+	enum result result = R_OK;
+	if (issuer && X509_cmp_time(X509_get0_notAfter(issuer), &time) < 0) {
+		X509_NAME_oneline(X509_get_subject_name(issuer), subject, sizeof subject);
+		error_set(error, "the chain has expired: no visitor trusts %.200s any more", subject);
+		result = R_INVALID;
+	}
+	X509_free(issuer);
+	return result;
+}
+
+static enum result check_names(const struct certificate *certificate, const char *name, struct error *error)
+{
+	X509 *leaf = read_der(certificate, 0);
+	GENERAL_NAMES *names = leaf ? X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL) : NULL;
+	enum result result = names && is_exactly(names, name) ? R_OK : R_INVALID;
+	if (result != R_OK)
+		error_set(error, "the certificate's names are not exactly %s", name);
+	GENERAL_NAMES_free(names);
+	X509_free(leaf);
+	return result;
+}
+
 enum result accept_certificate(struct certificate *out, const char *pem, size_t size, const EVP_PKEY *key,
     const char *name, int64_t now, struct error *error)
 {
 	enum result result = certificate_parse(out, pem, size, key, name, now, NULL, error);
 	if (result != R_OK)
 		return result;
-	const unsigned char *der = out->chain[0];
-	X509 *leaf = d2i_X509(NULL, &der, (long)out->chain_size[0]);
-	GENERAL_NAMES *names = leaf ? X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL) : NULL;
-	if (!names || !is_exactly(names, name)) {
-		error_set(error, "the certificate's names are not exactly %s", name);
+	result = check_names(out, name, error);
+	if (result == R_OK)
+		result = check_issuer(out, now, error);
+	if (result != R_OK)
 		certificate_fini(out);
-		result = R_INVALID;
-	}
-	GENERAL_NAMES_free(names);
-	X509_free(leaf);
 	return result;
 }
 

@@ -12,8 +12,8 @@
 #include "common/certificate.h"
 #include "common/result.h"
 
-/* certificate_parse, and beyond it: the names are exactly this one, nothing more. `now` in seconds since
- * 1970. */
+/* certificate_parse, and beyond it: the names are exactly this one, nothing more, and the chain's first
+ * issuer has not expired. `now` in seconds since 1970. */
 enum result accept_certificate(struct certificate *out, const char *pem, size_t size, const EVP_PKEY *key,
     const char *name, int64_t now, struct error *error);
 

@@ -4,13 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "acme/acme_link.h"
+#include "acme/acme_header.h"
 #include "common/clock.h"
 #include "common/mem.h"
 
-enum { HEADERS_MAX = 64 * 1024, HEADER_VALUE_MAX = 2 * 1024, ANSWER_MS = 10 * 1000 };
+enum { HEADERS_MAX = 64 * 1024, ANSWER_MS = 10 * 1000 };
 
 struct acme_http {
 	CURL *curl;
@@ -97,31 +96,6 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 	return 0;
 }
 
-static void take_content_type(struct acme_response *response, const char *value)
-{
-	size_t size = strcspn(value, "; \t");
-	response->is_json =
-	    size == strlen("application/json") && strncasecmp(value, "application/json", size) == 0;
-	response->is_pem = size == strlen("application/pem-certificate-chain") &&
-			   strncasecmp(value, "application/pem-certificate-chain", size) == 0;
-}
-
-static void take_header(struct acme_response *response, const char *url, const char *name, const char *value)
-{
-	if (strcasecmp(name, "replay-nonce") == 0 && strlen(value) < sizeof response->nonce &&
-	    base64url_is_token(value))
-		snprintf(response->nonce, sizeof response->nonce, "%s", value);
-	else if (strcasecmp(name, "location") == 0 && acme_url_is_safe(value))
-		snprintf(response->location, sizeof response->location, "%s", value);
-	else if (strcasecmp(name, "retry-after") == 0)
-		response->retry_after = acme_parse_retry_after(value, clock_wall_ms() / 1000);
-	else if (strcasecmp(name, "content-type") == 0)
-		take_content_type(response, value);
-	else if (strcasecmp(name, "link") == 0)
-		acme_link_read_alternates(
-		    response->alternates, &response->alternate_count, ACME_ALTERNATES_MAX, value, url);
-}
-
 /* Called with one line at a time. */
 static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
 {
@@ -134,19 +108,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
 		exchange->over_limit = true;
 		return 0;
 	}
-	char line[HEADER_VALUE_MAX];
-	char *colon = length < sizeof line ? memchr(bytes, ':', length) : NULL;
-	if (!colon || memchr(bytes, '\0', length))
-		return length;
-	memcpy(line, bytes, length);
-	line[length] = '\0';
-	line[strcspn(line, "\r\n")] = '\0';
-	char *value = line + (colon - bytes);
-	*value++ = '\0';
-	value += strspn(value, " \t");
-	for (size_t end = strlen(value); end > 0 && (value[end - 1] == ' ' || value[end - 1] == '\t'); end--)
-		value[end - 1] = '\0';
-	take_header(exchange->response, exchange->url, line, value);
+	acme_header_read(exchange->response, exchange->url, bytes, length, clock_wall_ms() / 1000);
 	return length;
 }
 

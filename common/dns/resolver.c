@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/condition.h"
+#include "common/dns/rdata.h"
 #include "common/dns/resolver_contexts.h"
 #include "common/mem.h"
 #include "common/metrics.h"
@@ -153,38 +154,6 @@ static bool wait_until_done(struct resolver_query *query, int64_t deadline_us)
 	return true;
 }
 
-/* A TXT record is a row of strings, each led by its length; what counts is the whole (RFC 7208 section 3.3 is
- * the best-known reader that joins them so). */
-static struct resolver_value join_strings(const unsigned char *rdata, size_t size)
-{
-	struct resolver_value value = {.bytes = mem_alloc(size + 1)};
-	for (size_t at = 0; at < size;) {
-		size_t length = rdata[at++];
-		if (length > size - at)
-			length = size - at;
-		memcpy(value.bytes + value.size, rdata + at, length);
-		value.size += length;
-		at += length;
-	}
-	return value;
-}
-
-/* Labels, each led by its length (RFC 1035 section 3.1); a dot within a label becomes a byte that no host
- * name has. */
-static struct resolver_value read_name(const unsigned char *rdata, size_t size)
-{
-	struct resolver_value value = {.bytes = mem_alloc(size + 1)};
-	for (size_t at = 0; at < size && rdata[at] > 0 && rdata[at] < size - at;) {
-		size_t length = rdata[at++];
-		if (value.size > 0)
-			value.bytes[value.size++] = '.';
-		for (size_t i = 0; i < length; i++, at++)
-			value.bytes[value.size++] =
-			    rdata[at] == '.' ? '\\' : (unsigned char)tolower(rdata[at]);
-	}
-	return value;
-}
-
 static void take_values(struct resolver_answer *out, const struct ub_result *result, enum resolver_type type)
 {
 	size_t count = 0;
@@ -196,9 +165,9 @@ static void take_values(struct resolver_answer *out, const struct ub_result *res
 		const unsigned char *rdata = (const unsigned char *)result->data[i];
 		size_t size = (size_t)result->len[i];
 		if (type == RESOLVER_TXT)
-			out->values[out->count++] = join_strings(rdata, size);
+			out->values[out->count++] = rdata_read_text(rdata, size);
 		else if (type == RESOLVER_CNAME)
-			out->values[out->count++] = read_name(rdata, size);
+			out->values[out->count++] = rdata_read_name(rdata, size);
 		else if (size == wanted || type == RESOLVER_CAA)
 			out->values[out->count++] = (struct resolver_value){mem_copy(rdata, size), size};
 	}

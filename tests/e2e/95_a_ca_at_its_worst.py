@@ -2,9 +2,11 @@
 few requests. One issuer, one CA, a name for each misdeed, all at once."""
 
 import email.utils
+import functools
 import glob
 import gzip
 import json
+import os
 import socket
 import threading
 import time
@@ -14,7 +16,7 @@ import pytest
 from lab.issuance import Issuance
 from lab.lab import Lab
 from lab.place import free_port, is_sanitized
-from lab.process import wait_until
+from lab.process import run, wait_until
 
 pytestmark = pytest.mark.long
 
@@ -273,11 +275,23 @@ def selfsigned(ca, name):
         return one.read(), other.read()
 
 
+@functools.cache
+def expired_issuer(ca):
+    """The intermediate's name and key in a certificate that ended nine days ago."""
+    key = os.path.join(ca.pebble.directory, "intermediate.key")
+    with open(key, "w") as file:
+        file.write(ca.pebble.intermediate_key())
+    subject = run(["openssl", "x509", "-noout", "-subject", "-nameopt", "compat"], input=ca.pebble.intermediate())
+    return run(["faketime", "-f", "-10d", "openssl", "req", "-x509", "-new", "-key", key, "-days", "1", "-subj",
+                subject.strip().removeprefix("subject=")]).encode()
+
+
 collected("another-key", lambda ca, name, _: selfsigned(ca, name)[0])
 collected("another-name", lambda ca, name, _: selfsigned(ca, "other.brand.test")[0])
 collected("reversed-chain", lambda ca, name, body: b"".join(reversed(blocks(body))), end="issued")
 collected("doubled-leaf", lambda ca, name, body: blocks(body)[0] + body, end="issued")
 collected("unrelated-chain", lambda ca, name, body: blocks(body)[0] + selfsigned(ca, name)[0])
+collected("expired-chain", lambda ca, name, body: blocks(body)[0] + expired_issuer(ca))
 collected("key-in-the-chain", lambda ca, name, body: body + selfsigned(ca, name)[1])
 collected("nul-bytes", lambda ca, name, body: body.replace(b"\n", b"\0\n"))
 collected("cut-off", lambda ca, name, body: body[:len(body) // 2])

@@ -88,6 +88,12 @@ class Pebble:
         """Root certificate of the index-th chain that it offers."""
         return self._management(f"/roots/{index}")
 
+    def intermediate(self):
+        return self._management("/intermediates/0")
+
+    def intermediate_key(self):
+        return self._management("/intermediate-keys/0")
+
     def _management(self, path):
         trust = ssl.create_default_context(cafile=self.ca)
         url = f"https://{self.address}:{self.management}{path}"
