@@ -124,6 +124,20 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 	return 0;
 }
 
+/* Extensions (RFC 9113 section 5.5) are not read, but on_begin_frame hears only of those that might be. */
+static int on_extension(
+    nghttp2_session *session, const nghttp2_frame_hd *frame, const uint8_t *bytes, size_t size, void *arg)
+{
+	(void)session, (void)frame, (void)bytes, (void)size, (void)arg;
+	return NGHTTP2_ERR_CANCEL;
+}
+
+static int on_unpack(nghttp2_session *session, void **payload, const nghttp2_frame_hd *frame, void *arg)
+{
+	(void)session, (void)payload, (void)frame, (void)arg;
+	return NGHTTP2_ERR_CANCEL;
+}
+
 /* ---- what goes */
 
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -189,6 +203,8 @@ static nghttp2_session_callbacks *make_callbacks(void)
 	nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
 	nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_frame_not_send);
 	nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
+	nghttp2_session_callbacks_set_on_extension_chunk_recv_callback(callbacks, on_extension);
+	nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, on_unpack);
 	return callbacks;
 }
 
@@ -204,6 +220,8 @@ static nghttp2_option *make_options(void)
 	nghttp2_option_set_max_send_header_block_length(options, 2 * HTTP_HEAD_MAX);
 	nghttp2_option_set_max_reserved_remote_streams(options, 0);
 	nghttp2_option_set_no_closed_streams(options, 1);
+	for (unsigned type = NGHTTP2_CONTINUATION + 1; type <= UINT8_MAX; type++)
+		nghttp2_option_set_user_recv_extension_type(options, (uint8_t)type);
 	return options;
 }
 
