@@ -70,12 +70,26 @@ bool conn_pass_plain(struct conn *conn)
 	return route && route->target.takes_plain && take(conn, route);
 }
 
+/* Its requests are nobody's here: whom the domain lets in is judged by the connection. A CA must always find
+ * its way. */
+static bool is_admitted(const struct conn *conn, const struct site *site)
+{
+	char address[NET_ADDRESS_TEXT];
+
+	return conn->opening->is_validation ||
+	       domain_options_admit(&site->options, net_format_host(&conn->client, address));
+}
+
 void conn_pass_by_site(struct conn *conn, const struct site *site)
 {
 	static struct log_rate rate;
 	struct pass_target target;
 	struct error error = {""};
 
+	if (!is_admitted(conn, site)) {
+		conn_refuse(conn, TLS_ALERT_ACCESS_DENIED, "address");
+		return;
+	}
 	if (pass_target_parse(&target, site->options.passthrough, conn->opening->name.text, &error) == R_OK) {
 		begin(conn, &(struct pass_way){.target = &target,
 				.label = "domains",

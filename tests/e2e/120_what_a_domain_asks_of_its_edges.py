@@ -183,3 +183,8 @@ def test_pages_are_the_domains_own_or_the_operators(scene):
     assert scene.get(scene.platform.edge, OTHER, "/broken").text == "502 Bad Gateway\n"
     answer = scene.get(scene.platform.edge, headers={"Host": OTHER})
     assert (answer.status, answer.text, answer.headers["X-Kept"]) == (421, "<p>wrong door</p>", None)
+
+
+def test_what_is_passed_on_is_judged_by_the_connection(scene):
+    scene.options({"passthrough": "127.0.0.1:9", "deny": ["127.0.0.0/8"]}, OTHER)
+    scene.everywhere(lambda edge: scene.platform.refusal(OTHER, edge).alert == "access_denied", "the alert")

@@ -7,8 +7,9 @@
 #include "common/domain_options.h"
 #include "verifier/http/problem.h"
 
-/* Where requests go is the operator's to say: an edge connects to any address that it is told. */
-static const char *const operator_keys[] = {"upstream"};
+/* Where requests go is the operator's to say: an edge connects to any address that it is told. So is how much
+ * may be sent there: the option stands in the place of the operator's own limit. */
+static const char *const operator_keys[] = {"upstream", "passthrough", "max_body"};
 
 static enum result refuse_operator_keys(
     const struct scope *scope, const json_t *changes, char field[64], struct error *error)

@@ -5,7 +5,7 @@ import socket
 import struct
 import time
 
-ALERTS = {0: "close_notify", 10: "unexpected_message", 40: "handshake_failure", 47: "illegal_parameter",
+ALERTS = {0: "close_notify", 10: "unexpected_message", 40: "handshake_failure", 47: "illegal_parameter", 49: "access_denied",
           50: "decode_error", 70: "protocol_version", 80: "internal_error", 112: "unrecognized_name",
           120: "no_application_protocol"}
 
