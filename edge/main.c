@@ -216,6 +216,15 @@ static void show_memory(void *arg)
 	    admission_memory(edge));
 }
 
+static void show_sessions(void *arg)
+{
+	const struct edge *edge = arg;
+
+	metric_set(metrics_gauge("postern_edge_passthrough_sessions", NULL,
+		       "TLS 1.2 sessions whose server is known, for affinity=session-id."),
+	    (int64_t)pass_sessions_count(edge->pass_sessions));
+}
+
 static struct metric *draining_gauge(void)
 {
 	return metrics_gauge("postern_edge_draining", NULL, "1 from SIGTERM on: no new visitors, please.");
@@ -356,6 +365,7 @@ int main(int argc, char **argv)
 	    log_int("max_connections", node.edge.config->limits.max_connections));
 	metric_set(draining_gauge(), 0);
 	metrics_before_render(show_memory, &node.edge);
+	metrics_before_render(show_sessions, &node.edge);
 	wait_for_end(&(struct reload){.argc = argc,
 	    .argv = argv,
 	    .edge = &node.edge,

@@ -82,7 +82,7 @@ def test_exact_name_then_one_label_then_suffix_then_default(scene):
 def test_also_on_the_https_port_and_without_a_certificate_of_ours(scene):
     assert scene.greeting("other.mail.test", scene.edge.https) == "* OK one"
     assert scene.platform.job("other.mail.test") is None and scene.platform.verifier.metric(
-        "postern_verifier_ask_total") == 0
+        "postern_verifier_ask_answers_total") == 0
     refused = scene.platform.refusal(b"stranger.test", edge=scene.edge)
     assert refused.alert == "unrecognized_name", "no default where names may be ours"
 
