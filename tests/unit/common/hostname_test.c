@@ -324,6 +324,22 @@ static void wildcards_stand_under_names(void **state)
 	check_all(hostname_parse_sni, ((struct expectation[]){{"*.example.com", HOSTNAME_BAD_LABEL, NULL}}));
 }
 
+static void either_kind_is_told_by_its_first_byte(void **state)
+{
+	struct hostname name;
+	(void)state;
+	assert_int_equal(hostname_parse_either(&name, "*.Shop.Example.com", 18), HOSTNAME_OK);
+	assert_string_equal(name.text, "*.shop.example.com");
+	assert_true(hostname_is_wildcard(name.text));
+	assert_string_equal(hostname_base(name.text), "shop.example.com");
+	assert_int_equal(hostname_parse_either(&name, "Shop.Example.com", 16), HOSTNAME_OK);
+	assert_false(hostname_is_wildcard(name.text));
+	assert_ptr_equal(hostname_base(name.text), name.text);
+	assert_int_equal(hostname_parse_either(&name, "*.co.uk", 7), HOSTNAME_PUBLIC_SUFFIX);
+	assert_int_equal(hostname_parse_either(&name, "*", 1), HOSTNAME_BAD_LABEL);
+	assert_int_equal(hostname_parse_either(&name, "", 0), HOSTNAME_EMPTY);
+}
+
 static void wildcard_above_a_name_replaces_one_label(void **state)
 {
 	(void)state;
@@ -399,6 +415,7 @@ int main(void)
 	    cmocka_unit_test(single_labels_and_public_suffixes_are_refused),
 	    cmocka_unit_test(sni_takes_ascii_with_underscores_only),
 	    cmocka_unit_test(wildcards_stand_under_names),
+	    cmocka_unit_test(either_kind_is_told_by_its_first_byte),
 	    cmocka_unit_test(wildcard_above_a_name_replaces_one_label),
 	    cmocka_unit_test(results_are_stable),
 	    cmocka_unit_test(registrable_domain_is_suffix_plus_one),
