@@ -140,6 +140,11 @@ static void on_head(void *arg, struct http_head *head, bool interim)
 {
 	struct request *request = arg;
 
+	if (!interim && request_tunnel_is_wrong(request, head)) {
+		request_drop(request);
+		request_answer_failure(request, 502);
+		return;
+	}
 	if (!interim) {
 		request->status = head->status;
 		request->first_byte_us = clock_monotonic_us() - request->started_us;
@@ -258,6 +263,7 @@ static void exchange(struct request *request, struct http_head *head)
 	    .identity = &identity,
 	    .client = {.client = &client->peer.client, .local = client_local(client)}};
 
+	request_tunnel_complete(request, head);
 	if (route.target)
 		request->exchange = exchange_start(
 		    client->worker->upstreams, head, &route, &exchange_callbacks, request, &status);

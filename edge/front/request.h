@@ -12,6 +12,7 @@
 #include "edge/http/identity.h"
 #include "edge/http/reply.h"
 #include "edge/http/route.h"
+#include "edge/http/websocket.h"
 
 enum {
 	REQUEST_CHALLENGE_MS = 5 * 1000,
@@ -53,8 +54,9 @@ struct request {
 	struct client *client;
 	const struct request_front *front;
 	enum request_state state;
-	struct exchange *exchange;     /* with REQUEST_EXCHANGE */
-	struct request_tunnel *tunnel; /* it has become one; else NULL */
+	struct exchange *exchange;                  /* with REQUEST_EXCHANGE */
+	struct request_tunnel *tunnel;              /* it has become one; else NULL */
+	char websocket_key[WEBSOCKET_KEY_SIZE + 1]; /* of ours, for a client of HTTP/2; empty: none */
 	enum http_version version;
 	bool to_head;
 	int status;         /* 0: no final head yet */

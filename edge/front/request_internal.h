@@ -29,6 +29,10 @@ void request_answer_plain(struct request *request, const struct http_head *head,
 void request_answer_misdirected(struct request *request, struct http_head *head);
 
 /* request_tunnel.c */
+/* What a WebSocket of HTTP/2 (RFC 8441) lacks for an upstream that is asked over HTTP/1.1. */
+void request_tunnel_complete(struct request *request, struct http_head *head);
+/* Is this final head none that a client of HTTP/2 may have? */
+bool request_tunnel_is_wrong(const struct request *request, const struct http_head *head);
 void request_tunnel_open(struct request *request);
 /* Counts it; how it ended, for the log. */
 const char *request_tunnel_close(struct request *request, bool whole);

@@ -69,6 +69,44 @@ static void on_deadline(struct deadline *deadline)
 		deadline_set(&tunnel->deadline, wait_ms);
 }
 
+/* ---- asked for over HTTP/2 */
+
+static const char key_field[] = "sec-websocket-key";
+
+static void remove_key(struct http_head *head)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < head->field_count; i++)
+		if (!http_slice_is(head->fields[i].name, key_field))
+			head->fields[kept++] = head->fields[i];
+	head->field_count = kept;
+}
+
+void request_tunnel_complete(struct request *request, struct http_head *head)
+{
+	if (head->version != HTTP_2 || head->upgrade.size == 0)
+		return;
+	remove_key(head);
+	websocket_key_make(request->websocket_key);
+	http_head_add(
+	    head, http_slice_of("Sec-WebSocket-Key"), http_slice_of(request->websocket_key), HTTP_OTHER);
+}
+
+/* Without the right answer to our key it is no WebSocket that has opened; and any 2xx would tell the client
+ * that one has. */
+bool request_tunnel_is_wrong(const struct request *request, const struct http_head *head)
+{
+	if (!request->websocket_key[0])
+		return false;
+	if (head->body != HTTP_BODY_TUNNEL)
+		return head->status < 300;
+	const struct http_field *accept = http_head_find(head, "sec-websocket-accept", NULL);
+	return !accept || !websocket_is_accepted(request->websocket_key, accept->value);
+}
+
+/* ---- its life */
+
 void request_tunnel_open(struct request *request)
 {
 	struct request_tunnel *tunnel = mem_alloc(sizeof *tunnel);
