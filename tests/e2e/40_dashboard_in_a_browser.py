@@ -4,31 +4,18 @@ import json
 import os
 import subprocess
 
-import pytest
+from lab import npm
+from lab.place import tool
 
-from lab.place import ROOT, tool
-
-BROWSER = os.path.join(ROOT, "tests", "browser")
 NAME = "shop.brand.test"
 SECONDS = 150
-
-
-def install_driver():
-    """playwright-core as the lock file has it, once per clone. Where npm's registry is out of reach the scenario is
-    skipped, visibly."""
-    if os.path.exists(os.path.join(BROWSER, "node_modules", "playwright-core")):
-        return
-    npm = subprocess.run([tool("npm"), "ci", "--fetch-retries=1", "--fetch-timeout=20000"], cwd=BROWSER, timeout=180,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if npm.returncode != 0:
-        pytest.skip("npm cannot install playwright-core: " + " ".join(npm.stdout.split())[-300:])
 
 
 def play(platform, screenshots):
     """Runs the browser and publishes what it asks for."""
     environment = dict(os.environ, DASHBOARD=platform.verifier.url, TOKEN=platform.token, DOMAIN=NAME,
                        SCREENSHOTS=screenshots, CHROMIUM=tool("chromium"), CERTIFICATE="1")
-    with subprocess.Popen(["timeout", str(SECONDS), tool("node"), "dashboard.mjs"], cwd=BROWSER, env=environment,
+    with subprocess.Popen(["timeout", str(SECONDS), tool("node"), "dashboard.mjs"], cwd=npm.BROWSER, env=environment,
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as browser:
         for line in browser.stdout:
             message = json.loads(line)
@@ -47,7 +34,7 @@ def play(platform, screenshots):
 
 
 def test_from_log_in_to_a_live_domain(lab):
-    install_driver()
+    npm.install("playwright-core")
     platform = lab.platform(edges=1, verifier={"pre_issue": "on"})
     screenshots = os.environ.get("SCREENSHOTS") or lab.folder("screenshots")
     os.makedirs(screenshots, exist_ok=True)
