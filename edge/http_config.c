@@ -25,6 +25,27 @@ static void register_tunnels(struct http_metrics *metrics)
 	    "postern_edge_tunnel_seconds", NULL, "From the request for a tunnel to the tunnel's end.");
 }
 
+static void register_versions(struct http_metrics *metrics)
+{
+	static const char *const versions[HTTP_VERSIONS] = {
+	    "version=\"1.0\"", "version=\"1.1\"", "version=\"2\""};
+	static const char *const ends[H2_END_COUNT] = {"cause=\"orderly\"", "cause=\"client_resets\"",
+	    "cause=\"stream_errors\"", "cause=\"idle_frames\"", "cause=\"continuations\"",
+	    "cause=\"head_work\"", "cause=\"unread_answers\"", "cause=\"preface\"", "cause=\"protocol\"",
+	    "cause=\"header_timeout\"", "cause=\"write_timeout\"", "cause=\"broken\""};
+
+	for (int i = 0; i < HTTP_VERSIONS; i++)
+		metrics->versions[i] = metrics_counter(
+		    "postern_edge_requests_by_version_total", versions[i], "Requests by version of HTTP.");
+	for (int i = 0; i < H2_END_COUNT; i++)
+		metrics->h2_ends[i] = metrics_counter("postern_edge_h2_connections_ended_total", ends[i],
+		    "Client connections in HTTP/2 that have ended, by cause.");
+	metrics->h2_malformed = metrics_counter("postern_edge_h2_streams_reset_total", "cause=\"malformed\"",
+	    "Streams in HTTP/2 that were reset before they were served, by cause.");
+	metrics->h2_refused = metrics_counter("postern_edge_h2_streams_reset_total", "cause=\"refused\"",
+	    "Streams in HTTP/2 that were reset before they were served, by cause.");
+}
+
 static void register_metrics(struct http_metrics *metrics)
 {
 	static const char *const classes[HTTP_CLASS_COUNT] = {"class=\"none\"", "class=\"1xx\"",
@@ -93,7 +114,9 @@ enum result http_config_load(struct http_config **out, const struct settings *se
 	config->min_rate = settings_number(settings, "min-rate");
 	config->max_requests = settings_number(settings, "max-requests");
 	config->max_body = (uint64_t)settings_number(settings, "max-body");
+	config->http2 = settings_switch(settings, "http2");
 	config->access_log = settings_switch(settings, "access-log");
+	register_versions(&config->metrics);
 	register_metrics(&config->metrics);
 	*out = config;
 	return R_OK;

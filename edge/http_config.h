@@ -21,10 +21,30 @@ enum tunnel_end {
 	TUNNEL_END_COUNT
 };
 
+/* How a connection in HTTP/2 ended. */
+enum h2_end {
+	H2_END_ORDERLY,
+	H2_END_CLIENT_RESETS, /* what front/h2_limits.h limits, down to the unread answers */
+	H2_END_STREAM_ERRORS,
+	H2_END_IDLE_FRAMES,
+	H2_END_CONTINUATIONS,
+	H2_END_HEAD_WORK,
+	H2_END_UNREAD_ANSWERS,
+	H2_END_PREFACE,  /* the client spoke something else */
+	H2_END_PROTOCOL, /* it broke the protocol's rules */
+	H2_END_HEADER_TIMEOUT,
+	H2_END_WRITE_TIMEOUT,
+	H2_END_BROKEN, /* reset, or nothing more could be written */
+	H2_END_COUNT
+};
+
 enum { HTTP_CLASS_COUNT = 6 }; /* by the status' first digit; 0: the connection ended before an answer */
 
 struct http_metrics {
 	struct metric *requests[HTTP_CLASS_COUNT];
+	struct metric *versions[HTTP_VERSIONS];
+	struct metric *h2_ends[H2_END_COUNT];
+	struct metric *h2_malformed, *h2_refused; /* streams */
 	struct histogram *head_seconds, *connect_seconds, *first_byte_seconds, *request_seconds;
 	struct metric *shed, *refused_address, *refused_body;
 	struct metric *bytes_in, *bytes_out;
@@ -46,6 +66,7 @@ struct http_config {
 	uint64_t max_body;    /* bytes, where the domain does not say; 0: any number */
 	struct error_pages pages;
 	char *sorry_upstream; /* URL; NULL: none */
+	bool http2;
 	bool access_log;
 	struct http_metrics metrics;
 };
@@ -83,6 +104,8 @@ void http_config_free(struct http_config *config); /* NULL is fine */
 	    {"max-requests", SETTING_INTEGER, SETTING_RELOAD, "10000", \
 		"Requests on one client connection, which is closed after them. 0: any number.", NULL, 0, \
 		INT64_C(1) << 50}, \
+	    {"http2", SETTING_SWITCH, SETTING_RELOAD, "on", \
+		"Whether HTTP/2 is offered to clients, before HTTP/1.1.", NULL, 0, 0}, \
 	{ \
 		"access-log", SETTING_SWITCH, SETTING_RELOAD, "off", \
 		    "A line on stdout for each request, in `log-format`. Never shows queries, cookies or " \

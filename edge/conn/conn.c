@@ -87,7 +87,8 @@ static struct conn_opening *opening_new(struct conn *conn)
 	opening->conn = conn;
 	opening->phase_began_us = clock_monotonic_us();
 	opening->times = (struct conn_times){.hello = -1, .certificate = -1, .handshake = -1};
-	opening->session = (struct tls_session){.name = opening->name.text, .hello = &opening->hello};
+	opening->session = (struct tls_session){
+	    .name = opening->name.text, .hello = &opening->hello, .http2 = conn->worker->config->http->http2};
 	buf_init(&opening->received, CLIENT_HELLO_WIRE_MAX);
 	return opening;
 }
@@ -184,7 +185,7 @@ void conn_free(struct conn *conn)
 {
 	struct worker *worker = conn->worker;
 
-	assert(!conn->h1 && !conn->pass);
+	assert(!conn->http && !conn->pass);
 	conn_end_opening(conn);
 	loop_timer_clear(worker->loop, &conn->deadline);
 	stream_fini(&conn->stream);
@@ -274,7 +275,7 @@ static void on_http_closed(void *owner)
 {
 	struct conn *conn = owner;
 
-	conn->h1 = NULL;
+	conn->http = NULL;
 	conn_free(conn);
 }
 
@@ -294,13 +295,13 @@ void conn_start_http(struct conn *conn)
 	conn_enter(conn, CONN_HTTP, 0);
 	/* The stream moves: what is left here has no descriptor, and stream_fini leaves it alone. */
 	conn->stream = (struct stream){.loop = conn->worker->loop, .io = {.fd = -1}};
-	conn->h1 = h1_conn_new(conn->worker, &stream, &peer, on_http_closed, conn);
+	conn->http = http_conn_new(conn->worker, &stream, &peer, on_http_closed, conn);
 }
 
 static void drain_one(struct conn *conn)
 {
 	if (conn->state == CONN_HTTP)
-		h1_conn_drain(conn->h1);
+		http_conn_drain(conn->http);
 	else if (conn->state <= CONN_HELLO)
 		loop_timer_set(conn->worker->loop, &conn->deadline, CONN_DRAIN_MS);
 }
@@ -313,7 +314,7 @@ void conn_drain_all(struct worker *worker)
 static void abort_one(struct conn *conn)
 {
 	if (conn->state == CONN_HTTP)
-		h1_conn_abort(conn->h1);
+		http_conn_abort(conn->http);
 	else if (conn->state == CONN_PASS)
 		pass_conn_abort(conn->pass);
 	else
@@ -332,7 +333,7 @@ void conn_deliver_challenge(struct message *message, void *receiver)
 	struct conn *conn = conn_table_find(worker->conns, reply->connection);
 
 	if (conn && conn->state == CONN_HTTP)
-		h1_conn_challenge(conn->h1, reply);
+		http_conn_challenge(conn->http, reply);
 	else if (conn && conn->state == CONN_WAIT_CHALLENGE)
 		conn_wait_on_challenge(conn, reply);
 	OPENSSL_cleanse(reply->key_authorization, sizeof reply->key_authorization);
@@ -346,6 +347,6 @@ void conn_deliver_notice(struct message *message, void *receiver)
 	struct conn *conn = conn_table_find(worker->conns, reply->connection);
 
 	if (conn && conn->state == CONN_HTTP)
-		h1_conn_notice(conn->h1, reply);
+		http_conn_notice(conn->http, reply);
 	free(reply);
 }

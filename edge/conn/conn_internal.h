@@ -11,7 +11,7 @@
 #include "common/hostname.h"
 #include "common/net.h"
 #include "edge/conn/conn.h"
-#include "edge/front/h1_conn.h"
+#include "edge/front/http_conn.h"
 #include "edge/loop/stream.h"
 #include "edge/site/cert_wait.h"
 #include "edge/tls/client_hello.h"
@@ -25,7 +25,7 @@ enum conn_state {
 	CONN_WAIT_CERT,      /* in a flight of cert_wait */
 	CONN_RESUMING,       /* its certificate came; queued for its handshake */
 	CONN_HANDSHAKE,
-	CONN_HTTP,    /* the stream is h1's */
+	CONN_HTTP,    /* the stream is http_conn's */
 	CONN_PASS,    /* the stream is pass's: its TLS is not ours */
 	CONN_CLOSING, /* our side is shut; what the client still sends is drained */
 	CONN_STATES
@@ -79,7 +79,7 @@ struct conn {
 	struct net_address client;
 	struct conn_opening *opening; /* NULL with CONN_HTTP, CONN_PASS and CONN_CLOSING */
 	TAILQ_ENTRY(conn) resuming;   /* CONN_RESUMING */
-	struct h1_conn *h1;           /* CONN_HTTP */
+	struct http_conn *http;       /* CONN_HTTP */
 	struct pass_conn *pass;       /* CONN_PASS */
 	char *name;                   /* CONN_HTTP, CONN_PASS: normalised SNI; empty without TLS */
 	size_t closing_left;          /* CONN_CLOSING */

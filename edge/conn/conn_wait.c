@@ -69,7 +69,7 @@ void conn_wait_for_challenge(struct conn *conn)
 	if (!begin(conn, CONN_WAIT_CHALLENGE, CONN_CHALLENGE_MS))
 		return;
 	enum result result = challenges_find(worker->edge->challenges, worker->mailbox,
-	    conn_deliver_challenge, conn->id, CHALLENGE_TLS_ALPN, conn->opening->name.text, NULL);
+	    conn_deliver_challenge, conn->id, 0, CHALLENGE_TLS_ALPN, conn->opening->name.text, NULL);
 	if (result != R_OK)
 		conn_refuse(conn, TLS_ALERT_INTERNAL_ERROR, "challenge_limit");
 }

@@ -350,11 +350,66 @@ static void on_ready(struct loop_io *io, uint32_t events)
 
 /* ---- for its owner */
 
-struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const struct conn_peer *peer,
+static struct h1_conn *conn_of(struct http_conn *base)
+{
+	return loop_owner(base, struct h1_conn, base);
+}
+
+static void drain(struct http_conn *base)
+{
+	struct h1_conn *conn = conn_of(base);
+
+	conn->draining = true;
+	if (conn->state == H1_IDLE) {
+		conn->wait = H1_WAIT_NOTHING; /* its first request may take less time from now on */
+		read_some(conn);
+	}
+	h1_conn_drive(conn);
+}
+
+static void abort_now(struct http_conn *base)
+{
+	struct h1_conn *conn = conn_of(base);
+
+	if (conn->state == H1_TUNNEL)
+		request_tunnel_ends(&conn->request, TUNNEL_DRAIN);
+	if (has_exchange(conn) || conn->state == H1_FLUSH)
+		h1_conn_cut(conn);
+	else
+		h1_conn_close(conn);
+}
+
+static void on_challenge(struct http_conn *base, const struct challenge_reply *reply)
+{
+	struct h1_conn *conn = conn_of(base);
+
+	if (conn->state == H1_LOOKUP)
+		h1_request_challenge(conn, reply);
+	h1_conn_drive(conn);
+}
+
+static void on_notice(struct http_conn *base, const struct notice_reply *reply)
+{
+	struct h1_conn *conn = conn_of(base);
+
+	if (conn->state == H1_LOOKUP)
+		h1_request_notice(conn, reply);
+	h1_conn_drive(conn);
+}
+
+static const struct http_conn_kind kind = {
+    .drain = drain,
+    .abort = abort_now,
+    .on_challenge = on_challenge,
+    .on_notice = on_notice,
+};
+
+struct http_conn *h1_conn_new(struct worker *worker, struct stream *stream, const struct conn_peer *peer,
     void (*on_closed)(void *owner), void *owner)
 {
 	struct h1_conn *conn = mem_alloc(sizeof *conn);
 
+	conn->base.kind = &kind;
 	conn->worker = worker;
 	conn->stream = *stream;
 	conn->stream.io.on_ready = on_ready;
@@ -376,39 +431,5 @@ struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const 
 	h1_conn_drive(conn);
 	if (conn->state != H1_EXCHANGE)
 		stream_release(&conn->stream);
-	return conn;
-}
-
-void h1_conn_drain(struct h1_conn *conn)
-{
-	conn->draining = true;
-	if (conn->state == H1_IDLE) {
-		conn->wait = H1_WAIT_NOTHING; /* its first request may take less time from now on */
-		read_some(conn);
-	}
-	h1_conn_drive(conn);
-}
-
-void h1_conn_abort(struct h1_conn *conn)
-{
-	if (conn->state == H1_TUNNEL)
-		request_tunnel_ends(&conn->request, TUNNEL_DRAIN);
-	if (has_exchange(conn) || conn->state == H1_FLUSH)
-		h1_conn_cut(conn);
-	else
-		h1_conn_close(conn);
-}
-
-void h1_conn_challenge(struct h1_conn *conn, const struct challenge_reply *reply)
-{
-	if (conn->state == H1_LOOKUP)
-		h1_request_challenge(conn, reply);
-	h1_conn_drive(conn);
-}
-
-void h1_conn_notice(struct h1_conn *conn, const struct notice_reply *reply)
-{
-	if (conn->state == H1_LOOKUP)
-		h1_request_notice(conn, reply);
-	h1_conn_drive(conn);
+	return &conn->base;
 }

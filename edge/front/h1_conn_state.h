@@ -60,6 +60,7 @@ struct h1_message {
 };
 
 struct h1_conn {
+	struct http_conn base;
 	struct worker *worker;
 	struct stream stream;
 	struct client client;

@@ -22,6 +22,7 @@ static void start(struct request *request, struct client *client, const struct r
 	    .front = front,
 	    .state = REQUEST_ANSWERED,
 	    .version = HTTP_1_1,
+	    .stream = arrival->stream,
 	    .served_before = client->request_count++,
 	    .started_us = clock_monotonic_us(),
 	    .head_us = arrival->head_us,
@@ -78,6 +79,7 @@ static void count(const struct request *request, int64_t took_us)
 	const struct http_metrics *metrics = &client_config(request->client)->metrics;
 
 	metric_add(metrics->requests[request->status / 100], 1);
+	metric_add(metrics->versions[request->version], 1);
 	metric_add(metrics->bytes_in, (int64_t)request->bytes_in);
 	metric_add(metrics->bytes_out, (int64_t)request->bytes_out);
 	histogram_observe_us(metrics->head_seconds, request->head_us);

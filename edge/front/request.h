@@ -58,6 +58,7 @@ struct request {
 	struct request_tunnel *tunnel;              /* it has become one; else NULL */
 	char websocket_key[WEBSOCKET_KEY_SIZE + 1]; /* of ours, for a client of HTTP/2; empty: none */
 	enum http_version version;
+	int32_t stream; /* as it arrived */
 	bool to_head;
 	int status;         /* 0: no final head yet */
 	bool is_sorry;      /* for nobody here: the operator's sorry-upstream has it */
@@ -82,6 +83,7 @@ struct request {
 struct request_arrival {
 	uint64_t size;   /* of the head */
 	int64_t head_us; /* from its first byte to its last */
+	int32_t stream;  /* among those that share its connection; 0: one at a time */
 };
 
 /* A request has come; afterwards its state tells what becomes of it, and callbacks may have been called.

@@ -49,8 +49,9 @@ void request_answer_challenge(struct request *request, struct http_head *head, c
 {
 	const struct client *client = request->client;
 	const struct worker *worker = client->worker;
-	enum result result = challenges_find(worker->edge->challenges, worker->mailbox,
-	    conn_deliver_challenge, client->peer.id, CHALLENGE_HTTP, route->host.text, route->token);
+	enum result result =
+	    challenges_find(worker->edge->challenges, worker->mailbox, conn_deliver_challenge,
+		client->peer.id, request->stream, CHALLENGE_HTTP, route->host.text, route->token);
 
 	if (result == R_OK)
 		request->state = REQUEST_CHALLENGE;

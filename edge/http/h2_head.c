@@ -1,9 +1,7 @@
 #include "edge/http/h2_head.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "common/mem.h"
 #include "edge/http/http_chars.h"
 #include "edge/http/http_target.h"
 
@@ -343,11 +341,11 @@ enum result h2_head_end(struct h2_head *head, bool is_last, struct h2_fields *ou
 	if (buf_size(&head->cookies) > 0)
 		keep(head, cookie, (struct http_slice){buf_bytes(&head->cookies), buf_size(&head->cookies)},
 		    HTTP_NOT_IN_TRAILERS);
-	*out = (struct h2_fields){.bytes = mem_copy(buf_bytes(&head->fields), buf_size(&head->fields)),
-	    .size = buf_size(&head->fields),
-	    .body = framing_of(head, is_last),
+	*out = (struct h2_fields){.body = framing_of(head, is_last),
 	    .content_length = head->length,
 	    .expects_continue = head->expects_continue && !is_last};
+	buf_init(&out->bytes, FIELDS_SIZE);
+	buf_append(&out->bytes, buf_bytes(&head->fields), buf_size(&head->fields));
 	return R_OK;
 }
 
@@ -383,7 +381,8 @@ void h2_fields_read(const struct h2_fields *fields, struct http_head *head)
 	head->body = fields->body;
 	head->content_length = fields->content_length;
 	head->expects_continue = fields->expects_continue;
-	for (const char *at = fields->bytes, *end = at + fields->size; at < end;) {
+	const char *at = buf_bytes(&fields->bytes);
+	for (const char *end = at + buf_size(&fields->bytes); at < end;) {
 		struct item item;
 
 		memcpy(&item, at, sizeof item);
@@ -399,6 +398,5 @@ void h2_fields_read(const struct h2_fields *fields, struct http_head *head)
 
 void h2_fields_fini(struct h2_fields *fields)
 {
-	free(fields->bytes);
-	*fields = (struct h2_fields){.bytes = NULL};
+	buf_fini(&fields->bytes);
 }

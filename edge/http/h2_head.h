@@ -37,8 +37,7 @@ struct h2_head {
 
 /* The fields of a whole block, in memory of its own, until they are a head. */
 struct h2_fields {
-	char *bytes;
-	size_t size;
+	struct buf bytes;
 	enum http_body body;
 	uint64_t content_length;
 	bool expects_continue;

@@ -35,6 +35,7 @@ struct asker {
 	struct mailbox *mailbox;
 	void (*deliver)(struct message *message, void *receiver);
 	uint64_t connection;
+	int32_t stream;
 	char token[]; /* empty: any */
 };
 TAILQ_HEAD(asker_list, asker);
@@ -129,6 +130,7 @@ static void send_reply(const struct asker *asker, enum result result, int64_t id
 
 	reply->message.deliver = asker->deliver;
 	reply->connection = asker->connection;
+	reply->stream = asker->stream;
 	reply->result = result;
 	reply->id = id;
 	snprintf(reply->key_authorization, sizeof reply->key_authorization, "%s", authorization);
@@ -349,8 +351,8 @@ static bool is_token(const char *token)
 }
 
 enum result challenges_find(struct challenges *challenges, struct mailbox *mailbox,
-    void (*deliver)(struct message *message, void *receiver), uint64_t connection, enum challenge_type type,
-    const char *name, const char *token)
+    void (*deliver)(struct message *message, void *receiver), uint64_t connection, int32_t stream,
+    enum challenge_type type, const char *name, const char *token)
 {
 	size_t token_size = token ? strlen(token) : 0;
 	struct asker *asker = mem_alloc(sizeof *asker + token_size + 1);
@@ -358,6 +360,7 @@ enum result challenges_find(struct challenges *challenges, struct mailbox *mailb
 	asker->mailbox = mailbox;
 	asker->deliver = deliver;
 	asker->connection = connection;
+	asker->stream = stream;
 	memcpy(asker->token, token ? token : "", token_size);
 	if (token && !is_token(token)) {
 		metric_add(challenges->none, 1);

@@ -29,7 +29,6 @@ static const char ciphers_12[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128
 static const char groups_hybrid[] = "X25519MLKEM768:X25519:P-256:P-384";
 static const char groups[] = "X25519:P-256:P-384";
 static const char acme_protocol[] = "acme-tls/1";
-static const char http_protocol[] = "http/1.1";
 
 static bool same_extension(SSL *ssl, unsigned type, struct client_hello_slice expected)
 {
@@ -80,19 +79,19 @@ static bool choose_protocol(const unsigned char **out, unsigned char *out_size, 
 }
 
 /* RFC 7301 section 3.2: a client that offers nothing we speak gets no_application_protocol. One that can do
- * no better than HTTP/1.0 may say so. */
+ * no better than HTTP/1.0 may say so. All suites of ciphers_12 are such that HTTP/2 may use them (RFC 9113
+ * section 9.2.2). */
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_size, const unsigned char *offered,
     unsigned int offered_size, void *arg)
 {
-	static const char *const visitors[] = {http_protocol, "http/1.0"};
-	static const char *const validations[] = {acme_protocol};
+	static const char *const visitors[] = {"h2", "http/1.1", "http/1.0", NULL};
+	static const char *const validations[] = {acme_protocol, NULL};
 	const struct tls_session *session = SSL_get_app_data(ssl);
-	const char *const *wanted = session->challenge ? validations : visitors;
-	size_t count = session->challenge ? 1 : 2;
+	const char *const *wanted = session->challenge ? validations : visitors + !session->http2;
 
 	(void)arg;
-	for (size_t i = 0; i < count; i++)
-		if (choose_protocol(out, out_size, offered, offered_size, wanted[i]))
+	for (; *wanted; wanted++)
+		if (choose_protocol(out, out_size, offered, offered_size, *wanted))
 			return SSL_TLSEXT_ERR_OK;
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }

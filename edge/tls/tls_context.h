@@ -19,6 +19,7 @@ struct tls_context;
 struct tls_session {
 	const char *name;                 /* normalised SNI: what a ticket is bound to */
 	const struct client_hello *hello; /* a second hello (after HelloRetryRequest) must ask for the same */
+	bool http2;                       /* may be chosen */
 	bool challenge;                   /* tls-alpn-01: speaks acme-tls/1 only, gets no ticket */
 	bool no_ticket;     /* its name is not what the client asked for: gets none, and none is taken */
 	bool hello_changed; /* set when a handshake failed for that reason */

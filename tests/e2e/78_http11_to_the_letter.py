@@ -149,7 +149,7 @@ def test_head_204_and_304_have_no_body_and_leave_the_next_answer_alone(stage):
 def curl(stage, *arguments, stdin=None):
     """What curl prints, and its exit code."""
     edge = stage.platform.edge
-    done = subprocess.run(["curl", "-sS", "--max-time", "20", "--cacert", stage.platform.pebble.root, "--connect-to",
+    done = subprocess.run(["curl", "-sS", "--http1.1", "--max-time", "20", "--cacert", stage.platform.pebble.root, "--connect-to",
                            f"::{edge.address}:{edge.https}", *arguments], input=stdin, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, check=False)
     return done.stdout, done.returncode

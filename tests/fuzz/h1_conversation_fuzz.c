@@ -251,7 +251,7 @@ static void end(void)
 		reset_connection(&origins[i]);
 	rounds(2);
 	if (rig.conn)
-		h1_conn_abort(rig.conn);
+		http_conn_abort(rig.conn);
 	rounds(2);
 	fuzz_check(!rig.conn);
 	for (size_t i = 0; i < origin_count; i++) {

@@ -41,7 +41,7 @@ static const struct challenge_reply *wait_for_reply(uint64_t connection)
 static enum result start_find(
     uint64_t connection, enum challenge_type type, const char *name, const char *token)
 {
-	return challenges_find(challenges, fixture.mailboxes[0], deliver, connection, type, name, token);
+	return challenges_find(challenges, fixture.mailboxes[0], deliver, connection, 0, type, name, token);
 }
 
 static const struct challenge_reply *ask(enum challenge_type type, const char *name, const char *token)

@@ -14,7 +14,8 @@
 #include "edge/conn/conn_table.h"
 #include "edge/edge_metrics.h"
 #include "edge/edge_settings.h"
-#include "edge/front/h1_conn.h"
+#include "edge/front/http_conn.h"
+#include "edge/http_config.h"
 #include "edge/pass/pass_config.h"
 #include "edge/tls/ticket_keys.h"
 #include "edge/upstream/upstream_pool.h"
@@ -48,10 +49,10 @@ void broker_forget(struct broker *broker, struct mailbox *mailbox, const char *n
 }
 
 enum result challenges_find(struct challenges *challenges, struct mailbox *mailbox,
-    void (*deliver)(struct message *message, void *receiver), uint64_t connection, enum challenge_type type,
-    const char *name, const char *token)
+    void (*deliver)(struct message *message, void *receiver), uint64_t connection, int32_t stream,
+    enum challenge_type type, const char *name, const char *token)
 {
-	(void)challenges, (void)mailbox, (void)deliver, (void)name;
+	(void)challenges, (void)mailbox, (void)deliver, (void)stream, (void)name;
 	assert_int_equal(type, CHALLENGE_TLS_ALPN);
 	assert_null(token);
 	told.challenges++;
@@ -78,13 +79,14 @@ void upstream_pool_free(struct upstream_pool *pool)
 }
 
 /* HTTP that says "served" and waits for the client's end. */
-struct h1_conn {
+struct fake_http {
+	struct http_conn base;
 	struct stream stream;
 	void (*on_closed)(void *owner);
 	void *owner;
 };
 
-static void h1_end(struct h1_conn *h1)
+static void h1_end(struct fake_http *h1)
 {
 	void (*on_closed)(void *owner) = h1->on_closed;
 	void *owner = h1->owner;
@@ -96,7 +98,7 @@ static void h1_end(struct h1_conn *h1)
 
 static void on_h1_ready(struct loop_io *io, uint32_t events)
 {
-	struct h1_conn *h1 = loop_owner(io, struct h1_conn, stream.io);
+	struct fake_http *h1 = loop_owner(io, struct fake_http, stream.io);
 	char byte = 0;
 	size_t got = 0;
 
@@ -105,10 +107,10 @@ static void on_h1_ready(struct loop_io *io, uint32_t events)
 		h1_end(h1);
 }
 
-struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const struct conn_peer *peer,
+struct http_conn *http_conn_new(struct worker *worker, struct stream *stream, const struct conn_peer *peer,
     void (*on_closed)(void *owner), void *owner)
 {
-	struct h1_conn *h1 = mem_alloc(sizeof *h1);
+	struct fake_http *h1 = mem_alloc(sizeof *h1);
 	size_t put = 0;
 
 	(void)worker;
@@ -120,26 +122,26 @@ struct h1_conn *h1_conn_new(struct worker *worker, struct stream *stream, const 
 	h1->stream.io.on_ready = on_h1_ready;
 	stream_watch(&h1->stream, true, false);
 	assert_int_equal(stream_write(&h1->stream, "served", 6, &put), R_OK);
-	return h1;
+	return &h1->base;
 }
 
-void h1_conn_drain(struct h1_conn *conn)
+void http_conn_drain(struct http_conn *conn)
 {
-	h1_end(conn);
+	h1_end(loop_owner(conn, struct fake_http, base));
 }
 
-void h1_conn_abort(struct h1_conn *conn)
+void http_conn_abort(struct http_conn *conn)
 {
-	h1_end(conn);
+	h1_end(loop_owner(conn, struct fake_http, base));
 }
 
-void h1_conn_challenge(struct h1_conn *conn, const struct challenge_reply *reply)
+void http_conn_challenge(struct http_conn *conn, const struct challenge_reply *reply)
 {
 	(void)conn, (void)reply;
 	told.challenge_replies++;
 }
 
-void h1_conn_notice(struct h1_conn *conn, const struct notice_reply *reply)
+void http_conn_notice(struct http_conn *conn, const struct notice_reply *reply)
 {
 	(void)conn, (void)reply;
 }
@@ -147,6 +149,7 @@ void h1_conn_notice(struct h1_conn *conn, const struct notice_reply *reply)
 struct world {
 	struct fixture_ca ca;
 	struct settings *settings;
+	struct http_config http;
 	struct edge_config config; /* with a reference that is never given back */
 	struct edge edge;
 	struct worker *worker;
@@ -167,6 +170,7 @@ static int setup(void **state)
 	if (settings_load(&world->settings, &edge_settings, 5, argv, &error) != R_OK)
 		fail_msg("%s", error.text);
 	world->config.settings = world->settings;
+	world->config.http = &world->http;
 	world->config.limits = (struct edge_limits){.max_connections = 1000,
 	    .max_memory = INT64_MAX,
 	    .max_waiting = 1000,

@@ -475,7 +475,7 @@ static void drain_finishes_what_is_in_flight(void **state)
 	visit();
 	say(&rig.client, GET("/1"));
 	origin_accepts();
-	h1_conn_drain(rig.conn);
+	http_conn_drain(rig.conn);
 	turns(3);
 	assert_false(rig.is_closed);
 	say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
@@ -490,13 +490,13 @@ static void drain_closes_an_idle_connection_but_answers_what_is_already_there(vo
 	(void)state;
 	visit();
 	turn();
-	h1_conn_drain(rig.conn);
+	http_conn_drain(rig.conn);
 	expect_closed(&rig.client, "an idle client");
 	turn();
 	visit();
 	turn();
 	say(&rig.client, GET("/"));
-	h1_conn_drain(rig.conn);
+	http_conn_drain(rig.conn);
 	origin_accepts();
 	say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 	client_gets("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -582,7 +582,7 @@ static void abort_closes_at_once_and_says_so(void **state)
 	visit();
 	say(&rig.client, GET("/"));
 	origin_accepts();
-	h1_conn_abort(rig.conn);
+	http_conn_abort(rig.conn);
 	turns(2);
 	assert_true(rig.is_closed);
 	expect_closed(&rig.client, "the client");

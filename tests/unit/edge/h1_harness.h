@@ -47,7 +47,7 @@ static struct harness {
 	struct worker worker;
 	struct http_config *config;
 	struct edge_config edge_config;
-	struct h1_conn *conn;
+	struct http_conn *conn;
 	bool is_closed;
 	int listener;
 	struct net_address origin_address;
@@ -78,10 +78,10 @@ static inline int64_t skewed_us(void)
 /* ---- fakes at the seams: the real ones would bring the database along */
 
 enum result challenges_find(struct challenges *challenges, struct mailbox *mailbox,
-    void (*deliver)(struct message *message, void *receiver), uint64_t connection, enum challenge_type type,
-    const char *name, const char *token)
+    void (*deliver)(struct message *message, void *receiver), uint64_t connection, int32_t stream,
+    enum challenge_type type, const char *name, const char *token)
 {
-	(void)challenges, (void)mailbox, (void)deliver;
+	(void)challenges, (void)mailbox, (void)deliver, (void)stream;
 	assert_int_equal(type, CHALLENGE_HTTP);
 	snprintf(rig.asked_name, sizeof rig.asked_name, "%s", name);
 	snprintf(rig.asked_token, sizeof rig.asked_token, "%s", token);
@@ -259,7 +259,7 @@ static inline void on_conn_closed(void *owner)
 static inline void leave(void)
 {
 	if (rig.conn)
-		h1_conn_abort(rig.conn);
+		http_conn_abort(rig.conn);
 	turns(2);
 	assert_null(rig.conn);
 }
@@ -276,6 +276,16 @@ static inline struct http_config *plain_config(void)
 		config->metrics.requests[i] = metrics_counter("postern_requests_total",
 		    (const char *[]){"c=\"0\"", "c=\"1\"", "c=\"2\"", "c=\"3\"", "c=\"4\"", "c=\"5\""}[i],
 		    "x");
+	for (int i = 0; i < HTTP_VERSIONS; i++)
+		config->metrics.versions[i] = metrics_counter("postern_versions_total", NULL, "x");
+	for (int i = 0; i < H2_END_COUNT; i++) {
+		char label[16];
+
+		snprintf(label, sizeof label, "c=\"%d\"", i);
+		config->metrics.h2_ends[i] = metrics_counter("postern_h2_ends_total", label, "x");
+	}
+	config->metrics.h2_malformed = metrics_counter("postern_h2_malformed_total", NULL, "x");
+	config->metrics.h2_refused = metrics_counter("postern_h2_refused_total", NULL, "x");
 	config->metrics.request_seconds = metrics_histogram("postern_seconds", NULL, "x");
 	config->metrics.head_seconds = metrics_histogram("postern_head_seconds", NULL, "x");
 	config->metrics.connect_seconds = metrics_histogram("postern_connect_seconds", NULL, "x");

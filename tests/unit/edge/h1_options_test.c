@@ -100,7 +100,7 @@ static void challenges_are_answered_whoever_asks(void **state)
 		visit_with(tls, 0);
 		say(&rig.client, GET("/.well-known/acme-challenge/token"));
 		turns(5);
-		h1_conn_challenge(rig.conn, &reply);
+		http_conn_challenge(rig.conn, &reply);
 		expect_ending(&rig.client, "\r\n\r\ntoken.thumb");
 		assert_int_equal(memcmp(rig.client.bytes, "HTTP/1.1 200 ", 13), 0);
 	}

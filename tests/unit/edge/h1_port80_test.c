@@ -16,7 +16,7 @@ static void challenge_reply(enum result result, const char *key_authorization)
 
 	snprintf(reply.key_authorization, sizeof reply.key_authorization, "%s", key_authorization);
 	turn();
-	h1_conn_challenge(rig.conn, &reply);
+	http_conn_challenge(rig.conn, &reply);
 }
 
 static const char *body_of(const char *response)
@@ -249,7 +249,7 @@ static void notice_reply(const char *name, enum notice_kind kind, int64_t retry_
 
 	snprintf(reply.name.text, sizeof reply.name.text, "%s", name);
 	turn();
-	h1_conn_notice(rig.conn, &reply);
+	http_conn_notice(rig.conn, &reply);
 }
 
 static void a_name_without_certificate_gets_the_reason(void **state)

@@ -341,10 +341,10 @@ static void a_drain_waits_for_it_and_then_cuts(void **state)
 {
 	(void)state;
 	open_tunnel();
-	h1_conn_drain(rig.conn);
+	http_conn_drain(rig.conn);
 	say(&rig.client, "x");
 	origin_gets("x");
-	h1_conn_abort(rig.conn);
+	http_conn_abort(rig.conn);
 	turns(2);
 	expect_closed(&rig.origin, "the origin");
 	assert_true(rig.is_closed);

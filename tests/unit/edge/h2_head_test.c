@@ -33,7 +33,7 @@ static enum result read_block(
 static int verdict(enum h2_block kind, const char *lines, bool is_last)
 {
 	struct h2_head block;
-	struct h2_fields fields = {.bytes = NULL};
+	struct h2_fields fields = {.body = HTTP_BODY_NONE};
 
 	h2_head_init(&block);
 	enum result result = read_block(&block, kind, lines, is_last, &fields);
@@ -261,7 +261,7 @@ static void trailers_have_no_pseudo_fields_and_end_the_stream(void **state)
 static int many(size_t count, size_t value_size, size_t *held)
 {
 	struct h2_head block;
-	struct h2_fields fields = {.bytes = NULL};
+	struct h2_fields fields = {.body = HTTP_BODY_NONE};
 	char *value = calloc(1, value_size + 1);
 
 	memset(value, 'v', value_size);

@@ -1,0 +1,215 @@
+/*
+ * What the parts of an HTTP/2 connection share: h2_conn.c knows bytes, events and the end, h2_session.c what
+ * nghttp2 calls back, h2_stream.c one request and its response, h2_turns.c who writes next, h2_deadlines.c
+ * who takes too long. Nobody else includes this.
+ *
+ * nghttp2 does no I/O and must not be called from its own callbacks to read or write: `in_session` says that
+ * one is on the stack. Memory of streams is freed when nothing of the connection is on the stack.
+ */
+#ifndef EDGE_H2_CONN_STATE_H
+#define EDGE_H2_CONN_STATE_H
+
+#include <nghttp2/nghttp2.h>
+#include <sys/queue.h>
+
+#include "common/buf.h"
+#include "edge/front/h2_conn.h"
+#include "edge/front/h2_limits.h"
+#include "edge/front/request.h"
+#include "edge/http/h2_head.h"
+#include "edge/loop/deadline.h"
+
+enum {
+	H2_FRAME_HEADER = 9,
+	H2_READ = 32 * 1024,
+	H2_OUT_MAX = H2_OUT_GATHER + 4 * HTTP_HEAD_MAX, /* the last frame may be a whole head */
+	H2_TURN = 16 * 1024, /* what an incremental response may write while others wait */
+	H2_URGENCIES = 8,
+	H2_URGENCY_DEFAULT = 3,
+	H2_GOAWAY_MS = 2 * 1000, /* for the answer to the PING behind the first GOAWAY */
+	H2_LINGER_MS = 2 * 1000,
+	H2_SWEEP_MS = 1000,     /* how often streams are looked at for their deadlines, at most */
+	H2_UNSENT = 128 * 1024, /* in the kernel: what is there has no urgency any more */
+};
+
+enum h2_state {
+	H2_OPEN,
+	H2_ENDING, /* the last GOAWAY is made; what there is to write is written, nothing is read */
+	H2_LINGER, /* our side is shut; what still comes is thrown away, lest a reset eats the GOAWAY */
+	H2_CLOSED,
+};
+
+/* The way of a connection that takes no new requests. */
+enum h2_retiring {
+	H2_STAYS,
+	H2_NOTICE,   /* the first GOAWAY is out, with a PING behind it: requests under way still count */
+	H2_SAID_LAST /* the second one named the last stream */
+};
+
+enum h2_wait { H2_WAIT_NOTHING, H2_WAIT_REQUEST, H2_WAIT_HEAD, H2_WAIT_GOAWAY, H2_WAIT_END };
+
+/* Where a stream waits for its turn. */
+enum h2_queue {
+	H2_QUEUE_NONE,
+	H2_QUEUE_FRESH,  /* its head is whole, its request not begun */
+	H2_QUEUE_READY,  /* has something to write */
+	H2_QUEUE_WINDOW, /* the client's window is empty; in no list */
+};
+
+struct h2_stream {
+	struct request request;
+	struct h2_conn *conn;
+	int32_t id;
+	bool is_closed; /* nghttp2 has forgotten it */
+	bool is_over;   /* counted and out of all lists; to be freed */
+	TAILQ_ENTRY(h2_stream) entry;
+	TAILQ_ENTRY(h2_stream) turn;
+	TAILQ_ENTRY(h2_stream) fed_entry;
+	enum h2_queue queue;
+	uint8_t urgency;
+	bool incremental;
+
+	struct h2_fields fields; /* until the request has gone on */
+	bool has_fields;
+	struct request_arrival arrival;
+	int refusal; /* status of an answer to a head that cannot be served; 0: it can */
+
+	struct buf in; /* body that the upstream has not taken */
+	bool is_fed;   /* it was added to since the exchange was flushed */
+	bool has_length;
+	uint64_t body_left; /* with has_length */
+	bool awaits_100;
+	bool received_end;
+	bool sent_end; /* the exchange has been told */
+	struct h2_fields trailers;
+	bool has_trailers;
+	int32_t window;  /* ours, for its body */
+	int64_t drained; /* since the window grew */
+
+	const char *offer; /* what may be framed during this call */
+	size_t offered;
+	struct buf own;  /* the body of an answer of ours */
+	uint64_t left;   /* of a response of known length; UINT64_MAX: unknown */
+	bool has_source; /* nghttp2 asks for its body */
+	bool is_given;   /* all of the response has come */
+	bool has_trailed;
+	bool is_whole; /* all of it is framed, its end too */
+
+	uint64_t got, sent; /* bytes of bodies */
+	int64_t since_ms;   /* that the client has been waited for; 0: it is not */
+	uint64_t mark;      /* got or sent, then */
+};
+TAILQ_HEAD(h2_streams, h2_stream);
+
+struct h2_conn {
+	struct http_conn base;
+	struct worker *worker;
+	struct stream stream;
+	struct client client;
+	void (*on_closed)(void *owner);
+	void *owner;
+	struct loop_task closed_task;
+	struct loop_task go_on_task; /* streams have written something, or more can be done at once */
+
+	nghttp2_session *session;
+	bool in_session;
+	bool is_driving;
+	bool is_broken; /* the socket, or nghttp2, for good */
+	enum h2_state state;
+	enum h2_retiring retiring;
+	enum h2_end end; /* from H2_ENDING on */
+	bool read_eof;
+	struct buf out;
+	struct h2_limits limits;
+
+	struct h2_head head;   /* of the block that arrives */
+	int64_t head_began_us; /* 0: none arrives */
+	uint64_t head_bytes;
+	int continuations;
+
+	struct h2_streams streams; /* all but those that are over */
+	struct h2_streams fresh, fed, over;
+	struct h2_streams ready[H2_URGENCIES];
+	size_t stream_count; /* in `streams` */
+	size_t ready_count;
+	struct h2_stream *turn; /* whose turn it is */
+	int32_t window;
+	int64_t drained;
+
+	enum h2_wait wait;
+	int64_t taken; /* what the client had taken when that was looked at last */
+	struct deadline read_deadline, write_deadline, sweep;
+};
+
+static inline const struct http_config *h2_config(const struct h2_conn *conn)
+{
+	return client_config(&conn->client);
+}
+
+static inline int64_t h2_now(const struct h2_conn *conn)
+{
+	return loop_now(conn->worker->loop);
+}
+
+/* h2_conn.c */
+void h2_conn_close(struct h2_conn *conn);
+/* GOAWAY with that error, and the end. May be called from anywhere; it takes effect in h2_conn_drive. */
+void h2_conn_end(struct h2_conn *conn, uint32_t error, enum h2_end cause);
+/* No new requests from now on: GOAWAY twice, then the end with the last response. */
+void h2_conn_retire(struct h2_conn *conn);
+/* The client has heard the first GOAWAY, or had time to. */
+void h2_conn_say_last(struct h2_conn *conn);
+/* Makes frames of what nghttp2 has, as long as there is room in `out`. */
+void h2_conn_fill(struct h2_conn *conn);
+/* R_OK: `out` is with the socket. R_AGAIN, R_ERROR. */
+enum result h2_conn_flush(struct h2_conn *conn);
+/* Does what can be done now; a call from within is harmless. */
+void h2_conn_drive(struct h2_conn *conn);
+/* The same at the end of the round: what several streams write leaves together. */
+void h2_conn_wake(struct h2_conn *conn);
+
+/* h2_session.c */
+nghttp2_session *h2_session_new(struct h2_conn *conn);
+
+/* h2_stream.c */
+/* Takes `fields` where there are any; `refusal` is the status of an answer where there are none. */
+struct h2_stream *h2_stream_new(struct h2_conn *conn, int32_t id, struct h2_fields *fields, int refusal);
+/* From its queue to its request. */
+void h2_stream_begin(struct h2_stream *stream);
+/* Body bytes have come. R_INVALID: more than were announced. */
+enum result h2_stream_receive(struct h2_stream *stream, const char *bytes, size_t size);
+/* The request is whole. R_INVALID: less than was announced. */
+enum result h2_stream_receive_end(struct h2_stream *stream);
+/* Hands what has come to the exchange. */
+void h2_stream_pump(struct h2_stream *stream);
+/* A stream error: nothing of it counts any more. */
+void h2_stream_reset(struct h2_stream *stream, uint32_t error);
+/* nghttp2 is done with it. */
+void h2_stream_closed(struct h2_stream *stream);
+/* Counts it and takes it out of all lists. */
+void h2_stream_over(struct h2_stream *stream);
+void h2_stream_free(struct h2_stream *stream);
+/* Its turn to write. */
+void h2_stream_write(struct h2_stream *stream);
+void h2_stream_challenge(struct h2_stream *stream, const struct challenge_reply *reply);
+void h2_stream_lookup_over(struct h2_stream *stream);
+/* Does its request's body not come although nothing keeps it? */
+bool h2_stream_awaits_body(const struct h2_stream *stream);
+
+/* h2_turns.c */
+/* What a client says of it (RFC 9218); what cannot be read changes nothing. */
+void h2_turns_set_priority(struct h2_stream *stream, struct http_slice value);
+bool h2_turns_others_first(const struct h2_stream *stream);
+void h2_turns_wait(struct h2_stream *stream);
+void h2_turns_leave(struct h2_stream *stream);
+/* The next one, out of its queue; NULL: none. */
+struct h2_stream *h2_turns_next(struct h2_conn *conn);
+/* A window has opened; `stream` NULL: that of the connection, or all. */
+void h2_turns_window(struct h2_conn *conn, struct h2_stream *stream);
+
+/* h2_deadlines.c */
+void h2_deadlines_init(struct h2_conn *conn);
+void h2_deadlines_fini(struct h2_conn *conn);
+void h2_deadlines_arm(struct h2_conn *conn, bool wants_write);
+
+#endif

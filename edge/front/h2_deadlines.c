@@ -1,0 +1,205 @@
+/*
+ * How long a client may take for what: the same settings as over HTTP/1.1. The connection's own deadlines are
+ * for silence and for a socket that takes nothing; streams are looked at once a second or so, those that wait
+ * for the client's body, or for its window to open.
+ */
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include "common/clock.h"
+#include "edge/front/h2_conn_state.h"
+
+enum { SWEEP_LEAST_MS = 10, SWEEPS_PER_TIMEOUT = 4 };
+
+/* ---- the connection */
+
+static enum h2_wait what_is_awaited(const struct h2_conn *conn)
+{
+	if (conn->state == H2_LINGER)
+		return H2_WAIT_END;
+	if (conn->state != H2_OPEN)
+		return H2_WAIT_NOTHING;
+	if (conn->head_began_us > 0)
+		return H2_WAIT_HEAD;
+	if (conn->retiring == H2_NOTICE)
+		return H2_WAIT_GOAWAY;
+	return conn->stream_count == 0 ? H2_WAIT_REQUEST : H2_WAIT_NOTHING;
+}
+
+static int64_t longest_wait(const struct h2_conn *conn, enum h2_wait wait)
+{
+	switch (wait) {
+	case H2_WAIT_REQUEST: return h2_config(conn)->idle_timeout_ms;
+	case H2_WAIT_HEAD: return h2_config(conn)->header_timeout_ms;
+	case H2_WAIT_GOAWAY: return H2_GOAWAY_MS;
+	case H2_WAIT_END: return H2_LINGER_MS;
+	case H2_WAIT_NOTHING: break;
+	}
+	return 0;
+}
+
+static void arm_read(struct h2_conn *conn)
+{
+	enum h2_wait wait = what_is_awaited(conn);
+
+	if (wait == conn->wait)
+		return;
+	conn->wait = wait;
+	if (wait == H2_WAIT_NOTHING)
+		deadline_clear(&conn->read_deadline);
+	else
+		deadline_set(&conn->read_deadline, longest_wait(conn, wait));
+}
+
+static void on_read_deadline(struct deadline *deadline)
+{
+	struct h2_conn *conn = loop_owner(deadline, struct h2_conn, read_deadline);
+
+	switch (conn->wait) {
+	case H2_WAIT_REQUEST: h2_conn_retire(conn); break;
+	case H2_WAIT_HEAD: h2_conn_end(conn, NGHTTP2_ENHANCE_YOUR_CALM, H2_END_HEADER_TIMEOUT); break;
+	case H2_WAIT_GOAWAY: h2_conn_say_last(conn); break;
+	case H2_WAIT_NOTHING:
+	case H2_WAIT_END: h2_conn_close(conn); return;
+	}
+	h2_conn_drive(conn);
+}
+
+/* What left the socket's queue: a slow reader takes all the time, yet makes room for a write only now and
+ * then. */
+static int64_t taken_by_client(const struct h2_conn *conn)
+{
+	int unsent = 0;
+
+	ioctl(conn->stream.io.fd, SIOCOUTQ, &unsent);
+	return (int64_t)conn->stream.bytes_out - unsent;
+}
+
+static void arm_write(struct h2_conn *conn, bool wants)
+{
+	if (!wants) {
+		deadline_clear(&conn->write_deadline);
+		return;
+	}
+	if (deadline_is_set(&conn->write_deadline))
+		return;
+	conn->taken = taken_by_client(conn);
+	deadline_set(&conn->write_deadline, h2_config(conn)->write_timeout_ms);
+}
+
+/* min-rate, over a timeout's time. */
+static bool is_enough(const struct h2_conn *conn, int64_t moved, int64_t took_ms)
+{
+	int64_t least = h2_config(conn)->min_rate * took_ms / 1000;
+
+	return moved >= (least > 0 ? least : 1);
+}
+
+static void on_write_deadline(struct deadline *deadline)
+{
+	struct h2_conn *conn = loop_owner(deadline, struct h2_conn, write_deadline);
+	int64_t timeout_ms = h2_config(conn)->write_timeout_ms;
+	int64_t taken = taken_by_client(conn);
+
+	if (is_enough(conn, taken - conn->taken, timeout_ms)) {
+		conn->taken = taken;
+		deadline_set(&conn->write_deadline, timeout_ms);
+		return;
+	}
+	h2_conn_end(conn, NGHTTP2_NO_ERROR, H2_END_WRITE_TIMEOUT);
+	h2_conn_close(conn);
+}
+
+/* ---- its streams */
+
+static int64_t smaller(int64_t one, int64_t other)
+{
+	return one < other ? one : other;
+}
+
+static int64_t sweep_ms(const struct h2_conn *conn)
+{
+	const struct http_config *config = h2_config(conn);
+	int64_t shortest = smaller(config->body_timeout_ms, config->write_timeout_ms) / SWEEPS_PER_TIMEOUT;
+
+	shortest = smaller(shortest, H2_SWEEP_MS);
+	return shortest > SWEEP_LEAST_MS ? shortest : SWEEP_LEAST_MS;
+}
+
+/* Has the client been waited for so long and brought, or taken, so little? Each stretch of `timeout_ms`
+ * counts for itself. */
+static bool is_too_slow(struct h2_stream *stream, uint64_t moved, int64_t timeout_ms)
+{
+	int64_t now = h2_now(stream->conn);
+
+	if (stream->since_ms == 0) {
+		stream->since_ms = now;
+		stream->mark = moved;
+		return false;
+	}
+	int64_t took_ms = now - stream->since_ms;
+	if (took_ms < timeout_ms)
+		return false;
+	if (!is_enough(stream->conn, (int64_t)(moved - stream->mark), took_ms))
+		return true;
+	stream->since_ms = now;
+	stream->mark = moved;
+	return false;
+}
+
+static void look_at(struct h2_stream *stream)
+{
+	const struct http_config *config = h2_config(stream->conn);
+	int64_t took_ms = (clock_monotonic_us() - stream->request.started_us) / 1000;
+
+	if (stream->request.state == REQUEST_CHALLENGE) {
+		if (took_ms >= request_wait_ms(&stream->request))
+			h2_stream_lookup_over(stream);
+	} else if (h2_stream_awaits_body(stream)) {
+		if (is_too_slow(stream, stream->got, config->body_timeout_ms))
+			request_break_off(&stream->request, 408);
+	} else if (stream->queue == H2_QUEUE_WINDOW) {
+		if (is_too_slow(stream, stream->sent, config->write_timeout_ms))
+			h2_stream_reset(stream, NGHTTP2_CANCEL);
+	} else {
+		stream->since_ms = 0;
+	}
+}
+
+static void on_sweep(struct deadline *deadline)
+{
+	struct h2_conn *conn = loop_owner(deadline, struct h2_conn, sweep);
+	struct h2_stream *stream = TAILQ_FIRST(&conn->streams);
+
+	while (stream) {
+		struct h2_stream *next = TAILQ_NEXT(stream, entry);
+
+		look_at(stream);
+		stream = next;
+	}
+	h2_conn_drive(conn);
+}
+
+/* ---- both */
+
+void h2_deadlines_arm(struct h2_conn *conn, bool wants_write)
+{
+	arm_read(conn);
+	arm_write(conn, wants_write);
+	if (conn->stream_count > 0 && !deadline_is_set(&conn->sweep))
+		deadline_set(&conn->sweep, sweep_ms(conn));
+}
+
+void h2_deadlines_init(struct h2_conn *conn)
+{
+	deadline_init(&conn->read_deadline, conn->worker->loop, on_read_deadline);
+	deadline_init(&conn->write_deadline, conn->worker->loop, on_write_deadline);
+	deadline_init(&conn->sweep, conn->worker->loop, on_sweep);
+}
+
+void h2_deadlines_fini(struct h2_conn *conn)
+{
+	deadline_fini(&conn->read_deadline);
+	deadline_fini(&conn->write_deadline);
+	deadline_fini(&conn->sweep);
+}
