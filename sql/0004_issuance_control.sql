@@ -79,6 +79,76 @@ DROP INDEX certificates_ari;
 CREATE INDEX certificates_ari ON certificates (ari_next_poll_at)
 	WHERE source = 'acme' AND ari_next_poll_at IS NOT NULL;
 
+-- As before, and: where the clock went back, a bucket that was counted in a time to come would fill no more until then.
+CREATE OR REPLACE FUNCTION budget_take(p_directory text, p_lane text, p_turn timestamptz, p_ceilings text[], p_keys text[],
+	p_capacities double precision[], p_seconds double precision[], p_floors double precision[], p_takes boolean[])
+	RETURNS budget_answer
+LANGUAGE plpgsql AS $$
+DECLARE
+	v_rank   integer := lane_rank(p_lane);
+	v_row    ca_budget%ROWTYPE;
+	v_now    timestamptz;
+	v_base   timestamptz;
+	v_tokens double precision;
+	v_short  double precision;
+	v_second double precision;
+	v_turn   timestamptz;
+	v_key    text;
+	v_answer budget_answer;
+BEGIN
+	v_answer.granted := true;
+	FOR i IN 1 .. cardinality(p_ceilings) LOOP
+		IF p_capacities[i] > 0 THEN
+			INSERT INTO ca_budget (directory, ceiling, key, tokens, counted_at, full_at)
+			VALUES (p_directory, p_ceilings[i], p_keys[i], p_capacities[i], clock_timestamp(), clock_timestamp())
+			ON CONFLICT DO NOTHING;
+		END IF;
+		SELECT * INTO v_row FROM ca_budget b
+		 WHERE b.directory = p_directory AND b.ceiling = p_ceilings[i] AND b.key = p_keys[i] FOR UPDATE;
+		CONTINUE WHEN NOT FOUND;
+		v_now := clock_timestamp();
+		IF v_row.counted_at > GREATEST(v_now, v_row.blocked_until) + interval '1 second' THEN
+			UPDATE ca_budget b SET counted_at = v_now, promised = array_fill('-infinity'::timestamptz, ARRAY[4])
+			 WHERE b.directory = p_directory AND b.ceiling = p_ceilings[i] AND b.key = p_keys[i] RETURNING * INTO v_row;
+		END IF;
+		v_base := GREATEST(v_now, v_row.blocked_until);
+		v_second := CASE WHEN p_capacities[i] > 0 THEN p_seconds[i] ELSE 0.1 END;
+		v_tokens := 'infinity';
+		IF p_capacities[i] > 0 THEN
+			v_tokens := LEAST(p_capacities[i], v_row.tokens
+				+ GREATEST(0, extract(epoch FROM v_base - v_row.counted_at)) / v_second);
+		ELSIF v_base > v_now THEN
+			v_tokens := 1;
+		END IF;
+		v_short := p_floors[i] + 1 - v_tokens;
+		IF p_turn IS NULL THEN
+			v_short := v_short + ceil(extract(epoch FROM GREATEST(v_row.promised[v_rank], v_base) - v_base)
+				/ v_second - 0.01);
+		END IF;
+		v_turn := v_base + GREATEST(v_short, 0) * v_second * interval '1 second';
+		IF p_turn > v_now AND v_short > -1 THEN
+			v_turn := GREATEST(v_turn, p_turn);
+		END IF;
+		IF v_turn > v_now AND (v_answer.turn_at IS NULL OR v_turn > v_answer.turn_at) THEN
+			v_answer := (false, p_ceilings[i], v_turn);
+			v_key := p_keys[i];
+		END IF;
+	END LOOP;
+	IF NOT v_answer.granted THEN
+		UPDATE ca_budget b SET promised[v_rank] = GREATEST(b.promised[v_rank], v_answer.turn_at)
+		 WHERE b.directory = p_directory AND b.ceiling = v_answer.ceiling AND b.key = v_key;
+		RETURN v_answer;
+	END IF;
+	UPDATE ca_budget b SET (tokens, counted_at, full_at) = (SELECT n.left_over, clock_timestamp(),
+		clock_timestamp() + (t.capacity - n.left_over) * t.seconds * interval '1 second'
+		FROM (SELECT GREATEST(0, LEAST(t.capacity, b.tokens + GREATEST(0,
+			extract(epoch FROM clock_timestamp() - b.counted_at)) / t.seconds) - 1) AS left_over) n)
+	  FROM unnest(p_ceilings, p_keys, p_capacities, p_seconds, p_takes) AS t (ceiling, key, capacity, seconds, take)
+	 WHERE b.directory = p_directory AND b.ceiling = t.ceiling AND b.key = t.key AND t.take AND t.capacity > 0;
+	RETURN v_answer;
+END
+$$;
+
 REVOKE ALL ON FUNCTION breaker_enter(text, bigint), breaker_leave(text, timestamptz),
 	reissue_means(text, text, text, text, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION breaker_enter(text, bigint), breaker_leave(text, timestamptz),

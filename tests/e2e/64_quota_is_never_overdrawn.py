@@ -1,6 +1,7 @@
 """The ledger of the CA's quota: what it knows will be refused is not sent; who waits is told until when, and for what;
 what the CA says is learnt; the most urgent go first. The fleet has one ledger."""
 
+from lab.clock import clock_or_skip
 from lab.issuance import Issuance
 from lab.place import program
 from lab.process import run, wait_until
@@ -44,6 +45,53 @@ def test_two_issuers_send_no_more_orders_than_the_quota_has(lab):
 
     time_passes(issuance, "1 hour")
     wait_until(lambda: stored(issuance) == 10 and waiting(issuance) == 2, 20, "the next five")
+
+
+def waiting_for_a_turn(issuance, issued, others):
+    wait_until(lambda: (stored(issuance), waiting(issuance)) == (issued, others), 20, f"{issued} certificates, {others} waiting")
+
+
+def test_an_issuers_clock_is_not_the_ledgers(lab):
+    issuance = Issuance(lab, acme={"budget_orders": "5/1h"})
+    for shift in ("+20d", "+0"):
+        clock = clock_or_skip(lab, f"clock{shift}")
+        clock.set(shift)
+        issuer = issuance.issuer()
+        issuer.environment.update(clock.environment)
+        issuer.start()
+    issuance.ask_for(*[f"n{index}.brand{index}.test" for index in range(12)])
+    waiting_for_a_turn(issuance, 5, 7)
+
+
+def test_the_ledgers_clock_may_step(lab):
+    clock = clock_or_skip(lab)
+    issuance = Issuance(lab, own_postgres=True, acme={"budget_orders": "5/1h"})
+    cluster = lab.clusters[0]
+    cluster.stop()
+    cluster.environment = clock.environment
+    cluster.start()
+    issuance.issuer().start()
+
+    def come_again():
+        issuance.db.query("UPDATE issuance_jobs SET next_try_at = now(), turn_at = now() WHERE waits_on IS NOT NULL; "
+                          "UPDATE ca_budget SET promised = array_fill('-infinity'::timestamptz, ARRAY[4]); NOTIFY postern_job")
+        issuance.db.wait("SELECT count(*) = 0 FROM issuance_jobs WHERE next_try_at <= now() AND state <> 'idle'")
+    issuance.ask_for(*[f"n{index}.brand{index}.test" for index in range(20)])
+    waiting_for_a_turn(issuance, 5, 15)
+    clock.set("-10m")
+    come_again()
+    waiting_for_a_turn(issuance, 5, 15)
+    clock.set("+1d")  # a day is no more than a whole quota
+    come_again()
+    waiting_for_a_turn(issuance, 10, 10)
+    clock.set("+0")
+    come_again()
+    waiting_for_a_turn(issuance, 10, 10)
+    # What was counted in a day that never was is no reason to wait for that day.
+    turn = issuance.db.value("SELECT min(extract(epoch FROM next_try_at - now())) FROM issuance_jobs WHERE waits_on = 'budget'")
+    assert float(turn) < 20 * 60
+    time_passes(issuance, "1 hour")
+    waiting_for_a_turn(issuance, 15, 5)
 
 
 def test_names_by_the_dozen_under_one_domain_leave_the_others_alone(lab):

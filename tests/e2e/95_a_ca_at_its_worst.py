@@ -3,7 +3,6 @@ few requests. One issuer, one CA, a name for each misdeed, all at once."""
 
 import email.utils
 import functools
-import glob
 import gzip
 import json
 import os
@@ -13,9 +12,10 @@ import time
 
 import pytest
 
+from lab.clock import clock_or_skip
 from lab.issuance import Issuance
 from lab.lab import Lab
-from lab.place import free_port, is_sanitized
+from lab.place import free_port
 from lab.process import run, wait_until
 
 pytestmark = pytest.mark.long
@@ -452,27 +452,8 @@ def test_renewal_information_of_no_use_changes_nothing(lab):
         assert issuance.ca.arrivals[None, "renewal-info"] == before + 1, words
 
 
-@pytest.fixture
-def clock(lab):
-    """`clock.set("+91d")`: what the issuer that is started with `clock.environment` takes the time for, at once."""
-    found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
-    if not found or is_sanitized("postern-acme"):
-        pytest.skip("no libfaketime, or a sanitizer that does not go with it")
-
-    class Clock:
-        path = f"{lab.directory}/clock"
-        environment = {"LD_PRELOAD": found[0], "FAKETIME_TIMESTAMP_FILE": path, "FAKETIME_NO_CACHE": "1",
-                       "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-
-        def set(self, shift):
-            with open(self.path, "w") as file:
-                file.write(shift)
-    one = Clock()
-    one.set("+0")
-    return one
-
-
-def test_a_clock_that_steps_stores_nothing_wrong_and_costs_no_order(lab, clock):
+def test_a_clock_that_steps_stores_nothing_wrong_and_costs_no_order(lab):
+    clock = clock_or_skip(lab)
     issuance = Issuance(lab)
     issuer = issuance.issuer()
     issuer.environment.update(clock.environment)

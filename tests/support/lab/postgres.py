@@ -22,7 +22,7 @@ class Cluster:
         self.directory, self.address, self.durable = directory, address, durable
         self.data = os.path.join(directory, "data")
         self.port = port or free_port(address)
-        self.process = None
+        self.process, self.environment = None, {}
         self._own(directory)
         if template:
             run(as_user("postgres", ["cp", "-a", template, self.data]))
@@ -44,7 +44,9 @@ class Cluster:
         settings = [f"listen_addresses={self.address}", f"unix_socket_directories={self.directory}",
                     "max_connections=300", "shared_buffers=32MB", "wal_level=replica", "max_wal_size=256MB",
                     "log_min_messages=warning"] + speed
-        argv = [f"{BIN}/postgres", "-D", self.data, "-p", str(self.port)]
+        # Not setpriv's environment: what libfaketime makes as root, PostgreSQL's user may not open.
+        argv = ["env"] + [f"{name}={value}" for name, value in self.environment.items()] if self.environment else []
+        argv += [f"{BIN}/postgres", "-D", self.data, "-p", str(self.port)]
         for setting in settings:
             argv += ["-c", setting]
         log = os.path.join(self.directory, "postgres.log")
