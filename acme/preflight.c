@@ -1,5 +1,6 @@
 #include "acme/preflight.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,39 +151,49 @@ static bool is_unknown(const struct resolver_answer *answer)
 	return answer->outcome == RESOLVER_TEMPORARY || answer->outcome == RESOLVER_BOGUS;
 }
 
-/* Nothing else can prove a wildcard, so here what is not seen stops the order: the CA sees as little. */
+/* Goes on with the note; what does not fit is cut. */
+__attribute__((format(printf, 2, 3))) static void say(struct preflight_look *look, const char *format, ...)
+{
+	size_t size = strlen(look->note);
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(look->note + size, sizeof look->note - size, format, arguments);
+	va_end(arguments);
+}
+
+static void name_records(struct preflight_look *look)
+{
+	const struct acme_directory *directory = look->asker->directory;
+	char target[DNS_PROOF_TARGET_SIZE];
+	say(look, ". Add");
+	if (look->persist_name[0])
+		say(look, " the TXT record %s \"%s; accounturi=%s%s\"", look->persist_name,
+		    directory->caa_identity_count > 0 ? directory->caa_identities[0] : "<name of the CA>",
+		    look->asker->account_url, hostname_is_wildcard(look->name) ? "; policy=wildcard" : "");
+	if (look->persist_name[0] && look->delegated_name[0])
+		say(look, ", or");
+	if (look->delegated_name[0]) {
+		dns_proof_delegation_target(target, look->preflight->config.dns_zone, look->name);
+		say(look, " the CNAME record %s to %s", look->delegated_name, target);
+	}
+	say(look, ".");
+}
+
+/* Nothing else can prove it, so here what is not seen stops the order: the CA sees as little. */
 static enum result want_proof(struct preflight_look *look)
 {
-	char target[DNS_PROOF_TARGET_SIZE];
-	const struct acme_directory *directory = look->asker->directory;
-	size_t size = 0;
-	if (!look->persist_name[0] && !look->delegated_name[0]) {
-		snprintf(look->note, sizeof look->note,
-		    "A wildcard is validated by DNS alone, and neither dns-persist-01 nor dns-01 with "
-		    "dns-zone is "
-		    "among challenge-types.");
+	bool may_persist = look->persist_name[0] != '\0';
+	bool may_delegate = look->delegated_name[0] != '\0';
+	say(look, "%s can be validated by DNS alone", look->name);
+	if (!may_persist && !may_delegate) {
+		say(look, ", and neither dns-persist-01 nor dns-01 with dns-zone is among challenge-types.");
 		return preflight_stop_for(look, CAUSE_REJECTED);
 	}
-	if ((look->persist_name[0] && is_unknown(&look->answers[PERSIST])) ||
-	    (look->delegated_name[0] && is_unknown(&look->answers[DELEGATION]))) {
-		snprintf(look->note, sizeof look->note,
-		    "A wildcard is validated by DNS alone, and the DNS servers of %s do not answer well.",
-		    look->base);
-		return preflight_stop_for(look, CAUSE_DNS);
-	}
-	size = (size_t)snprintf(look->note, sizeof look->note, "A wildcard is validated by DNS alone. Add");
-	if (look->persist_name[0] && directory->caa_identity_count > 0)
-		size += (size_t)snprintf(look->note + size, sizeof look->note - size,
-		    " the TXT record %s \"%s; accounturi=%s; policy=wildcard\"%s", look->persist_name,
-		    directory->caa_identities[0], look->asker->account_url,
-		    look->delegated_name[0] ? ", or" : "");
-	if (look->delegated_name[0] && size < sizeof look->note) {
-		dns_proof_delegation_target(target, look->preflight->config.dns_zone, look->name);
-		size += (size_t)snprintf(look->note + size, sizeof look->note - size,
-		    " the CNAME record %s to %s", look->delegated_name, target);
-	}
-	if (size < sizeof look->note)
-		snprintf(look->note + size, sizeof look->note - size, ".");
+	if ((may_persist && is_unknown(&look->answers[PERSIST])) ||
+	    (may_delegate && is_unknown(&look->answers[DELEGATION])))
+		say(look, ", and the DNS servers of %s do not answer well.", look->base);
+	else
+		name_records(look);
 	return preflight_stop_for(look, CAUSE_DNS);
 }
 
@@ -196,16 +207,18 @@ static void list_methods(const bool methods[ACME_CHALLENGE_TYPES], char *out, si
 			    acme_challenge_name((enum acme_challenge_type)type));
 }
 
-/* RFC 8657 section 4. None of the methods that the records allow is ready for this name. */
-static enum result want_method(struct preflight_look *look)
+/* RFC 8657 section 4. None of the methods that the records allow is ready for this name. `seen`: which have
+ * their proof in DNS. */
+static enum result want_method(struct preflight_look *look, const bool seen[ACME_CHALLENGE_TYPES])
 {
 	bool wanted[ACME_CHALLENGE_TYPES] = {false};
 	char there[80];
 	char missing[80];
-	for (int type = 0; type < ACME_CHALLENGE_TYPES; type++)
-		wanted[type] =
-		    types_have(look, (enum acme_challenge_type)type) &&
-		    challenge_needs_reach((enum acme_challenge_type)type) != hostname_is_wildcard(look->name);
+	for (int i = 0; i < ACME_CHALLENGE_TYPES; i++) {
+		enum acme_challenge_type type = (enum acme_challenge_type)i;
+		bool is_ready = challenge_needs_reach(type) ? !hostname_is_wildcard(look->name) : seen[i];
+		wanted[i] = is_ready && types_have(look, type);
+	}
 	list_methods(look->caa.methods, there, sizeof there);
 	list_methods(wanted, missing, sizeof missing);
 	snprintf(look->note, sizeof look->note,
@@ -229,15 +242,17 @@ static enum result judge(struct preflight_look *look)
 		result = judge_caa(look);
 	if (result != R_OK)
 		return result;
-	bool has_record = has_persist_record(look);
-	bool is_delegated = has_delegation(look);
-	if ((has_record && may_use(look, ACME_DNS_PERSIST_01)) ||
-	    (is_delegated && may_use(look, ACME_DNS_01)))
+	const bool seen[ACME_CHALLENGE_TYPES] = {
+	    [ACME_DNS_PERSIST_01] = has_persist_record(look), [ACME_DNS_01] = has_delegation(look)};
+	if ((seen[ACME_DNS_PERSIST_01] && may_use(look, ACME_DNS_PERSIST_01)) ||
+	    (seen[ACME_DNS_01] && may_use(look, ACME_DNS_01)))
 		return R_OK;
-	if (hostname_is_wildcard(look->name))
-		return has_record || is_delegated ? want_method(look) : want_proof(look);
-	if (!may_use(look, ACME_TLS_ALPN_01) && !may_use(look, ACME_HTTP_01))
-		return want_method(look);
+	bool may_reach = !hostname_is_wildcard(look->name) &&
+			 (types_have(look, ACME_TLS_ALPN_01) || types_have(look, ACME_HTTP_01));
+	if (!may_reach && !seen[ACME_DNS_PERSIST_01] && !seen[ACME_DNS_01])
+		return want_proof(look);
+	if (!may_reach || (!may_use(look, ACME_TLS_ALPN_01) && !may_use(look, ACME_HTTP_01)))
+		return want_method(look, seen);
 	return preflight_judge_route(look);
 }
 
@@ -258,8 +273,8 @@ static enum result is_unreachable(struct preflight_look *look)
 {
 	if (!hostname_is_wildcard(look->name))
 		return R_NONE;
-	snprintf(look->note, sizeof look->note,
-	    "A wildcard is validated by DNS alone, and DNS cannot be asked from here now; see dns-servers.");
+	say(look, "%s can be validated by DNS alone, which cannot be asked from here now; see dns-servers.",
+	    look->name);
 	return preflight_stop_for(look, CAUSE_NETWORK);
 }
 

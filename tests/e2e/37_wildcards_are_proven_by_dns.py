@@ -61,7 +61,7 @@ def wait_issued(scene, name, above=0):
 
 def test_without_a_proof_in_dns_no_order_is_placed_and_the_record_is_named(scene):
     code, said = operator(scene, "certificate", "issue", WILDCARD)
-    assert code == 1 and "not issued: A wildcard is validated by DNS alone" in said, said
+    assert code == 1 and f"not issued: {WILDCARD} can be validated by DNS alone" in said, said
     cause, words = failure(scene, WILDCARD)
     assert cause == "dns" and "CNAME record _acme-challenge.sandbox.saas.test to " in words
     assert '_validation-persist.sandbox.saas.test "pebble.test; accounturi=' in words
@@ -125,5 +125,15 @@ def test_where_no_method_is_left_the_record_is_named(scene):
     scene.db.query(f"SELECT enqueue_issuance('{name}', 'first_hit')")
     cause, words = failure(scene, name)
     assert cause == "caa" and "records of nomethod.test allow validation by dns-01 alone" in words, words
-    assert "tls-alpn-01,http-01" in words and "validationmethods" in words
+    assert "tls-alpn-01,http-01" in words and "to validationmethods there" in words
+    assert scene.ca.orders_for(name) == 0
+
+
+def test_a_wildcard_whose_proof_caa_records_do_not_allow_is_told_so(scene):
+    name = "*.narrow.test"
+    scene.dns.publish("narrow.test", "CAA", '0 issue "pebble.test; validationmethods=http-01"')
+    delegate(scene, "narrow.test")
+    assert operator(scene, "certificate", "issue", name)[0] == 1
+    cause, words = failure(scene, name)
+    assert cause == "caa" and "add one of dns-01 to validationmethods there" in words, words
     assert scene.ca.orders_for(name) == 0
