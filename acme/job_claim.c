@@ -51,13 +51,12 @@ static const char claim_sql[] =
     "   j.key_version, j.csr, j.directory, j.reason, j.lane, j.turn_at, j.is_charged";
 
 /* A statement of its own, so that its snapshot is younger than the lock on the job: what the last owner
- * committed together with the job is seen. Rows in domains of which none is active mean that ask would have
- * said no, except that a certificate already there goes on being renewed; no rows at all mean a foreign ask
- * endpoint. An uploaded certificate is its owner's to replace, until it has expired. A
- * campaign of re-issue wants one that was
- * stored after it asked. */
+ * committed together with the job is seen. A name whose TLS is passed on needs none. Rows in domains of which
+ * none is active mean that ask would have said no, except that a certificate already there goes on being
+ * renewed; no rows at all mean a foreign ask endpoint. An uploaded certificate is its owner's to replace,
+ * until it has expired. A campaign of re-issue wants one that was stored after it asked. */
 static const char judge_sql[] =
-    "SELECT site_blocked($1) OR (EXISTS (SELECT 1 FROM domains WHERE name = $1)"
+    "SELECT site_blocked($1) OR site_is_passed($1) OR (EXISTS (SELECT 1 FROM domains WHERE name = $1)"
     "   AND NOT EXISTS (SELECT 1 FROM domains WHERE name = $1 AND status IN ('active', 'drifted'))"
     "   AND NOT EXISTS (SELECT 1 FROM certificates WHERE name = $1))"
     " OR EXISTS (SELECT 1 FROM certificates WHERE name = $1 AND source = 'upload' AND not_after > now()),"

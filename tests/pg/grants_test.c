@@ -194,6 +194,8 @@ static void functions_and_sequences_are_for_whom_they_are_for(void **state)
 		struct pg *pg = database_connect(state, roles[i]);
 		try_statement(pg, roles[i], "SELECT enqueue_issuance('a.example.com', 'first_hit')", true);
 		try_statement(pg, roles[i], "SELECT site_blocked('a.example.com')", true);
+		try_statement(pg, roles[i], "SELECT site_is_passed('a.example.com')",
+		    !strcmp(roles[i], "postern_acme"));
 		try_statement(pg, roles[i], "SELECT site_exceptions('*.example.com')",
 		    !strcmp(roles[i], "postern_edge"));
 		try_statement(

@@ -247,6 +247,23 @@ static void a_forbidden_name_is_closed_in_the_claim(void **state)
 	}
 }
 
+static void a_name_whose_tls_is_passed_on_needs_no_certificate(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	struct pg *admin = database_connect(state, NULL);
+	struct job job;
+	add_domain(admin, name, "active");
+	add_certificate(admin, name, "-1 h");
+	database_run(admin, "UPDATE domains SET options = '{\"passthrough\": \"10.0.0.1:443\"}'");
+	enqueue(pg, name, "pre_issue");
+	assert_int_equal(job_claim(pg, LEASE_MS, JOB_BY_LANE, &job, &error), R_AGAIN);
+	assert_string_equal(database_value(admin, "SELECT state FROM issuance_jobs"), "idle");
+	database_run(admin, "UPDATE domains SET options = '{}'");
+	enqueue(pg, name, "pre_issue");
+	job = claim(pg);
+	job_fini(&job);
+}
+
 static void a_name_with_a_certificate_is_renewed_whoever_claims_it_next(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
@@ -448,6 +465,7 @@ int main(void)
 	    database_test(a_job_that_is_put_off_keeps_its_step_and_says_why),
 	    database_test(a_short_wait_leaves_the_job_queued),
 	    database_test(a_renewal_that_waits_is_brought_forward_when_time_runs_out),
+	    database_test(a_name_whose_tls_is_passed_on_needs_no_certificate),
 	    database_test(an_uploaded_certificate_is_never_touched),
 	    database_test(a_campaign_wants_a_certificate_that_is_newer_than_it),
 	    database_test(a_challenge_lives_on_for_its_grace_and_is_swept_then),
