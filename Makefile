@@ -110,6 +110,7 @@ help:
 ## make asan, make tsan   unit tests, fuzz corpora and PostgreSQL tests under the sanitizers
 ## make fuzz              each fuzz harness for FUZZ_SECONDS (60), from its corpus; FUZZ=... for some
 ## make bench             the benchmark, beside nginx, HAProxy, Caddy, hitch and h2o
+## make soak              mixed traffic, reloads and restarts for SECONDS (600): no leak, every request accounted for
 ## make test-containers   builds the images and plays the story through docker compose
 ## make install           into $(DESTDIR)$(PREFIX): sbin, bin, manual pages
 
@@ -151,6 +152,12 @@ bench:
 	@tests/support/install_packages build run bench
 	@$(MAKE) --no-print-directory all bench-tools
 	@BUILD=$(BUILD) tests/bench/run $(ARGS)
+# In seconds; tests/soak/README.md says what is counted.
+SECONDS   ?= 600
+soak:
+	@tests/support/install_packages build run test
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) tests/soak/run $(SECONDS)
 test-containers:
 	@docker/test
 
@@ -169,5 +176,5 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit-tests pg-tests crash-variant fuzz-replays bench-tools help deps run test lint asan tsan fuzz bench test-containers man install clean
+.PHONY: all unit-tests pg-tests crash-variant fuzz-replays bench-tools help deps run test lint asan tsan fuzz bench soak test-containers man install clean
 .DELETE_ON_ERROR:

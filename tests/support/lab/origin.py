@@ -111,6 +111,14 @@ class Origin:
             self._open.discard(sock)
             sock.close()
 
+    def drop(self):
+        """Ends all connections."""
+        for sock in list(self._open):
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
     def close(self):
         self._closed = True
         try:
@@ -118,8 +126,4 @@ class Origin:
         except OSError:
             pass
         self._listener.close()
-        for sock in list(self._open):
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        self.drop()
