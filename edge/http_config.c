@@ -50,6 +50,8 @@ static void register_metrics(struct http_metrics *metrics)
 {
 	static const char *const classes[HTTP_CLASS_COUNT] = {"class=\"none\"", "class=\"1xx\"",
 	    "class=\"2xx\"", "class=\"3xx\"", "class=\"4xx\"", "class=\"5xx\""};
+	static const char *const cuts[HTTP_CUT_COUNT] = {
+	    "cause=\"app\"", "cause=\"slow_client\"", "cause=\"drain\""};
 
 	for (int i = 0; i < HTTP_CLASS_COUNT; i++)
 		metrics->requests[i] = metrics_counter("postern_edge_requests_total", classes[i],
@@ -60,6 +62,12 @@ static void register_metrics(struct http_metrics *metrics)
 	    "What requests waited for a new connection to their upstream, its TLS handshake included.");
 	metrics->first_byte_seconds = metrics_histogram("postern_edge_first_byte_seconds", NULL,
 	    "From a request's complete head to the head of the upstream's response.");
+	for (int i = 0; i < HTTP_CUT_COUNT; i++)
+		metrics->cuts[i] = metrics_counter("postern_edge_answers_cut_total", cuts[i],
+		    "Connections (streams in HTTP/2) that the edge ended in the middle of a request or its "
+		    "answer. app: "
+		    "the upstream failed or was too slow; slow_client: body-timeout, write-timeout; drain: "
+		    "drain-timeout, in HTTP/1.1.");
 	metrics->shed = metrics_counter("postern_edge_requests_shed_total", NULL,
 	    "Requests answered with 503 because max-memory was reached.");
 	metrics->refused_address = metrics_counter("postern_edge_requests_refused_total", "cause=\"address\"",

@@ -40,6 +40,9 @@ enum h2_end {
 
 enum { HTTP_CLASS_COUNT = 6 }; /* by the status' first digit; 0: the connection ended before an answer */
 
+/* Why the edge itself ended a connection (in HTTP/2: a stream) in the middle of an answer. */
+enum http_cut { CUT_APP, CUT_SLOW_CLIENT, CUT_DRAIN, HTTP_CUT_COUNT };
+
 struct http_metrics {
 	struct metric *requests[HTTP_CLASS_COUNT];
 	struct metric *versions[HTTP_VERSIONS];
@@ -47,6 +50,7 @@ struct http_metrics {
 	struct metric *h2_malformed, *h2_refused; /* streams */
 	struct histogram *head_seconds, *connect_seconds, *first_byte_seconds, *request_seconds;
 	struct metric *shed, *refused_address, *refused_body;
+	struct metric *cuts[HTTP_CUT_COUNT];
 	struct metric *bytes_in, *bytes_out;
 	struct metric *tunnels; /* open now */
 	struct metric *tunnel_ends[TUNNEL_END_COUNT];

@@ -373,10 +373,12 @@ static void abort_now(struct http_conn *base)
 
 	if (conn->state == H1_TUNNEL)
 		request_tunnel_ends(&conn->request, TUNNEL_DRAIN);
-	if (has_exchange(conn) || conn->state == H1_FLUSH)
+	if (has_exchange(conn) || conn->state == H1_FLUSH) {
+		metric_add(h1_config(conn)->metrics.cuts[CUT_DRAIN], 1);
 		h1_conn_cut(conn);
-	else
+	} else {
 		h1_conn_close(conn);
+	}
 }
 
 static void on_challenge(struct http_conn *base, const struct challenge_reply *reply)

@@ -136,10 +136,12 @@ static void on_write_deadline(struct deadline *deadline)
 {
 	struct h1_conn *conn = loop_owner(deadline, struct h1_conn, write_deadline);
 
-	if (takes_enough(conn))
+	if (takes_enough(conn)) {
 		deadline_set(&conn->write_deadline, h1_config(conn)->write_timeout_ms);
-	else
-		h1_conn_cut(conn);
+		return;
+	}
+	metric_add(h1_config(conn)->metrics.cuts[CUT_SLOW_CLIENT], 1);
+	h1_conn_cut(conn);
 }
 
 void h1_deadlines_init(struct h1_conn *conn)

@@ -159,8 +159,10 @@ static void look_at(struct h2_stream *stream)
 		if (is_too_slow(stream, stream->got, config->body_timeout_ms))
 			request_break_off(&stream->request, 408);
 	} else if (stream->queue == H2_QUEUE_WINDOW) {
-		if (is_too_slow(stream, stream->sent, config->write_timeout_ms))
+		if (is_too_slow(stream, stream->sent, config->write_timeout_ms)) {
+			metric_add(config->metrics.cuts[CUT_SLOW_CLIENT], 1);
 			h2_stream_reset(stream, NGHTTP2_CANCEL);
+		}
 	} else {
 		stream->since_ms = 0;
 	}

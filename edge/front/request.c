@@ -199,6 +199,12 @@ static void on_room(void *arg)
 	request->front->on_room(request);
 }
 
+static void cut(struct request *request, enum http_cut cause)
+{
+	metric_add(client_config(request->client)->metrics.cuts[cause], 1);
+	request->front->on_cut(request);
+}
+
 static void on_failed(void *arg, int status)
 {
 	struct request *request = arg;
@@ -209,7 +215,7 @@ static void on_failed(void *arg, int status)
 	if (request->status == 0)
 		request_answer_failure(request, status);
 	else
-		request->front->on_cut(request);
+		cut(request, CUT_APP);
 }
 
 static const struct exchange_front exchange_callbacks = {
@@ -228,7 +234,7 @@ void request_break_off(struct request *request, int status)
 	if (request->status == 0)
 		request_answer(request, &(struct reply){.status = status, .ends_connection = true});
 	else
-		request->front->on_cut(request);
+		cut(request, CUT_SLOW_CLIENT);
 }
 
 /* ---- on its way to the upstream */

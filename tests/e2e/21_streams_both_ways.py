@@ -145,6 +145,7 @@ def test_truncated_response_is_seen_as_an_error(lab):
         pass
     assert data.endswith(b"only this"), "what came is passed on, and then the connection ends"
     sock.close()
+    assert platform.edge.metric("postern_edge_answers_cut_total", cause="app") == 1
 
 
 def test_connections_to_the_app_are_kept(lab):
