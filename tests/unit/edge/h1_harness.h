@@ -284,6 +284,8 @@ static inline struct http_config *plain_config(void)
 		snprintf(label, sizeof label, "c=\"%d\"", i);
 		config->metrics.h2_ends[i] = metrics_counter("postern_h2_ends_total", label, "x");
 	}
+	for (int i = 0; i < HTTP_CUT_COUNT; i++)
+		config->metrics.cuts[i] = metrics_counter("postern_cuts_total", NULL, "x");
 	config->metrics.h2_malformed = metrics_counter("postern_h2_malformed_total", NULL, "x");
 	config->metrics.h2_refused = metrics_counter("postern_h2_refused_total", NULL, "x");
 	config->metrics.request_seconds = metrics_histogram("postern_seconds", NULL, "x");
