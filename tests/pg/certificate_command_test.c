@@ -139,6 +139,19 @@ static void what_is_wrong_is_told_and_not_stored(void **state)
 	    database_value(database_connect(state, NULL), "SELECT count(*)::text FROM certificates"), "0");
 }
 
+static void issue_asks_for_nothing_that_is_there_or_not_allowed(void **state)
+{
+	struct pg *db = database_connect(state, NULL);
+	import_says(state, 0, "stored", "*.sandbox.example.com", "wild.pem", "wild.key");
+	says(
+	    state, 0, "nothing to do: the stored certificate is good until", "issue '*.sandbox.example.com'");
+	database_run(db, "INSERT INTO domains (tenant, name, token) VALUES ('default', "
+			 "'*.claimed.example.com', repeat('x', 32))");
+	says(state, 1, "claim of this name is active", "issue '*.claimed.example.com'");
+	says(state, 2, "public suffix", "issue '*.co.uk'");
+	assert_string_equal(database_value(db, "SELECT count(*)::text FROM issuance_jobs"), "0");
+}
+
 static void a_key_that_others_know_is_not_stored_again(void **state)
 {
 	char hash[65] = "";
@@ -235,6 +248,7 @@ int main(void)
 	    command_test(wildcard_is_for_its_own_name),
 	    command_test(what_is_wrong_is_told_and_not_stored),
 	    command_test(a_key_that_others_know_is_not_stored_again),
+	    command_test(issue_asks_for_nothing_that_is_there_or_not_allowed),
 	    command_test(lists_and_shows_without_keys),
 	    command_test(export_gives_back_what_was_imported),
 	    command_test(removes_only_what_was_imported),
