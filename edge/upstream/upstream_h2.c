@@ -17,7 +17,7 @@ static void on_free(struct loop_task *task)
 {
 	struct upstream_h2 *conn = loop_owner(task, struct upstream_h2, free_task);
 
-	h2_fields_drop(&conn->fields);
+	upstream_h2_fields_drop(&conn->fields);
 	nghttp2_session_del(conn->session);
 	buf_fini(&conn->in);
 	buf_fini(&conn->out);
@@ -27,7 +27,7 @@ static void on_free(struct loop_task *task)
 /* Later, since nghttp2 may be on the stack. */
 static void dispose(struct upstream_h2 *conn)
 {
-	conn->state = H2_DEAD;
+	conn->state = UPSTREAM_H2_DEAD;
 	deadline_fini(&conn->liveness);
 	stream_fini(&conn->stream);
 	metric_add(conn->place->metrics->h2_connections, -1);
@@ -35,21 +35,21 @@ static void dispose(struct upstream_h2 *conn)
 }
 
 /* A response that is whole and waits for its client does not need the connection. */
-void h2_fail(struct upstream_h2 *conn, enum upstream_failure failure)
+void upstream_h2_fail(struct upstream_h2 *conn, enum upstream_failure failure)
 {
-	struct h2_stream *stream = NULL;
+	struct upstream_stream *stream = NULL;
 
-	if (conn->state == H2_DEAD)
+	if (conn->state == UPSTREAM_H2_DEAD)
 		return;
 	if (failure == UPSTREAM_MALFORMED)
 		metric_add(conn->place->metrics->h2_broken, 1);
 	dispose(conn);
 	conn->owner->on_gone(conn->arg, conn);
 	while ((stream = TAILQ_FIRST(&conn->streams))) {
-		if (stream->response == H2_LAST)
-			h2_stream_leave(stream);
+		if (stream->response == UPSTREAM_H2_LAST)
+			upstream_stream_leave(stream);
 		else
-			h2_stream_fail(stream, failure);
+			upstream_stream_fail(stream, failure);
 	}
 }
 
@@ -57,7 +57,7 @@ void h2_fail(struct upstream_h2 *conn, enum upstream_failure failure)
 
 static void watch(struct upstream_h2 *conn)
 {
-	if (conn->state != H2_DEAD)
+	if (conn->state != UPSTREAM_H2_DEAD)
 		stream_watch(&conn->stream, true, !conn->is_mute && buf_size(&conn->out) > 0);
 }
 
@@ -115,16 +115,16 @@ static bool is_over(const struct upstream_h2 *conn)
 
 static void flush(struct upstream_h2 *conn)
 {
-	while (conn->state != H2_DEAD && !conn->is_mute) {
+	while (conn->state != UPSTREAM_H2_DEAD && !conn->is_mute) {
 		if (!gather(conn)) {
-			h2_fail(conn, UPSTREAM_MALFORMED);
+			upstream_h2_fail(conn, UPSTREAM_MALFORMED);
 			return;
 		}
 		if (buf_size(&conn->out) == 0 || !write_out(conn))
 			break;
 	}
-	if (conn->state != H2_DEAD && (conn->broke_rules || is_over(conn)))
-		h2_fail(conn, conn->broke_rules ? UPSTREAM_MALFORMED : UPSTREAM_CLOSED);
+	if (conn->state != UPSTREAM_H2_DEAD && (conn->broke_rules || is_over(conn)))
+		upstream_h2_fail(conn, conn->broke_rules ? UPSTREAM_MALFORMED : UPSTREAM_CLOSED);
 	watch(conn);
 }
 
@@ -132,18 +132,18 @@ static void flush(struct upstream_h2 *conn)
 
 static void settle(struct upstream_h2 *conn)
 {
-	struct h2_stream *stream = NULL;
+	struct upstream_stream *stream = NULL;
 
-	while (conn->state != H2_DEAD && (stream = TAILQ_FIRST(&conn->touched))) {
+	while (conn->state != UPSTREAM_H2_DEAD && (stream = TAILQ_FIRST(&conn->touched))) {
 		TAILQ_REMOVE(&conn->touched, stream, touched);
 		stream->is_touched = false;
-		h2_stream_settle(stream);
+		upstream_stream_settle(stream);
 	}
 }
 
 static void arm(struct upstream_h2 *conn)
 {
-	if (conn->state == H2_DEAD)
+	if (conn->state == UPSTREAM_H2_DEAD)
 		return;
 	if (conn->is_asked)
 		deadline_set(&conn->liveness, UPSTREAM_H2_PING_WAIT_MS);
@@ -156,7 +156,7 @@ static void arm(struct upstream_h2 *conn)
 
 static void tell_idle(struct upstream_h2 *conn)
 {
-	if (!conn->is_idle_news || conn->stream_count > 0 || conn->state == H2_DEAD)
+	if (!conn->is_idle_news || conn->stream_count > 0 || conn->state == UPSTREAM_H2_DEAD)
 		return;
 	conn->is_idle_news = false;
 	conn->owner->on_idle(conn->arg, conn);
@@ -174,9 +174,9 @@ static void work(struct loop_task *task)
 	tell_idle(conn);
 }
 
-void h2_kick(struct upstream_h2 *conn)
+void upstream_h2_kick(struct upstream_h2 *conn)
 {
-	if (conn->state != H2_DEAD)
+	if (conn->state != UPSTREAM_H2_DEAD)
 		loop_defer(conn->place->loop, &conn->work_task);
 }
 
@@ -186,7 +186,7 @@ static bool digest(struct upstream_h2 *conn)
 	ssize_t used = nghttp2_session_mem_recv(
 	    conn->session, (const uint8_t *)buf_bytes(&conn->in), buf_size(&conn->in));
 	conn->is_in_session = false;
-	if (conn->state == H2_DEAD)
+	if (conn->state == UPSTREAM_H2_DEAD)
 		return false;
 	buf_consume(&conn->in, buf_size(&conn->in));
 	return used >= 0;
@@ -203,19 +203,19 @@ static bool receive_once(struct upstream_h2 *conn)
 	if (result == R_AGAIN)
 		return false;
 	if (result != R_OK) {
-		h2_fail(conn, UPSTREAM_CLOSED);
+		upstream_h2_fail(conn, UPSTREAM_CLOSED);
 		return false;
 	}
 	buf_commit(&conn->in, got);
 	conn->filled = got == room;
 	conn->is_asked = false;
 	if (!digest(conn)) {
-		if (conn->state != H2_DEAD)
-			h2_fail(conn, UPSTREAM_MALFORMED);
+		if (conn->state != UPSTREAM_H2_DEAD)
+			upstream_h2_fail(conn, UPSTREAM_MALFORMED);
 		return false;
 	}
 	settle(conn);
-	return conn->state != H2_DEAD && (conn->filled || stream_has_buffered(&conn->stream));
+	return conn->state != UPSTREAM_H2_DEAD && (conn->filled || stream_has_buffered(&conn->stream));
 }
 
 /* What TLS holds of a record raises no event: it is taken now. */
@@ -224,7 +224,7 @@ static void receive(struct upstream_h2 *conn)
 	for (int i = 0; i < READS_PER_EVENT || stream_has_buffered(&conn->stream); i++)
 		if (!receive_once(conn))
 			break;
-	if (conn->state == H2_DEAD)
+	if (conn->state == UPSTREAM_H2_DEAD)
 		return;
 	if (conn->stream_count == 0)
 		buf_fini(&conn->in);
@@ -239,7 +239,7 @@ static void on_ready(struct loop_io *io, uint32_t events)
 
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		receive(conn);
-	if (conn->state != H2_DEAD && (events & EPOLLOUT))
+	if (conn->state != UPSTREAM_H2_DEAD && (events & EPOLLOUT))
 		work(&conn->work_task);
 }
 
@@ -249,13 +249,13 @@ static void on_silence(struct deadline *deadline)
 	struct upstream_h2 *conn = loop_owner(deadline, struct upstream_h2, liveness);
 
 	if (conn->is_asked) {
-		h2_fail(conn, UPSTREAM_CLOSED);
+		upstream_h2_fail(conn, UPSTREAM_CLOSED);
 		return;
 	}
 	conn->is_asked = conn->was_asked = true;
 	nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, NULL);
 	arm(conn);
-	h2_kick(conn);
+	upstream_h2_kick(conn);
 }
 
 /* ---- what its owner asks */
@@ -279,9 +279,9 @@ struct upstream_h2 *upstream_h2_new(const struct upstream_place *place, struct u
 	conn->stream = opened->stream;
 	conn->stream.io.on_ready = on_ready;
 	deadline_init(&conn->liveness, place->loop, on_silence);
-	conn->session = h2_session_new(conn);
+	conn->session = upstream_h2_session_new(conn);
 	metric_add(place->metrics->h2_connections, 1);
-	h2_kick(conn);
+	upstream_h2_kick(conn);
 	watch(conn);
 	return conn;
 }
@@ -298,7 +298,7 @@ static void say_goodbye(struct upstream_h2 *conn)
 
 void upstream_h2_close(struct upstream_h2 *conn)
 {
-	if (conn->state == H2_DEAD)
+	if (conn->state == UPSTREAM_H2_DEAD)
 		return;
 	say_goodbye(conn);
 	dispose(conn);
@@ -312,7 +312,7 @@ size_t upstream_h2_most_streams(const struct upstream_address *address)
 	return most > 0 && most < UPSTREAM_H2_STREAMS_MAX ? most : UPSTREAM_H2_STREAMS_MAX;
 }
 
-void h2_take_settings(struct upstream_h2 *conn)
+void upstream_h2_take_settings(struct upstream_h2 *conn)
 {
 	uint32_t most =
 	    nghttp2_session_get_remote_settings(conn->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
@@ -328,7 +328,7 @@ bool upstream_h2_has_room(const struct upstream_h2 *conn)
 	bool refuses =
 	    conn->refused_ms != 0 && loop_now(conn->place->loop) - conn->refused_ms < UPSTREAM_H2_REFUSED_MS;
 
-	if (conn->state != H2_OPEN || refuses || (conn->single && conn->was_started))
+	if (conn->state != UPSTREAM_H2_OPEN || refuses || (conn->single && conn->was_started))
 		return false;
 	return conn->stream_count < most && conn->stream_count < UPSTREAM_H2_STREAMS_MAX &&
 	       nghttp2_session_check_request_allowed(conn->session);
@@ -341,13 +341,13 @@ size_t upstream_h2_streams(const struct upstream_h2 *conn)
 
 void upstream_h2_retire(struct upstream_h2 *conn)
 {
-	if (conn->state == H2_OPEN)
-		conn->state = H2_RETIRED;
+	if (conn->state == UPSTREAM_H2_OPEN)
+		conn->state = UPSTREAM_H2_RETIRED;
 }
 
 bool upstream_h2_is_retired(const struct upstream_h2 *conn)
 {
-	return conn->state != H2_OPEN || (conn->single && conn->was_started);
+	return conn->state != UPSTREAM_H2_OPEN || (conn->single && conn->was_started);
 }
 
 struct upstream_h2_link *upstream_h2_link(struct upstream_h2 *conn)
@@ -355,10 +355,10 @@ struct upstream_h2_link *upstream_h2_link(struct upstream_h2 *conn)
 	return &conn->link;
 }
 
-void h2_stream_left(struct upstream_h2 *conn)
+void upstream_stream_left(struct upstream_h2 *conn)
 {
 	conn->stream_count--;
 	conn->is_idle_news = conn->stream_count == 0;
 	if (conn->is_idle_news)
-		h2_kick(conn);
+		upstream_h2_kick(conn);
 }

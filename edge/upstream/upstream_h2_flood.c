@@ -1,15 +1,15 @@
 #include "edge/upstream/upstream_h2_flood.h"
 
-static void begin_period(struct h2_flood *flood, int64_t now_ms)
+static void begin_period(struct upstream_h2_flood *flood, int64_t now_ms)
 {
-	if (flood->since_ms != 0 && now_ms - flood->since_ms < H2_FLOOD_PERIOD_MS)
+	if (flood->since_ms != 0 && now_ms - flood->since_ms < UPSTREAM_H2_FLOOD_PERIOD_MS)
 		return;
 	flood->since_ms = now_ms;
 	flood->frames = 0;
 	flood->updates = 0;
 }
 
-static bool take_block(struct h2_flood *flood, const nghttp2_frame_hd *frame)
+static bool take_block(struct upstream_h2_flood *flood, const nghttp2_frame_hd *frame)
 {
 	if (frame->type == NGHTTP2_CONTINUATION) {
 		flood->block += frame->length;
@@ -18,26 +18,27 @@ static bool take_block(struct h2_flood *flood, const nghttp2_frame_hd *frame)
 		flood->block = frame->length;
 		flood->continuations = 0;
 	}
-	return flood->block <= H2_FLOOD_BLOCK_MAX && flood->continuations <= H2_FLOOD_CONTINUATIONS_MAX;
+	return flood->block <= UPSTREAM_H2_FLOOD_BLOCK_MAX &&
+	       flood->continuations <= UPSTREAM_H2_FLOOD_CONTINUATIONS_MAX;
 }
 
-bool h2_flood_allows(struct h2_flood *flood, const nghttp2_frame_hd *frame, int64_t now_ms)
+bool upstream_h2_flood_allows(struct upstream_h2_flood *flood, const nghttp2_frame_hd *frame, int64_t now_ms)
 {
 	begin_period(flood, now_ms);
 	switch (frame->type) {
 	case NGHTTP2_HEADERS:
 	case NGHTTP2_CONTINUATION: return take_block(flood, frame);
-	case NGHTTP2_WINDOW_UPDATE: return ++flood->updates <= H2_FLOOD_FRAMES_MAX;
+	case NGHTTP2_WINDOW_UPDATE: return ++flood->updates <= UPSTREAM_H2_FLOOD_FRAMES_MAX;
 	case NGHTTP2_DATA:
 		if (frame->length > 0 || (frame->flags & NGHTTP2_FLAG_END_STREAM))
 			return true;
 		break;
 	default: break;
 	}
-	return ++flood->frames <= H2_FLOOD_FRAMES_MAX;
+	return ++flood->frames <= UPSTREAM_H2_FLOOD_FRAMES_MAX;
 }
 
-void h2_flood_sent_data(struct h2_flood *flood)
+void upstream_h2_flood_sent_data(struct upstream_h2_flood *flood)
 {
-	flood->updates -= H2_FLOOD_UPDATES;
+	flood->updates -= UPSTREAM_H2_FLOOD_UPDATES;
 }

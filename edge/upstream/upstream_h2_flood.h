@@ -11,17 +11,19 @@
 
 enum {
 	/* SETTINGS, PING, PRIORITY, RST_STREAM, GOAWAY, empty DATA and frames of unknown types, in
-	 * H2_FLOOD_PERIOD_MS. Streams end by RST_STREAM, so it is well above UPSTREAM_H2_STREAMS_MAX. */
-	H2_FLOOD_FRAMES_MAX = 2000,
-	H2_FLOOD_PERIOD_MS = 10 * 1000,
-	/* WINDOW_UPDATE: so many in a period, and on top H2_FLOOD_UPDATES for each DATA frame of ours. */
-	H2_FLOOD_UPDATES = 4,
+	 * UPSTREAM_H2_FLOOD_PERIOD_MS. Streams end by RST_STREAM, so it is well above
+	 * UPSTREAM_H2_STREAMS_MAX. */
+	UPSTREAM_H2_FLOOD_FRAMES_MAX = 2000,
+	UPSTREAM_H2_FLOOD_PERIOD_MS = 10 * 1000,
+	/* WINDOW_UPDATE: so many in a period, and on top UPSTREAM_H2_FLOOD_UPDATES for each DATA frame of
+	   ours. */
+	UPSTREAM_H2_FLOOD_UPDATES = 4,
 	/* Of one header block, HEADERS and CONTINUATION together, compressed. */
-	H2_FLOOD_BLOCK_MAX = 128 * 1024,
-	H2_FLOOD_CONTINUATIONS_MAX = 16,
+	UPSTREAM_H2_FLOOD_BLOCK_MAX = 128 * 1024,
+	UPSTREAM_H2_FLOOD_CONTINUATIONS_MAX = 16,
 };
 
-struct h2_flood {
+struct upstream_h2_flood {
 	int64_t since_ms;
 	int frames;
 	int64_t updates; /* may be negative: they are owed */
@@ -30,8 +32,8 @@ struct h2_flood {
 };
 
 /* False: that was one too many. */
-bool h2_flood_allows(struct h2_flood *flood, const nghttp2_frame_hd *frame, int64_t now_ms);
+bool upstream_h2_flood_allows(struct upstream_h2_flood *flood, const nghttp2_frame_hd *frame, int64_t now_ms);
 /* A DATA frame of ours went out. */
-void h2_flood_sent_data(struct h2_flood *flood);
+void upstream_h2_flood_sent_data(struct upstream_h2_flood *flood);
 
 #endif

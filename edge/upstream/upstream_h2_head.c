@@ -12,9 +12,9 @@ static nghttp2_nv field_of(struct http_slice name, struct http_slice value, uint
 	    value.size, flags};
 }
 
-static void add(struct h2_request_head *out, struct http_slice name, struct http_slice value)
+static void add(struct upstream_h2_request *out, struct http_slice name, struct http_slice value)
 {
-	assert(out->count < H2_FIELDS_SENT_MAX);
+	assert(out->count < UPSTREAM_H2_FIELDS_SENT_MAX);
 	out->fields[out->count++] = field_of(name, value, NGHTTP2_NV_FLAG_NONE);
 }
 
@@ -57,7 +57,7 @@ static bool is_never_indexed(struct http_slice name)
 }
 
 /* Host becomes :authority; TE passes without the Connection that names it, which is of HTTP/1.1 alone. */
-static void add_line(struct h2_request_head *out, struct http_slice name, struct http_slice value)
+static void add_line(struct upstream_h2_request *out, struct http_slice name, struct http_slice value)
 {
 	switch (http_name_of(name)) {
 	case HTTP_CONNECTION:
@@ -71,7 +71,7 @@ static void add_line(struct h2_request_head *out, struct http_slice name, struct
 		out->fields[out->count - 1].flags = NGHTTP2_NV_FLAG_NO_INDEX;
 }
 
-void h2_head_read_request(struct h2_request_head *out, const char *bytes, size_t size, bool tls)
+void upstream_h2_head_read_request(struct upstream_h2_request *out, const char *bytes, size_t size, bool tls)
 {
 	const char *at = bytes;
 	const char *end = bytes + size;
@@ -90,7 +90,7 @@ void h2_head_read_request(struct h2_request_head *out, const char *bytes, size_t
 	out->size = (size_t)(at - bytes);
 }
 
-size_t h2_head_read_lines(nghttp2_nv *out, const char *bytes, size_t size)
+size_t upstream_h2_head_read_lines(nghttp2_nv *out, const char *bytes, size_t size)
 {
 	const char *at = bytes;
 	struct http_slice name;
@@ -98,7 +98,7 @@ size_t h2_head_read_lines(nghttp2_nv *out, const char *bytes, size_t size)
 	size_t count = 0;
 
 	while (cut_line(&at, bytes + size, &name, &value)) {
-		assert(count < H2_FIELDS_SENT_MAX);
+		assert(count < UPSTREAM_H2_FIELDS_SENT_MAX);
 		out[count++] = field_of(name, value, NGHTTP2_NV_FLAG_NONE);
 	}
 	return count;
@@ -106,9 +106,9 @@ size_t h2_head_read_lines(nghttp2_nv *out, const char *bytes, size_t size)
 
 /* ---- responses */
 
-void h2_fields_begin(struct h2_fields *fields)
+void upstream_h2_fields_begin(struct upstream_h2_fields *fields)
 {
-	h2_fields_drop(fields);
+	upstream_h2_fields_drop(fields);
 	http_head_clear(&fields->head);
 	fields->head.version = HTTP_2;
 	fields->head.keep_alive = true;
@@ -122,14 +122,14 @@ static struct http_slice slice_of(nghttp2_rcbuf *bytes)
 	return (struct http_slice){(const char *)vec.base, vec.len};
 }
 
-static void hold(struct h2_fields *fields, nghttp2_rcbuf *bytes)
+static void hold(struct upstream_h2_fields *fields, nghttp2_rcbuf *bytes)
 {
 	nghttp2_rcbuf_incref(bytes);
 	fields->held[fields->held_count++] = bytes;
 }
 
 /* As HTTP/1.1 would count them: with a colon, a space and the line's end. */
-bool h2_fields_add(struct h2_fields *fields, nghttp2_rcbuf *name, nghttp2_rcbuf *value)
+bool upstream_h2_fields_add(struct upstream_h2_fields *fields, nghttp2_rcbuf *name, nghttp2_rcbuf *value)
 {
 	struct http_slice name_slice = slice_of(name);
 	struct http_slice value_slice = slice_of(value);
@@ -147,7 +147,7 @@ bool h2_fields_add(struct h2_fields *fields, nghttp2_rcbuf *name, nghttp2_rcbuf 
 	return true;
 }
 
-void h2_fields_drop(struct h2_fields *fields)
+void upstream_h2_fields_drop(struct upstream_h2_fields *fields)
 {
 	for (size_t i = 0; i < fields->held_count; i++)
 		nghttp2_rcbuf_decref(fields->held[i]);
@@ -155,7 +155,7 @@ void h2_fields_drop(struct h2_fields *fields)
 	fields->bytes = 0;
 }
 
-enum result h2_head_judge_response(struct http_head *head, bool to_head, bool is_last)
+enum result upstream_h2_head_judge_response(struct http_head *head, bool to_head, bool is_last)
 {
 	bool never_has_one = head->status < 200 || head->status == 204 || head->status == 304 || to_head;
 

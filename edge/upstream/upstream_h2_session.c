@@ -4,17 +4,17 @@
 #include "edge/upstream/upstream_h2_state.h"
 
 /* nghttp2 numbers what it calls: 0 goes on, this resets the stream, CALLBACK_FAILURE ends the connection. */
-static int refuse_stream(nghttp2_session *session, struct h2_stream *stream, int32_t id)
+static int refuse_stream(nghttp2_session *session, struct upstream_stream *stream, int32_t id)
 {
 	if (stream) {
 		stream->is_malformed = true;
-		h2_stream_touch(stream);
+		upstream_stream_touch(stream);
 	}
 	nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_PROTOCOL_ERROR);
 	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
-static struct h2_stream *find(nghttp2_session *session, int32_t id)
+static struct upstream_stream *find(nghttp2_session *session, int32_t id)
 {
 	return nghttp2_session_get_stream_user_data(session, id);
 }
@@ -26,7 +26,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *fram
 	struct upstream_h2 *conn = arg;
 
 	(void)session;
-	if (h2_flood_allows(&conn->flood, frame, loop_now(conn->place->loop)))
+	if (upstream_h2_flood_allows(&conn->flood, frame, loop_now(conn->place->loop)))
 		return 0;
 	conn->broke_rules = true;
 	return NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -35,7 +35,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *fram
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
 	(void)session, (void)frame;
-	h2_fields_begin(&((struct upstream_h2 *)arg)->fields);
+	upstream_h2_fields_begin(&((struct upstream_h2 *)arg)->fields);
 	return 0;
 }
 
@@ -45,7 +45,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghtt
 	struct upstream_h2 *conn = arg;
 
 	(void)flags;
-	if (h2_fields_add(&conn->fields, name, value))
+	if (upstream_h2_fields_add(&conn->fields, name, value))
 		return 0;
 	return refuse_stream(session, find(session, frame->hd.stream_id), frame->hd.stream_id);
 }
@@ -59,12 +59,12 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
 
 static void take_headers(struct upstream_h2 *conn, const nghttp2_frame *frame)
 {
-	struct h2_stream *stream = find(conn->session, frame->hd.stream_id);
+	struct upstream_stream *stream = find(conn->session, frame->hd.stream_id);
 	bool is_last = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
 
-	if (stream && !h2_stream_take_head(stream, &conn->fields.head, is_last))
+	if (stream && !upstream_stream_take_head(stream, &conn->fields.head, is_last))
 		refuse_stream(conn->session, find(conn->session, frame->hd.stream_id), frame->hd.stream_id);
-	h2_fields_drop(&conn->fields);
+	upstream_h2_fields_drop(&conn->fields);
 }
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -73,54 +73,54 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 
 	switch (frame->hd.type) {
 	case NGHTTP2_HEADERS: take_headers(conn, frame); break;
-	case NGHTTP2_SETTINGS: h2_take_settings(conn); break;
+	case NGHTTP2_SETTINGS: upstream_h2_take_settings(conn); break;
 	case NGHTTP2_GOAWAY: upstream_h2_retire(conn); break;
 	case NGHTTP2_PING: return 0;
 	default: break;
 	}
 	conn->was_asked = false;
-	struct h2_stream *stream = find(session, frame->hd.stream_id);
+	struct upstream_stream *stream = find(session, frame->hd.stream_id);
 	if (stream && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
 	    (frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
-		h2_stream_take_end(stream);
+		upstream_stream_take_end(stream);
 	return 0;
 }
 
 static int on_data(
     nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t size, void *arg)
 {
-	struct h2_stream *stream = find(session, id);
+	struct upstream_stream *stream = find(session, id);
 
 	(void)flags, (void)arg;
 	nghttp2_session_consume_connection(session, size);
 	if (stream)
-		h2_stream_take_data(stream, (const char *)bytes, size);
+		upstream_stream_take_data(stream, (const char *)bytes, size);
 	return 0;
 }
 
 /* nghttp2 resets the stream itself. */
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int code, void *arg)
 {
-	struct h2_stream *stream = find(session, frame->hd.stream_id);
+	struct upstream_stream *stream = find(session, frame->hd.stream_id);
 
 	(void)code, (void)arg;
 	if (stream) {
 		stream->is_malformed = true;
-		h2_stream_touch(stream);
+		upstream_stream_touch(stream);
 	}
 	return 0;
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *arg)
 {
-	struct h2_stream *stream = find(session, id);
+	struct upstream_stream *stream = find(session, id);
 
 	(void)arg;
 	if (!stream)
 		return 0;
 	stream->is_closed = true;
 	stream->close_code = code;
-	h2_stream_touch(stream);
+	upstream_stream_touch(stream);
 	return 0;
 }
 
@@ -143,7 +143,7 @@ static int on_unpack(nghttp2_session *session, void **payload, const nghttp2_fra
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
 	struct upstream_h2 *conn = arg;
-	struct h2_stream *stream = find(session, frame->hd.stream_id);
+	struct upstream_stream *stream = find(session, frame->hd.stream_id);
 
 	if (frame->hd.type == NGHTTP2_HEADERS && stream)
 		stream->was_sent = true;
@@ -152,18 +152,18 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
 		conn->broke_rules = true;
 	if (frame->hd.type == NGHTTP2_DATA)
-		h2_flood_sent_data(&conn->flood);
+		upstream_h2_flood_sent_data(&conn->flood);
 	return 0;
 }
 
 static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int code, void *arg)
 {
-	struct h2_stream *stream = find(session, frame->hd.stream_id);
+	struct upstream_stream *stream = find(session, frame->hd.stream_id);
 
 	(void)code, (void)arg;
 	if (stream && frame->hd.type == NGHTTP2_HEADERS) {
 		stream->was_not_sent = true;
-		h2_stream_touch(stream);
+		upstream_stream_touch(stream);
 	}
 	return 0;
 }
@@ -173,14 +173,14 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
     nghttp2_data_source *source, void *arg)
 {
 	struct upstream_h2 *conn = arg;
-	struct h2_stream *stream = find(session, frame->hd.stream_id);
+	struct upstream_stream *stream = find(session, frame->hd.stream_id);
 
 	(void)source;
 	bool fits = buf_append(&conn->out, header, 9) == R_OK &&
 		    buf_append(&conn->out, buf_bytes(&stream->out), size) == R_OK;
 	assert(fits);
 	buf_consume(&stream->out, size);
-	h2_stream_touch(stream);
+	upstream_stream_touch(stream);
 	return buf_size(&conn->out) < UPSTREAM_H2_WRITE_AT_ONCE ? 0 : NGHTTP2_ERR_PAUSE;
 }
 
@@ -237,7 +237,7 @@ static void say_settings(nghttp2_session *session)
 	nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, UPSTREAM_H2_WINDOW_ALL);
 }
 
-nghttp2_session *h2_session_new(struct upstream_h2 *conn)
+nghttp2_session *upstream_h2_session_new(struct upstream_h2 *conn)
 {
 	nghttp2_session_callbacks *callbacks = make_callbacks();
 	nghttp2_option *options = make_options();

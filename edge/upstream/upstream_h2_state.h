@@ -15,25 +15,25 @@
 
 enum { UPSTREAM_H2_WRITE_AT_ONCE = 64 * 1024 }; /* frames are gathered up to here */
 
-enum h2_sending {
-	H2_SENDING, /* more of the body may come */
-	H2_SENT,    /* the request is whole, though some of it may still wait */
-	H2_UNHEARD, /* the upstream takes no more of it */
+enum upstream_h2_sending {
+	UPSTREAM_H2_SENDING, /* more of the body may come */
+	UPSTREAM_H2_SENT,    /* the request is whole, though some of it may still wait */
+	UPSTREAM_H2_UNHEARD, /* the upstream takes no more of it */
 };
 
-enum h2_response {
-	H2_AWAITED,
-	H2_INTERIM, /* a 1xx came */
-	H2_BODY,
-	H2_LAST, /* its end came; some of the body, or trailers, may wait for the client */
-	H2_OVER, /* handed on whole, or failed */
+enum upstream_h2_response {
+	UPSTREAM_H2_AWAITED,
+	UPSTREAM_H2_INTERIM, /* a 1xx came */
+	UPSTREAM_H2_BODY,
+	UPSTREAM_H2_LAST, /* its end came; some of the body, or trailers, may wait for the client */
+	UPSTREAM_H2_OVER, /* handed on whole, or failed */
 };
 
-struct h2_stream {
+struct upstream_stream {
 	struct upstream_call call;
 	struct upstream_h2 *conn; /* NULL: it is not part of it any more */
-	TAILQ_ENTRY(h2_stream) entry;
-	TAILQ_ENTRY(h2_stream) touched;
+	TAILQ_ENTRY(upstream_stream) entry;
+	TAILQ_ENTRY(upstream_stream) touched;
 	int32_t id; /* 0: not started */
 	const struct upstream_user *user;
 	void *arg;
@@ -42,14 +42,14 @@ struct h2_stream {
 	int64_t connect_us;
 
 	struct upstream_request about;
-	enum h2_sending sending;
+	enum upstream_h2_sending sending;
 	struct buf out;      /* of the body, waiting for the upstream's window */
 	struct buf trailers; /* to send, as HTTP/1.1 lines with an empty one behind */
 	struct buf rest;     /* the request at rest, as long as it may be sent again */
 	bool is_at_rest;     /* `rest` is the whole of what was taken */
 	bool wants_room;     /* upstream_call_send took less than it was offered */
 
-	enum h2_response response;
+	enum upstream_h2_response response;
 	int interim_count;
 	struct buf in;         /* of the body: the client took less than came; at most the stream's window */
 	struct buf last_lines; /* trailers that came, as HTTP/1.1 lines */
@@ -70,12 +70,13 @@ struct h2_stream {
 	uint32_t close_code;
 };
 
-TAILQ_HEAD(h2_streams, h2_stream);
+TAILQ_HEAD(upstream_streams, upstream_stream);
 
-enum h2_state {
-	H2_OPEN,
-	H2_RETIRED, /* no new streams: the upstream goes away, or has refused HTTP/2, or is not wanted */
-	H2_DEAD,
+enum upstream_h2_state {
+	UPSTREAM_H2_OPEN,
+	UPSTREAM_H2_RETIRED, /* no new streams: the upstream goes away, or has refused HTTP/2, or is not
+				wanted */
+	UPSTREAM_H2_DEAD,
 };
 
 struct upstream_h2 {
@@ -87,19 +88,19 @@ struct upstream_h2 {
 	struct stream stream;
 	struct deadline liveness;
 	struct loop_task work_task, free_task;
-	enum h2_state state;
+	enum upstream_h2_state state;
 	struct buf in, out;
-	struct h2_streams streams, touched;
+	struct upstream_streams streams, touched;
 	size_t stream_count;
 	size_t most_streams; /* that the upstream allows, */
 	bool knows_most;     /* as it has said */
-	struct h2_flood flood;
-	struct h2_fields fields; /* of the header block that comes now */
-	int64_t refused_ms;      /* when it refused a stream; 0: never */
-	bool is_in_session;      /* nghttp2 is on the stack, and must not be entered again */
-	bool filled;             /* the last read took all the room there was */
-	bool is_mute;            /* it takes nothing any more; it may still answer */
-	bool broke_rules;        /* we told it so */
+	struct upstream_h2_flood flood;
+	struct upstream_h2_fields fields; /* of the header block that comes now */
+	int64_t refused_ms;               /* when it refused a stream; 0: never */
+	bool is_in_session;               /* nghttp2 is on the stack, and must not be entered again */
+	bool filled;                      /* the last read took all the room there was */
+	bool is_mute;                     /* it takes nothing any more; it may still answer */
+	bool broke_rules;                 /* we told it so */
 	bool single, was_started;
 	bool is_idle_news; /* the last stream has left, which the owner is not yet told */
 	bool was_used;     /* a whole response came on it */
@@ -107,37 +108,37 @@ struct upstream_h2 {
 	bool was_asked;    /* and was answered, and nothing else came since */
 };
 
-static inline struct h2_stream *h2_stream_from(struct upstream_call *call)
+static inline struct upstream_stream *upstream_stream_from(struct upstream_call *call)
 {
-	return (struct h2_stream *)(void *)call;
+	return (struct upstream_stream *)(void *)call;
 }
 
 /* upstream_h2.c */
 /* Frames may be waiting: they leave together at the end of the round. */
-void h2_kick(struct upstream_h2 *conn);
+void upstream_h2_kick(struct upstream_h2 *conn);
 /* The connection is over: so are its streams. */
-void h2_fail(struct upstream_h2 *conn, enum upstream_failure failure);
+void upstream_h2_fail(struct upstream_h2 *conn, enum upstream_failure failure);
 /* The upstream's SETTINGS came. */
-void h2_take_settings(struct upstream_h2 *conn);
+void upstream_h2_take_settings(struct upstream_h2 *conn);
 /* A stream has left. */
-void h2_stream_left(struct upstream_h2 *conn);
+void upstream_stream_left(struct upstream_h2 *conn);
 
 /* upstream_h2_session.c */
-nghttp2_session *h2_session_new(struct upstream_h2 *conn);
+nghttp2_session *upstream_h2_session_new(struct upstream_h2 *conn);
 
 /* upstream_h2_stream.c */
 /* Something happened: the user is told when nghttp2 is off the stack. */
-void h2_stream_touch(struct h2_stream *stream);
+void upstream_stream_touch(struct upstream_stream *stream);
 /* Tells its user what has become of it. */
-void h2_stream_settle(struct h2_stream *stream);
+void upstream_stream_settle(struct upstream_stream *stream);
 /* It is no part of its connection any more; what is not over is cancelled. */
-void h2_stream_leave(struct h2_stream *stream);
-void h2_stream_fail(struct h2_stream *stream, enum upstream_failure failure);
+void upstream_stream_leave(struct upstream_stream *stream);
+void upstream_stream_fail(struct upstream_stream *stream, enum upstream_failure failure);
 /* A head is complete. False: it is malformed. */
-bool h2_stream_take_head(struct h2_stream *stream, struct http_head *head, bool is_last);
-void h2_stream_take_data(struct h2_stream *stream, const char *bytes, size_t size);
-void h2_stream_take_end(struct h2_stream *stream);
+bool upstream_stream_take_head(struct upstream_stream *stream, struct http_head *head, bool is_last);
+void upstream_stream_take_data(struct upstream_stream *stream, const char *bytes, size_t size);
+void upstream_stream_take_end(struct upstream_stream *stream);
 /* Time moves on for it. */
-void h2_stream_arm(struct h2_stream *stream);
+void upstream_stream_arm(struct upstream_stream *stream);
 
 #endif

@@ -8,44 +8,44 @@
 
 static void on_free(struct loop_task *task)
 {
-	free(loop_owner(task, struct h2_stream, free_task));
+	free(loop_owner(task, struct upstream_stream, free_task));
 }
 
-static const struct h2_stream *stream_from(const struct upstream_call *call)
+static const struct upstream_stream *stream_from(const struct upstream_call *call)
 {
-	return (const struct h2_stream *)(const void *)call;
+	return (const struct upstream_stream *)(const void *)call;
 }
 
-void h2_stream_touch(struct h2_stream *stream)
+void upstream_stream_touch(struct upstream_stream *stream)
 {
 	if (!stream->conn || stream->is_touched)
 		return;
 	stream->is_touched = true;
 	TAILQ_INSERT_TAIL(&stream->conn->touched, stream, touched);
-	h2_kick(stream->conn);
+	upstream_h2_kick(stream->conn);
 }
 
 /* ---- time */
 
 /* As for HTTP/1.1: whose silence is it? */
-static bool waits_for_upstream(const struct h2_stream *stream)
+static bool waits_for_upstream(const struct upstream_stream *stream)
 {
-	bool client_sends = stream->sending == H2_SENDING && buf_size(&stream->out) == 0 &&
+	bool client_sends = stream->sending == UPSTREAM_H2_SENDING && buf_size(&stream->out) == 0 &&
 			    !stream->wants_room && !stream->about.expects_continue;
 
-	if (stream->response == H2_AWAITED && client_sends)
+	if (stream->response == UPSTREAM_H2_AWAITED && client_sends)
 		return false;
-	return !stream->held_back && stream->response < H2_LAST;
+	return !stream->held_back && stream->response < UPSTREAM_H2_LAST;
 }
 
-void h2_stream_arm(struct h2_stream *stream)
+void upstream_stream_arm(struct upstream_stream *stream)
 {
 	const struct upstream_timeouts *timeouts = NULL;
 
 	if (!stream->conn || stream->id == 0)
 		return;
 	timeouts = stream->conn->place->timeouts;
-	bool awaits_answer = stream->response == H2_AWAITED && buf_size(&stream->out) == 0;
+	bool awaits_answer = stream->response == UPSTREAM_H2_AWAITED && buf_size(&stream->out) == 0;
 	if (waits_for_upstream(stream))
 		deadline_set(&stream->deadline, awaits_answer ? timeouts->first_byte_ms : timeouts->idle_ms);
 	else
@@ -54,13 +54,13 @@ void h2_stream_arm(struct h2_stream *stream)
 
 static void on_deadline(struct deadline *deadline)
 {
-	h2_stream_fail(loop_owner(deadline, struct h2_stream, deadline), UPSTREAM_TIMEOUT);
+	upstream_stream_fail(loop_owner(deadline, struct upstream_stream, deadline), UPSTREAM_TIMEOUT);
 }
 
 /* ---- end */
 
 /* The request or the response is not over for the upstream: it is told to stop. */
-static void cancel(struct h2_stream *stream)
+static void cancel(struct upstream_stream *stream)
 {
 	nghttp2_session *session = stream->conn->session;
 
@@ -68,10 +68,10 @@ static void cancel(struct h2_stream *stream)
 		return;
 	nghttp2_session_set_stream_user_data(session, stream->id, NULL);
 	nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_CANCEL);
-	h2_kick(stream->conn);
+	upstream_h2_kick(stream->conn);
 }
 
-void h2_stream_leave(struct h2_stream *stream)
+void upstream_stream_leave(struct upstream_stream *stream)
 {
 	struct upstream_h2 *conn = stream->conn;
 
@@ -85,16 +85,16 @@ void h2_stream_leave(struct h2_stream *stream)
 	TAILQ_REMOVE(&conn->streams, stream, entry);
 	stream->conn = NULL;
 	deadline_clear(&stream->deadline);
-	h2_stream_left(conn);
+	upstream_stream_left(conn);
 }
 
-void h2_stream_fail(struct h2_stream *stream, enum upstream_failure failure)
+void upstream_stream_fail(struct upstream_stream *stream, enum upstream_failure failure)
 {
-	h2_stream_leave(stream);
+	upstream_stream_leave(stream);
 	stream->user->on_failed(stream->arg, failure);
 }
 
-static enum upstream_failure failure_of(const struct h2_stream *stream)
+static enum upstream_failure failure_of(const struct upstream_stream *stream)
 {
 	if (stream->is_unprocessed)
 		return UPSTREAM_UNPROCESSED;
@@ -103,10 +103,10 @@ static enum upstream_failure failure_of(const struct h2_stream *stream)
 
 /* RFC 9113 section 8.7: what was refused, or is above the last stream of a GOAWAY (nghttp2 closes these as
  * refused), was not looked at; HTTP_1_1_REQUIRED says the same, and more. */
-static void judge_close(struct h2_stream *stream)
+static void judge_close(struct upstream_stream *stream)
 {
 	struct upstream_h2 *conn = stream->conn;
-	bool is_new = stream->response == H2_AWAITED;
+	bool is_new = stream->response == UPSTREAM_H2_AWAITED;
 
 	if (stream->was_not_sent || (is_new && stream->close_code == NGHTTP2_REFUSED_STREAM))
 		stream->is_unprocessed = true;
@@ -123,32 +123,32 @@ static void judge_close(struct h2_stream *stream)
 
 /* ---- what comes */
 
-bool h2_stream_take_head(struct h2_stream *stream, struct http_head *head, bool is_last)
+bool upstream_stream_take_head(struct upstream_stream *stream, struct http_head *head, bool is_last)
 {
-	bool is_head = stream->response == H2_AWAITED || stream->response == H2_INTERIM;
+	bool is_head = stream->response == UPSTREAM_H2_AWAITED || stream->response == UPSTREAM_H2_INTERIM;
 
 	stream->has_news = true;
-	h2_stream_touch(stream);
+	upstream_stream_touch(stream);
 	if (!is_head) {
 		buf_init(&stream->last_lines, HTTP_HEAD_MAX + 16);
 		h1_write_last_chunk(&stream->last_lines, head);
 		return true;
 	}
-	if (h2_head_judge_response(head, stream->about.to_head, is_last) != R_OK)
+	if (upstream_h2_head_judge_response(head, stream->about.to_head, is_last) != R_OK)
 		return false;
 	buf_fini(&stream->rest);
 	stream->is_at_rest = false;
 	bool interim = head->status < 200;
 	if (interim && ++stream->interim_count > UPSTREAM_INTERIM_MAX)
 		return false;
-	stream->response = interim ? H2_INTERIM : H2_BODY;
+	stream->response = interim ? UPSTREAM_H2_INTERIM : UPSTREAM_H2_BODY;
 	stream->about.expects_continue = false;
 	stream->user->on_head(stream->arg, head, interim);
 	return true;
 }
 
 /* The client keeps up: more may be on its way. */
-static void count_taken(struct h2_stream *stream, size_t size)
+static void count_taken(struct upstream_stream *stream, size_t size)
 {
 	if (!stream->conn || size == 0)
 		return;
@@ -162,21 +162,21 @@ static void count_taken(struct h2_stream *stream, size_t size)
 		    session, NGHTTP2_FLAG_NONE, stream->id, UPSTREAM_H2_WINDOW_FAST);
 }
 
-static void keep_in(struct h2_stream *stream, const char *bytes, size_t size)
+static void keep_in(struct upstream_stream *stream, const char *bytes, size_t size)
 {
 	stream->held_back = stream->client_is_slow = true;
 	if (buf_append(&stream->in, bytes, size) != R_OK)
 		stream->is_malformed = true;
 }
 
-void h2_stream_take_data(struct h2_stream *stream, const char *bytes, size_t size)
+void upstream_stream_take_data(struct upstream_stream *stream, const char *bytes, size_t size)
 {
 	size_t taken = 0;
 
 	if (size == 0)
 		return;
 	stream->has_news = true;
-	h2_stream_touch(stream);
+	upstream_stream_touch(stream);
 	if (!stream->held_back)
 		taken = stream->user->on_body(stream->arg, bytes, size);
 	if (stream->was_left)
@@ -186,13 +186,13 @@ void h2_stream_take_data(struct h2_stream *stream, const char *bytes, size_t siz
 		keep_in(stream, bytes + taken, size - taken);
 }
 
-void h2_stream_take_end(struct h2_stream *stream)
+void upstream_stream_take_end(struct upstream_stream *stream)
 {
-	stream->response = H2_LAST;
-	h2_stream_touch(stream);
+	stream->response = UPSTREAM_H2_LAST;
+	upstream_stream_touch(stream);
 }
 
-static bool hand_trailers(struct h2_stream *stream)
+static bool hand_trailers(struct upstream_stream *stream)
 {
 	struct http_slice lines = {buf_bytes(&stream->last_lines), buf_size(&stream->last_lines)};
 	struct http_head trailers;
@@ -207,22 +207,22 @@ static bool hand_trailers(struct h2_stream *stream)
 	return true;
 }
 
-static void end_response(struct h2_stream *stream)
+static void end_response(struct upstream_stream *stream)
 {
 	if (!hand_trailers(stream)) {
-		h2_stream_fail(stream, UPSTREAM_MALFORMED);
+		upstream_stream_fail(stream, UPSTREAM_MALFORMED);
 		return;
 	}
 	if (stream->was_left)
 		return;
-	stream->response = H2_OVER;
+	stream->response = UPSTREAM_H2_OVER;
 	if (stream->conn)
 		stream->conn->was_used = true;
 	deadline_clear(&stream->deadline);
 	stream->user->on_end(stream->arg);
 }
 
-static size_t send_room(const struct h2_stream *stream)
+static size_t send_room(const struct upstream_stream *stream)
 {
 	size_t waiting = buf_size(&stream->out);
 
@@ -230,9 +230,9 @@ static size_t send_room(const struct h2_stream *stream)
 }
 
 /* False: the stream may not be there any more. */
-static bool tell_room(struct h2_stream *stream)
+static bool tell_room(struct upstream_stream *stream)
 {
-	if (!stream->wants_room || (send_room(stream) == 0 && stream->sending == H2_SENDING))
+	if (!stream->wants_room || (send_room(stream) == 0 && stream->sending == UPSTREAM_H2_SENDING))
 		return true;
 	stream->wants_room = false;
 	stream->user->on_room(stream->arg);
@@ -241,26 +241,26 @@ static bool tell_room(struct h2_stream *stream)
 
 /* Calls one of its user's callbacks, so that it may be gone afterwards; where there is more to tell it is
  * touched again. */
-void h2_stream_settle(struct h2_stream *stream)
+void upstream_stream_settle(struct upstream_stream *stream)
 {
 	bool has_news = stream->has_news;
 
 	stream->has_news = false;
-	if (stream->is_closed && stream->sending == H2_SENDING)
-		stream->sending = H2_UNHEARD;
-	if (stream->is_closed && stream->response < H2_LAST)
+	if (stream->is_closed && stream->sending == UPSTREAM_H2_SENDING)
+		stream->sending = UPSTREAM_H2_UNHEARD;
+	if (stream->is_closed && stream->response < UPSTREAM_H2_LAST)
 		judge_close(stream);
-	if (stream->is_malformed || (stream->is_closed && stream->response < H2_LAST)) {
-		h2_stream_fail(stream, failure_of(stream));
+	if (stream->is_malformed || (stream->is_closed && stream->response < UPSTREAM_H2_LAST)) {
+		upstream_stream_fail(stream, failure_of(stream));
 		return;
 	}
-	if (stream->response == H2_LAST && buf_size(&stream->in) == 0) {
+	if (stream->response == UPSTREAM_H2_LAST && buf_size(&stream->in) == 0) {
 		end_response(stream);
 		return;
 	}
-	h2_stream_arm(stream);
+	upstream_stream_arm(stream);
 	if (has_news && stream->wants_room)
-		h2_stream_touch(stream);
+		upstream_stream_touch(stream);
 	if (has_news)
 		stream->user->on_pause(stream->arg);
 	else
@@ -270,7 +270,7 @@ void h2_stream_settle(struct h2_stream *stream)
 /* What is left may outlive the connection. */
 static void resume(struct upstream_call *call)
 {
-	struct h2_stream *stream = h2_stream_from(call);
+	struct upstream_stream *stream = upstream_stream_from(call);
 
 	if (!stream->held_back || stream->was_left)
 		return;
@@ -284,44 +284,44 @@ static void resume(struct upstream_call *call)
 	count_taken(stream, taken);
 	if (!stream->held_back)
 		buf_fini(&stream->in);
-	if (stream->response == H2_LAST && !stream->held_back) {
+	if (stream->response == UPSTREAM_H2_LAST && !stream->held_back) {
 		end_response(stream);
 		return;
 	}
 	if (stream->conn)
-		h2_kick(stream->conn);
-	h2_stream_arm(stream);
+		upstream_h2_kick(stream->conn);
+	upstream_stream_arm(stream);
 	stream->user->on_pause(stream->arg);
 }
 
 /* ---- what goes */
 
-static bool send_trailers(struct h2_stream *stream)
+static bool send_trailers(struct upstream_stream *stream)
 {
-	nghttp2_nv fields[H2_FIELDS_SENT_MAX];
+	nghttp2_nv fields[UPSTREAM_H2_FIELDS_SENT_MAX];
 	struct http_slice lines = {buf_bytes(&stream->trailers), buf_size(&stream->trailers)};
 
 	if (lines.size <= 5)
 		return false;
-	size_t count = h2_head_read_lines(fields, lines.bytes + 3, lines.size - 3);
+	size_t count = upstream_h2_head_read_lines(fields, lines.bytes + 3, lines.size - 3);
 	return nghttp2_submit_trailer(stream->conn->session, stream->id, fields, count) == 0;
 }
 
 static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *bytes, size_t room, uint32_t *flags,
     nghttp2_data_source *source, void *arg)
 {
-	struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, id);
+	struct upstream_stream *stream = nghttp2_session_get_stream_user_data(session, id);
 
 	(void)bytes, (void)source, (void)arg;
 	if (!stream)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	size_t waiting = buf_size(&stream->out);
 	size_t size = waiting < room ? waiting : room;
-	if (waiting == 0 && stream->sending != H2_SENT)
+	if (waiting == 0 && stream->sending != UPSTREAM_H2_SENT)
 		return NGHTTP2_ERR_DEFERRED;
 	if (size > 0)
 		*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-	if (size < waiting || stream->sending != H2_SENT)
+	if (size < waiting || stream->sending != UPSTREAM_H2_SENT)
 		return (ssize_t)size;
 	*flags |= NGHTTP2_DATA_FLAG_EOF;
 	if (send_trailers(stream))
@@ -330,7 +330,7 @@ static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *bytes, siz
 }
 
 /* The body's first bytes, and maybe its end, as they rest behind the head. */
-static void take_rested_body(struct h2_stream *stream, const struct h2_request_head *head)
+static void take_rested_body(struct upstream_stream *stream, const struct upstream_h2_request *head)
 {
 	struct http_head framing = {.body = stream->about.body, .content_length = head->content_length};
 	const char *at = buf_bytes(&stream->rest) + head->size;
@@ -354,7 +354,7 @@ static void take_rested_body(struct h2_stream *stream, const struct h2_request_h
 	}
 }
 
-static void submit(struct h2_stream *stream, const struct h2_request_head *head)
+static void submit(struct upstream_stream *stream, const struct upstream_h2_request *head)
 {
 	struct upstream_h2 *conn = stream->conn;
 	const nghttp2_data_provider body = {.read_callback = on_read};
@@ -367,29 +367,29 @@ static void submit(struct h2_stream *stream, const struct h2_request_head *head)
 		stream->id = id;
 	else
 		stream->was_not_sent = stream->is_closed = true;
-	h2_stream_touch(stream);
+	upstream_stream_touch(stream);
 }
 
 static void start(struct upstream_call *call, struct buf *request, const struct upstream_request *about)
 {
-	struct h2_stream *stream = h2_stream_from(call);
-	struct h2_request_head head;
+	struct upstream_stream *stream = upstream_stream_from(call);
+	struct upstream_h2_request head;
 
 	assert(stream->conn && stream->id == 0);
 	stream->rest = *request;
 	buf_init(request, UPSTREAM_OUT_MAX);
 	stream->is_at_rest = true;
 	stream->about = *about;
-	stream->sending = about->is_whole ? H2_SENT : H2_SENDING;
+	stream->sending = about->is_whole ? UPSTREAM_H2_SENT : UPSTREAM_H2_SENDING;
 	stream->wants_room = about->was_elsewhere && !about->is_whole;
-	h2_head_read_request(
+	upstream_h2_head_read_request(
 	    &head, buf_bytes(&stream->rest), buf_size(&stream->rest), stream->conn->stream.ssl != NULL);
 	take_rested_body(stream, &head);
 	submit(stream, &head);
 }
 
 /* While the upstream may say that it has not looked at it, the start of a body is kept. */
-static void keep_at_rest(struct h2_stream *stream, const char *bytes, size_t size)
+static void keep_at_rest(struct upstream_stream *stream, const char *bytes, size_t size)
 {
 	if (!stream->is_at_rest)
 		return;
@@ -403,22 +403,22 @@ static void keep_at_rest(struct h2_stream *stream, const char *bytes, size_t siz
 	}
 }
 
-static void go_on(struct h2_stream *stream)
+static void go_on(struct upstream_stream *stream)
 {
 	if (!stream->conn || stream->is_closed)
 		return;
 	nghttp2_session_resume_data(stream->conn->session, stream->id);
-	h2_kick(stream->conn);
+	upstream_h2_kick(stream->conn);
 }
 
 static size_t send_some(struct upstream_call *call, const char *bytes, size_t size)
 {
-	struct h2_stream *stream = h2_stream_from(call);
+	struct upstream_stream *stream = upstream_stream_from(call);
 	size_t room = send_room(stream);
 	size_t some = size < room ? size : room;
 
 	stream->about.expects_continue = false;
-	if (!stream->conn || stream->is_closed || stream->sending == H2_UNHEARD)
+	if (!stream->conn || stream->is_closed || stream->sending == UPSTREAM_H2_UNHEARD)
 		return size;
 	stream->wants_room = some < size;
 	if (some == 0)
@@ -431,11 +431,11 @@ static size_t send_some(struct upstream_call *call, const char *bytes, size_t si
 
 static void send_end(struct upstream_call *call, const struct http_head *trailers)
 {
-	struct h2_stream *stream = h2_stream_from(call);
+	struct upstream_stream *stream = upstream_stream_from(call);
 
-	if (stream->sending != H2_SENDING)
+	if (stream->sending != UPSTREAM_H2_SENDING)
 		return;
-	stream->sending = H2_SENT;
+	stream->sending = UPSTREAM_H2_SENT;
 	stream->about.is_whole = true;
 	if (trailers)
 		h1_write_last_chunk(&stream->trailers, trailers);
@@ -446,36 +446,36 @@ static void send_end(struct upstream_call *call, const struct http_head *trailer
 
 static void flush(struct upstream_call *call)
 {
-	struct h2_stream *stream = h2_stream_from(call);
+	struct upstream_stream *stream = upstream_stream_from(call);
 
 	if (!stream->conn)
 		return;
-	h2_stream_arm(stream);
-	h2_kick(stream->conn);
+	upstream_stream_arm(stream);
+	upstream_h2_kick(stream->conn);
 }
 
 static bool has_sent_all(const struct upstream_call *call)
 {
-	const struct h2_stream *stream = stream_from(call);
+	const struct upstream_stream *stream = stream_from(call);
 
-	return stream->sending != H2_SENDING && buf_size(&stream->out) == 0;
+	return stream->sending != UPSTREAM_H2_SENDING && buf_size(&stream->out) == 0;
 }
 
 /* ---- the rest of a call */
 
 static void attach(struct upstream_call *call, const struct upstream_user *user, void *arg)
 {
-	h2_stream_from(call)->user = user;
-	h2_stream_from(call)->arg = arg;
+	upstream_stream_from(call)->user = user;
+	upstream_stream_from(call)->arg = arg;
 }
 
 /* A body that may have been looked at is never sent twice. */
 static enum result recover(struct upstream_call *call, struct buf *out)
 {
-	struct h2_stream *stream = h2_stream_from(call);
+	struct upstream_stream *stream = upstream_stream_from(call);
 	bool is_untouched = stream->is_unprocessed || !stream->was_sent;
 
-	if (stream->response != H2_AWAITED || !stream->is_at_rest)
+	if (stream->response != UPSTREAM_H2_AWAITED || !stream->is_at_rest)
 		return R_NONE;
 	if (!is_untouched && stream->about.body != HTTP_BODY_NONE)
 		return R_NONE;
@@ -488,11 +488,11 @@ static enum result recover(struct upstream_call *call, struct buf *out)
 
 static void close_call(struct upstream_call *call)
 {
-	struct h2_stream *stream = h2_stream_from(call);
+	struct upstream_stream *stream = upstream_stream_from(call);
 	struct loop *loop = stream->deadline.loop;
 
 	stream->was_left = true;
-	h2_stream_leave(stream);
+	upstream_stream_leave(stream);
 	deadline_fini(&stream->deadline);
 	buf_fini(&stream->out);
 	buf_fini(&stream->trailers);
@@ -504,7 +504,7 @@ static void close_call(struct upstream_call *call)
 
 static bool was_used(const struct upstream_call *call)
 {
-	const struct h2_stream *stream = stream_from(call);
+	const struct upstream_stream *stream = stream_from(call);
 
 	return stream->conn ? stream->conn->was_used : stream->was_used;
 }
@@ -530,9 +530,9 @@ static const struct upstream_call_kind h2_kind = {
 
 struct upstream_call *upstream_h2_open(struct upstream_h2 *conn, int64_t connect_us_taken)
 {
-	struct h2_stream *stream = mem_alloc(sizeof *stream);
+	struct upstream_stream *stream = mem_alloc(sizeof *stream);
 
-	assert(conn->state == H2_OPEN);
+	assert(conn->state == UPSTREAM_H2_OPEN);
 	stream->call.kind = &h2_kind;
 	stream->conn = conn;
 	stream->connect_us = connect_us_taken;
