@@ -98,6 +98,7 @@ static void linger(struct h2_conn *conn)
 		return;
 	}
 	conn->state = H2_LINGER;
+	conn->linger_left = H2_LINGER_BYTES;
 	stream_shutdown(&conn->stream);
 }
 
@@ -106,8 +107,9 @@ static void discard(struct h2_conn *conn)
 	size_t got = 0;
 	enum result result = stream_read(&conn->stream, conn->worker->scratch, H2_READ, &got);
 
-	if (result == R_EOF || result == R_ERROR)
+	if (result == R_EOF || result == R_ERROR || got >= conn->linger_left)
 		h2_conn_close(conn);
+	conn->linger_left -= got;
 }
 
 /* ---- writing */

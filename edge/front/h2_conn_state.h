@@ -28,6 +28,7 @@ enum {
 	H2_URGENCY_DEFAULT = 3,
 	H2_GOAWAY_MS = 2 * 1000, /* for the answer to the PING behind the first GOAWAY */
 	H2_LINGER_MS = 2 * 1000,
+	H2_LINGER_BYTES = 256 * 1024,
 	H2_SWEEP_MS = 1000,     /* how often streams are looked at for their deadlines, at most */
 	H2_UNSENT = 128 * 1024, /* in the kernel: what is there has no urgency any more */
 };
@@ -137,7 +138,8 @@ struct h2_conn {
 	int64_t drained;
 
 	enum h2_wait wait;
-	int64_t taken; /* what the client had taken when that was looked at last */
+	size_t linger_left; /* bytes that are still read */
+	int64_t taken;      /* what the client had taken when that was looked at last */
 	struct deadline read_deadline, write_deadline, sweep;
 };
 

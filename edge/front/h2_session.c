@@ -275,6 +275,28 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
 	return 0;
 }
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static nghttp2_session_callbacks *callbacks;
+static nghttp2_option *options;
+
+/* ---- frames that nobody knows: to be counted they must be asked for */
+
+enum { FIRST_UNKNOWN_TYPE = 10, LAST_TYPE = 255 };
+
+static int on_unknown_frame(nghttp2_session *session, void **payload, const nghttp2_frame_hd *hd, void *arg)
+{
+	(void)session, (void)payload, (void)hd, (void)arg;
+	return NGHTTP2_ERR_CANCEL;
+}
+
+static void ask_for_unknown_frames(void)
+{
+	nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, on_unknown_frame);
+	for (int type = FIRST_UNKNOWN_TYPE; type <= LAST_TYPE; type++)
+		if (type != NGHTTP2_PRIORITY_UPDATE)
+			nghttp2_option_set_user_recv_extension_type(options, (uint8_t)type);
+}
+
 /* ---- one session */
 
 static void *counted(void *memory)
@@ -314,12 +336,8 @@ static void *counted_realloc(void *memory, size_t size, void *arg)
 	(void)arg;
 	discount(memory);
 	void *larger = realloc(memory, size);
-	return counted(larger ? larger : NULL);
+	return counted(larger);
 }
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static nghttp2_session_callbacks *callbacks;
-static nghttp2_option *options;
 
 static void make_shared(void)
 {
@@ -339,6 +357,7 @@ static void make_shared(void)
 	nghttp2_option_set_no_closed_streams(options, 1);
 	nghttp2_option_set_max_outbound_ack(options, H2_ACKS_MAX);
 	nghttp2_option_set_builtin_recv_extension_type(options, NGHTTP2_PRIORITY_UPDATE);
+	ask_for_unknown_frames();
 }
 
 /* RFC 7540's tree of priorities is declined: RFC 9218 has replaced it. */

@@ -120,6 +120,13 @@ class H2Wire:
     def answer(self, stream):
         return self.answers.setdefault(stream, Answer())
 
+    def _reply(self, data):
+        """What a peer says by itself: to an edge that is gone it does not matter."""
+        try:
+            self.send(data)
+        except OSError:
+            pass
+
     def _digest(self, heard):
         answer = self.answer(heard.stream) if heard.stream else None
         if heard.kind == HEADERS:
@@ -137,18 +144,18 @@ class H2Wire:
             answer.body += heard.payload
             if self.updates and heard.payload:
                 update = struct.pack(">I", len(heard.payload))
-                self.send(frame(WINDOW_UPDATE, 0, 0, update))
+                self._reply(frame(WINDOW_UPDATE, 0, 0, update))
                 if not heard.flags & END_STREAM:
-                    self.send(frame(WINDOW_UPDATE, 0, heard.stream, update))
+                    self._reply(frame(WINDOW_UPDATE, 0, heard.stream, update))
         elif heard.kind == RST_STREAM:
             answer.reset = heard.error
         elif heard.kind == GOAWAY:
             self.goaways.append(heard)
         elif heard.kind == SETTINGS and not heard.flags & ACK:
             self.their.update(struct.unpack(">HI", heard.payload[at:at + 6]) for at in range(0, len(heard.payload), 6))
-            self.send(frame(SETTINGS, ACK))
+            self._reply(frame(SETTINGS, ACK))
         elif heard.kind == PING and not heard.flags & ACK:
-            self.send(frame(PING, ACK, 0, heard.payload))
+            self._reply(frame(PING, ACK, 0, heard.payload))
         if heard.kind in (HEADERS, DATA) and heard.flags & END_STREAM:
             answer.ended = True
 
