@@ -23,7 +23,7 @@ static enum result find(void *arg, const char *label, struct dns_texts *out)
 		return R_NONE;
 	out->count = mode & MANY ? DNS_TEXTS_MAX : 1;
 	for (size_t i = 0; i < out->count; i++)
-		snprintf(out->texts[i], DNS_TEXT_SIZE, "%zu-%043d", i, 0);
+		snprintf(out->texts[i], DNS_TEXT_SIZE, "%c-%041d", (char)('0' + i), 0);
 	return R_OK;
 }
 
