@@ -1,79 +1,19 @@
-#include "edge/pass/pass_conn.h"
+#include "edge/pass/pass_conn_internal.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/mem.h"
 #include "edge/edge_metrics.h"
 #include "edge/http_config.h"
-#include "edge/loop/deadline.h"
 #include "edge/loop/name_hash.h"
-#include "edge/pass/pass_choice.h"
-#include "edge/pass/pass_flow.h"
 #include "edge/pass/pass_groups.h"
-#include "edge/pass/pass_log.h"
-#include "edge/pass/pass_sessions.h"
-#include "edge/pass/server_hello.h"
-#include "edge/tls/client_hello.h"
 #include "edge/tls/tls_alert.h"
-#include "edge/upstream/proxy_protocol_write.h"
-#include "edge/upstream/upstream_socket.h"
-
-/* A name's first look-up takes milliseconds. */
-enum { LOOK_UP_STEP_MS = 10 };
-
-enum pass_state {
-	PASS_LOOKING,    /* the servers' names are looked up for the first time */
-	PASS_CONNECTING, /* to one of them */
-	PASS_OPEN,
-	PASS_GONE, /* before it began: its task frees it */
-};
-
-struct pass_conn {
-	struct worker *worker;
-	enum pass_state state;
-	struct upstream_group *group;
-	struct upstream_address *address;               /* the one in use or tried just now; a reference */
-	struct upstream_address *tried[PASS_TRIES_MAX]; /* references */
-	size_t tried_count;
-	int64_t give_up_ms; /* PASS_LOOKING */
-
-	struct loop_io client, upstream;
-	struct pass_flow in, out; /* from the client, to it */
-	struct deadline deadline; /* to connect; then of silence */
-	struct loop_task begin;
-
-	bool proxy_v2, is_tls;
-	enum passthrough_affinity affinity;
-	struct server_hello server_hello; /* PASSTHROUGH_BY_SESSION */
-	struct pass_session session;      /* the client's; id points to the next */
-	uint8_t session_id[PASS_SESSION_ID_MAX];
-
-	struct net_address peer, local;
-	struct pass_metrics metrics;
-	struct pass_line line;
-	void (*on_closed)(void *owner);
-	void *owner;
-};
-
-static void connect_next(struct pass_conn *conn);
 
 /* ---- the end */
-
-static void leave_address(struct pass_conn *conn)
-{
-	if (!conn->address)
-		return;
-	atomic_fetch_sub_explicit(&conn->address->outstanding, 1, memory_order_relaxed);
-	upstream_address_unref(conn->address);
-	conn->address = NULL;
-}
 
 static void close_io(struct pass_conn *conn, struct loop_io *io, bool reset)
 {
@@ -99,9 +39,7 @@ static void write_line(struct pass_conn *conn, const char *cause)
 	    &conn->line, worker->config->http->access_log ? worker->edge->access_log : NULL, &conn->peer);
 }
 
-/* `cut`: one side ended in disorder, or we do not wait for its end; the other sees a reset, not an end that
- * looks like the sender's own. */
-static void end(struct pass_conn *conn, const char *cause, bool cut)
+void pass_conn_end(struct pass_conn *conn, const char *cause, bool cut)
 {
 	void (*on_closed)(void *owner) = conn->on_closed;
 	void *owner = conn->owner;
@@ -111,7 +49,7 @@ static void end(struct pass_conn *conn, const char *cause, bool cut)
 	close_io(conn, &conn->client, cut);
 	close_io(conn, &conn->upstream, cut);
 	deadline_fini(&conn->deadline);
-	leave_address(conn);
+	pass_connect_leave(conn);
 	for (size_t i = 0; i < conn->tried_count; i++)
 		upstream_address_unref(conn->tried[i]);
 	if (conn->group)
@@ -126,19 +64,19 @@ static void end(struct pass_conn *conn, const char *cause, bool cut)
 }
 
 /* Nobody took the connection. All that its client sent has been read, so that nothing overtakes the alert. */
-static void refuse(struct pass_conn *conn, const char *cause)
+void pass_conn_refuse(struct pass_conn *conn, const char *cause)
 {
 	unsigned char record[TLS_ALERT_RECORD_SIZE];
 
 	tls_alert_record(record, TLS_ALERT_INTERNAL_ERROR);
 	if (conn->is_tls && send(conn->client.fd, record, sizeof record, MSG_NOSIGNAL) < 0)
 		cause = "client_left";
-	end(conn, cause, false);
+	pass_conn_end(conn, cause, false);
 }
 
 void pass_conn_abort(struct pass_conn *conn)
 {
-	end(conn, "drain_timeout", true);
+	pass_conn_end(conn, "drain_timeout", true);
 }
 
 /* ---- passing on */
@@ -188,19 +126,19 @@ static bool run_flow(struct pass_conn *conn, struct pass_flow *flow, const char 
 	metric_add(flow == &conn->in ? conn->metrics.bytes_in : conn->metrics.bytes_out,
 	    (int64_t)(flow->bytes - before));
 	if (step == PASS_SOURCE_BROKE || step == PASS_SINK_BROKE) {
-		end(conn, step == PASS_SOURCE_BROKE ? from : to, true);
+		pass_conn_end(conn, step == PASS_SOURCE_BROKE ? from : to, true);
 		return false;
 	}
 	return true;
 }
 
-static void run(struct pass_conn *conn)
+void pass_conn_run(struct pass_conn *conn)
 {
 	if (!run_flow(conn, &conn->in, "client_reset", "upstream_reset") ||
 	    !run_flow(conn, &conn->out, "upstream_reset", "client_reset"))
 		return;
 	if (pass_flow_is_over(&conn->in) && pass_flow_is_over(&conn->out)) {
-		end(conn, "closed", false);
+		pass_conn_end(conn, "closed", false);
 		return;
 	}
 	deadline_set(&conn->deadline, conn->worker->config->pass->idle_ms);
@@ -208,66 +146,17 @@ static void run(struct pass_conn *conn)
 	watch(conn, &conn->upstream, &conn->out, &conn->in);
 }
 
-/* ---- connecting */
-
-static void leave_hello(struct pass_conn *conn)
-{
-	if (conn->affinity == PASSTHROUGH_BY_SESSION)
-		server_hello_init(&conn->server_hello);
-}
-
-static void put_proxy_header(struct pass_conn *conn)
-{
-	unsigned char header[PROXY_V2_MAX + PROXY_V2_AUTHORITY_MAX];
-
-	if (!conn->proxy_v2)
-		return;
-	if (conn->local.size == 0)
-		net_local_address(conn->client.fd, &conn->local, NULL);
-	size_t size = proxy_v2_write(header, &conn->peer, &conn->local);
-	size = proxy_v2_add_authority(header, size, conn->line.name);
-	pass_flow_put_first(&conn->in, header, size);
-}
-
-static void open_link(struct pass_conn *conn)
-{
-	upstream_address_succeeded(conn->address, loop_now(conn->worker->loop));
-	conn->line.connect_us = clock_monotonic_us() - conn->line.connect_began_us;
-	conn->state = PASS_OPEN;
-	put_proxy_header(conn);
-	leave_hello(conn);
-	run(conn);
-}
-
-static void fail_address(struct pass_conn *conn, enum upstream_failure failure)
-{
-	int64_t now = loop_now(conn->worker->loop);
-
-	/* What is wanting on our side says nothing of the server. */
-	if (failure != UPSTREAM_LOCAL && upstream_address_failed(conn->address, now))
-		metric_add(upstreams_metrics(conn->worker->edge->upstreams)->ejections, 1);
-	close_io(conn, &conn->upstream, false);
-	leave_address(conn);
-	if (conn->tried_count == PASS_TRIES_MAX)
-		refuse(conn, upstream_failure_name(failure));
-	else
-		connect_next(conn);
-}
+/* ---- events */
 
 static void on_upstream_ready(struct loop_io *io, uint32_t events)
 {
 	struct pass_conn *conn = loop_owner(io, struct pass_conn, upstream);
 
 	(void)events;
-	if (conn->state == PASS_OPEN) {
-		run(conn);
-		return;
-	}
-	enum upstream_failure failure = upstream_socket_failure(conn->upstream.fd);
-	if (failure == UPSTREAM_FAILURE_COUNT)
-		open_link(conn);
+	if (conn->state == PASS_OPEN)
+		pass_conn_run(conn);
 	else
-		fail_address(conn, failure);
+		pass_connect_on_ready(conn);
 }
 
 /* Until there is a server only the client's disappearance is heard of. */
@@ -277,86 +166,19 @@ static void on_client_ready(struct loop_io *io, uint32_t events)
 
 	(void)events;
 	if (conn->state == PASS_OPEN)
-		run(conn);
+		pass_conn_run(conn);
 	else
-		end(conn, "client_left", false);
-}
-
-static const struct net_address *session_server(struct pass_conn *conn, struct net_address *room)
-{
-	if (conn->affinity != PASSTHROUGH_BY_SESSION || conn->session.size == 0)
-		return NULL;
-	bool is_known = pass_sessions_find(
-	    conn->worker->edge->pass_sessions, &conn->session, loop_now(conn->worker->loop), room);
-	conn->line.session = is_known ? "known" : "unknown";
-	return is_known ? room : NULL;
-}
-
-/* A reference in `address`, counted as outstanding; false: none is left. */
-static bool choose(struct pass_conn *conn)
-{
-	struct upstreams *upstreams = conn->worker->edge->upstreams;
-	struct net_address room;
-	unsigned version = 0;
-	struct upstream_members *members = upstreams_members(upstreams, conn->group, &version);
-	int index = pass_choose(members, &(struct pass_choice){
-					     .affinity = conn->affinity,
-					     .client = &conn->peer,
-					     .session = session_server(conn, &room),
-					     .turn = upstream_group_turn(conn->group),
-					     .now_ms = loop_now(conn->worker->loop),
-					     .tried = (const struct upstream_address *const *)conn->tried,
-					     .tried_count = conn->tried_count,
-					 });
-
-	if (index != UPSTREAM_CHOICE_NONE) {
-		conn->address = upstream_address_ref(members->addresses[index]);
-		conn->tried[conn->tried_count++] = upstream_address_ref(conn->address);
-		atomic_fetch_add_explicit(&conn->address->outstanding, 1, memory_order_relaxed);
-	}
-	upstream_members_unref(members);
-	return conn->address;
-}
-
-static void connect_next(struct pass_conn *conn)
-{
-	enum upstream_failure failure = UPSTREAM_LOCAL;
-
-	if (!choose(conn)) {
-		refuse(conn, conn->tried_count > 0 ? "connect" : "no_server");
-		return;
-	}
-	conn->state = PASS_CONNECTING;
-	memcpy(conn->line.upstream, conn->address->text, sizeof conn->line.upstream);
-	conn->line.connect_began_us = clock_monotonic_us();
-	conn->upstream.fd = upstream_socket_open(&conn->address->address, &failure);
-	if (conn->upstream.fd < 0 || loop_watch(conn->worker->loop, &conn->upstream, EPOLLOUT) != R_OK) {
-		fail_address(conn, failure);
-		return;
-	}
-	deadline_set(&conn->deadline, conn->worker->config->pass->connect_ms);
-}
-
-static void look_again(struct pass_conn *conn)
-{
-	int64_t now = loop_now(conn->worker->loop);
-
-	if (upstream_group_is_pending(conn->group) && now < conn->give_up_ms)
-		deadline_set(&conn->deadline, LOOK_UP_STEP_MS);
-	else
-		connect_next(conn);
+		pass_conn_end(conn, "client_left", false);
 }
 
 static void on_deadline(struct deadline *deadline)
 {
 	struct pass_conn *conn = loop_owner(deadline, struct pass_conn, deadline);
 
-	switch (conn->state) {
-	case PASS_LOOKING: look_again(conn); return;
-	case PASS_CONNECTING: fail_address(conn, UPSTREAM_CONNECT_TIMEOUT); return;
-	case PASS_OPEN: end(conn, "idle_timeout", true); return;
-	case PASS_GONE: abort();
-	}
+	if (conn->state == PASS_OPEN)
+		pass_conn_end(conn, "idle_timeout", true);
+	else
+		pass_connect_on_deadline(conn);
 }
 
 /* ---- the beginning */
@@ -371,16 +193,15 @@ static void on_begin(struct loop_task *task)
 		return;
 	}
 	if (!conn->group) {
-		refuse(conn, "no_room");
+		pass_conn_refuse(conn, "no_room");
 		return;
 	}
 	/* No events: only an error or the end of both directions. */
 	if (loop_watch(conn->worker->loop, &conn->client, 0) != R_OK) {
-		end(conn, "local", false);
+		pass_conn_end(conn, "local", false);
 		return;
 	}
-	conn->give_up_ms = loop_now(conn->worker->loop) + conn->worker->config->pass->connect_ms;
-	look_again(conn);
+	pass_connect_begin(conn);
 }
 
 static void take_way(struct pass_conn *conn, const struct pass_way *way)

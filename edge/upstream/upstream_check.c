@@ -201,7 +201,8 @@ static void begin_probe(struct check *check)
 	struct upstream_address *address = check->address;
 
 	address->next_check_ms = loop_now(checks->loop) + address->probe.interval_ms;
-	loop_timer_set(checks->loop, &check->deadline, longest_check(address->probe.interval_ms));
+	/* Longer than the interval, if it must be: who is only busy is not down. */
+	loop_timer_set(checks->loop, &check->deadline, UPSTREAM_CHECK_MAX_MS);
 	check->probe = upstream_probe_begin(checks->loop, checks->probe_ctx, address, on_probed, check);
 	if (!check->probe)
 		end(check, false);

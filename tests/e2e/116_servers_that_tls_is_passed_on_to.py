@@ -50,6 +50,14 @@ class Scene:
             return sock.recv(100).decode()
 
 
+    def answer(self, name, port=None):
+        """The same; None where a busy machine has it refused for the moment."""
+        try:
+            return self.ask(name, port=port)
+        except OSError:
+            return None
+
+
 @pytest.fixture(scope="module")
 def scene(session):
     lab = Lab(session)
@@ -82,19 +90,19 @@ def test_a_client_stays_with_its_server(scene):
 def test_a_dead_server_is_noticed_and_its_return_too(scene):
     gone = scene.servers[1]
     gone.stop()
-    wait_until(lambda: scene.edge.process.logged(rf"an upstream address is down.*{re.escape(gone.place)}"), 10, "the check")
+    wait_until(lambda: scene.edge.process.logged(rf"an upstream address is down.*{re.escape(gone.place)}"), 20, "the check")
     retries = len(gone.came)
     assert {scene.ask("checked.brand.test") for _ in range(4)} == {"0"}
     assert len(gone.came) == retries
     gone.start()
-    wait_until(lambda: scene.edge.process.logged(rf"an upstream address is up again.*{re.escape(gone.place)}"), 10, "the check")
+    wait_until(lambda: scene.edge.process.logged(rf"an upstream address is up again.*{re.escape(gone.place)}"), 20, "the check")
     assert {scene.ask("checked.brand.test") for _ in range(4)} == {"0", "1"}
 
 
 def test_without_checks_the_next_server_is_tried(scene):
     scene.servers[2].stop()
     assert set(scene.ask("turn.brand.test") for _ in range(6)) == {"0", "1"}
-    wait_until(lambda: scene.edge.process.logged(r"an upstream address is down"), 10, "the check by connection")
+    wait_until(lambda: scene.edge.process.logged(r"an upstream address is down"), 20, "the check by connection")
     refusal = client_hello.refusal(scene.edge.address, scene.pass_port, b"tcp.brand.test")
     wait_until(lambda: client_hello.refusal(scene.edge.address, scene.pass_port, b"tcp.brand.test").alert
                == "internal_error", 10, "a clean alert where nobody is left")
@@ -138,19 +146,19 @@ def test_a_domain_says_where_its_tls_goes_and_needs_no_certificate(scene):
     platform.activate(name)
     set_options(platform, name, {"passthrough": f"{scene.servers[1].place} proxy=off"})
     for port in (scene.pass_port, scene.edge.https):
-        assert scene.ask(name, port=port) == "1"
+        wait_until(lambda: scene.answer(name, port) == "1", 10, "its server")
     assert platform.stored(name) is None and platform.job(name) is None
     set_options(platform, name, {"passthrough": scene.servers[2].place})
-    wait_until(lambda: scene.ask(name) == "2", 5, "the other server")
+    wait_until(lambda: scene.answer(name) == "2", 10, "the other server")
     before = passed(scene)
     refused = client_hello.refusal(scene.edge.address, scene.edge.https, name.encode(), alpn=(b"acme-tls/1",))
     assert passed(scene) == before + 1 and refused.alert != "unrecognized_name", "the CA's probe is its own"
     set_options(platform, name, {"passthrough": scene.servers[2].place, "deny": ["127.0.0.0/8"]})
     wait_until(lambda: client_hello.refusal(scene.edge.address, scene.pass_port, name.encode()).alert == "access_denied",
-               5, "its list of visitors to count")
+               10, "its list of visitors to count")
     platform.db.query(f"UPDATE domains SET status = 'suspended' WHERE name = '{name}'")
     wait_until(lambda: client_hello.refusal(scene.edge.address, scene.pass_port, name.encode()).alert
-               == "unrecognized_name", 5, "the suspended one to be refused")
+               == "unrecognized_name", 10, "the suspended one to be refused")
 
 
 def test_a_cold_edge_finds_the_domain_also_for_a_probe(scene):
