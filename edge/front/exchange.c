@@ -34,6 +34,7 @@ struct exchange {
 	int connect_timeouts;
 	int resent;
 	int unprocessed;
+	uint32_t reset_code;
 	int retries; /* of either kind, for the log */
 	int64_t connect_us;
 	enum upstream_failure failure; /* the last one */
@@ -416,6 +417,8 @@ static void on_failed(void *arg, enum upstream_failure failure)
 		return;
 	}
 	count_failure(exchange, failure);
+	if (failure == UPSTREAM_RESET)
+		exchange->reset_code = upstream_call_reset_code(exchange->call);
 	/* Kept connections end: a restart of the upstream ends many at once. */
 	if (failure != UPSTREAM_CLOSED || !was_used)
 		blame(exchange, failure);
@@ -475,4 +478,9 @@ int exchange_retries(const struct exchange *exchange)
 int64_t exchange_connect_us(const struct exchange *exchange)
 {
 	return exchange->connect_us;
+}
+
+uint32_t exchange_reset_code(const struct exchange *exchange)
+{
+	return exchange->reset_code;
 }

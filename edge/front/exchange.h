@@ -62,5 +62,7 @@ const char *exchange_upstream(const struct exchange *exchange);
  * else -1. */
 int exchange_retries(const struct exchange *exchange);
 int64_t exchange_connect_us(const struct exchange *exchange);
+/* The error code of HTTP/2 with which the upstream gave the request up; 0: it did not, or for no reason. */
+uint32_t exchange_reset_code(const struct exchange *exchange);
 
 #endif

@@ -512,9 +512,13 @@ static void on_reply(
 	h2_conn_wake(stream->conn);
 }
 
+/* What an app says of itself passes (gRPC has a status for each); what it says of its peer, us, does not. */
 static void on_cut(struct request *request)
 {
-	h2_stream_reset(stream_of(request), NGHTTP2_INTERNAL_ERROR);
+	bool passes =
+	    request->reset_code == NGHTTP2_CANCEL || request->reset_code == NGHTTP2_ENHANCE_YOUR_CALM;
+
+	h2_stream_reset(stream_of(request), passes ? request->reset_code : NGHTTP2_INTERNAL_ERROR);
 }
 
 static const struct request_front front_callbacks = {

@@ -96,6 +96,7 @@ void request_drop(struct request *request)
 		return;
 	request->retries = exchange_retries(request->exchange);
 	request->connect_us = exchange_connect_us(request->exchange);
+	request->reset_code = exchange_reset_code(request->exchange);
 	exchange_free(request->exchange);
 	request->exchange = NULL;
 	request->state = REQUEST_ANSWERED;

@@ -69,6 +69,7 @@ struct request {
 	int64_t head_us;       /* what its head took to arrive */
 	int retries;           /* of its exchange */
 	int64_t connect_us;    /* of its exchange; -1: a kept connection, or none */
+	uint32_t reset_code;   /* of its exchange: how an HTTP/2 upstream gave it up */
 	int64_t first_byte_us; /* -1: no response of an upstream yet */
 	uint64_t bytes_in;     /* head and body; the front end counts on */
 	uint64_t bytes_out;    /* the front end's, until request_end */

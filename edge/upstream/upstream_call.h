@@ -83,6 +83,7 @@ struct upstream_call_kind {
 	void (*close)(struct upstream_call *call);
 	bool (*was_used)(const struct upstream_call *call);
 	int64_t (*connect_us)(const struct upstream_call *call);
+	uint32_t (*reset_code)(const struct upstream_call *call);
 };
 
 /* The first member of each kind. */
@@ -158,6 +159,12 @@ static inline bool upstream_call_was_used(const struct upstream_call *call)
 static inline int64_t upstream_call_connect_us(const struct upstream_call *call)
 {
 	return call->kind->connect_us(call);
+}
+
+/* After UPSTREAM_RESET: the error code of HTTP/2 that the upstream gave. */
+static inline uint32_t upstream_call_reset_code(const struct upstream_call *call)
+{
+	return call->kind->reset_code(call);
 }
 
 #endif

@@ -216,6 +216,12 @@ static int64_t connect_us(const struct upstream_call *call)
 	return ((const struct upstream_h1 *)(const void *)call)->connect_us;
 }
 
+static uint32_t reset_code(const struct upstream_call *call)
+{
+	(void)call;
+	return 0;
+}
+
 static const struct upstream_call_kind h1_kind = {
     .attach = attach,
     .start = upstream_h1_start,
@@ -228,6 +234,7 @@ static const struct upstream_call_kind h1_kind = {
     .close = close_call,
     .was_used = was_used,
     .connect_us = connect_us,
+    .reset_code = reset_code,
 };
 
 bool upstream_h1_is_reusable(const struct upstream_h1 *upstream)

@@ -514,6 +514,11 @@ static int64_t connect_us(const struct upstream_call *call)
 	return stream_from(call)->connect_us;
 }
 
+static uint32_t reset_code(const struct upstream_call *call)
+{
+	return stream_from(call)->close_code;
+}
+
 static const struct upstream_call_kind h2_kind = {
     .attach = attach,
     .start = start,
@@ -526,6 +531,7 @@ static const struct upstream_call_kind h2_kind = {
     .close = close_call,
     .was_used = was_used,
     .connect_us = connect_us,
+    .reset_code = reset_code,
 };
 
 struct upstream_call *upstream_h2_open(struct upstream_h2 *conn, int64_t connect_us_taken)

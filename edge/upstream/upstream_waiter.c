@@ -128,6 +128,12 @@ static int64_t connect_us(const struct upstream_call *call)
 	return -1;
 }
 
+static uint32_t reset_code(const struct upstream_call *call)
+{
+	(void)call;
+	return 0;
+}
+
 static const struct upstream_call_kind waiter_kind = {
     .attach = attach,
     .start = start,
@@ -140,6 +146,7 @@ static const struct upstream_call_kind waiter_kind = {
     .close = close_waiter,
     .was_used = was_used,
     .connect_us = connect_us,
+    .reset_code = reset_code,
 };
 
 void upstream_wait_list_init(
