@@ -283,6 +283,8 @@ static void take_input(struct h2_conn *conn, const char *bytes, size_t size)
 		h2_conn_end(conn, NGHTTP2_ENHANCE_YOUR_CALM, H2_END_UNREAD_ANSWERS);
 	else if (taken == NGHTTP2_ERR_BAD_CLIENT_MAGIC)
 		h2_conn_end(conn, NGHTTP2_PROTOCOL_ERROR, H2_END_PREFACE);
+	else if (taken < 0 && conn->continuations >= H2_CONTINUATIONS_MAX)
+		h2_conn_end(conn, NGHTTP2_ENHANCE_YOUR_CALM, H2_END_CONTINUATIONS);
 	else if (taken < 0)
 		h2_conn_end(conn, NGHTTP2_INTERNAL_ERROR, H2_END_PROTOCOL);
 }
