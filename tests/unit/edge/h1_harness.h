@@ -48,6 +48,8 @@ static struct harness {
 	struct http_config *config;
 	struct edge_config edge_config;
 	struct http_conn *conn;
+	struct http_conn *(*new_conn)(struct worker *worker, struct stream *stream,
+	    const struct conn_peer *peer, void (*on_closed)(void *owner), void *owner);
 	bool is_closed;
 	int listener;
 	struct net_address origin_address;
@@ -371,6 +373,8 @@ static inline int harness_setup(void **state)
 	rig.worker.config = &rig.edge_config;
 	rig.edge_config.trust.https_port = 443;
 	rig.notice_result = R_LIMIT;
+	rig.new_conn = h1_conn_new;
+	rig.worker.scratch = calloc(1, WORKER_SCRATCH);
 	rig.edge.sites = site_cache_new(1024 * 1024, 16);
 	rig.worker.edge = &rig.edge;
 	rig.worker.loop = rig.loop;
@@ -393,6 +397,7 @@ static inline int harness_teardown(void **state)
 	close(rig.listener);
 	error_pages_fini(&rig.config->pages);
 	free(rig.config);
+	free(rig.worker.scratch);
 	site_cache_free(rig.edge.sites);
 	loop_free(rig.loop);
 	clock_replace(NULL, NULL);
@@ -424,7 +429,7 @@ static inline void visit_with(bool tls, int send_buffer)
 		peer.sni = "a.example";
 	stream_init(&stream, rig.loop, fd, NULL);
 	rig.is_closed = false;
-	rig.conn = h1_conn_new(&rig.worker, &stream, &peer, on_conn_closed, NULL);
+	rig.conn = rig.new_conn(&rig.worker, &stream, &peer, on_conn_closed, NULL);
 }
 
 static inline void visit(void)
