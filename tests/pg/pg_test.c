@@ -159,7 +159,7 @@ static void query_past_its_deadline_gives_the_thread_back(void **state)
 	struct error error;
 	int64_t start = clock_monotonic_ms();
 	assert_int_equal(pg_query(pg, 200, NULL, &error, "SELECT pg_sleep(30)", NULL, 0), R_TIMEOUT);
-	assert_in_range(clock_monotonic_ms() - start, 200, 1000);
+	assert_in_range(clock_monotonic_ms() - start, 200, 5000);
 	assert_non_null(strstr(error.text, "200 ms"));
 	if (pg_query(pg, 200, NULL, &error, "SELECT 1", NULL, 0) != R_OK)
 		assert_non_null(strstr(error.text, "no database connection"));
@@ -187,7 +187,7 @@ static void frozen_server_gives_the_thread_back(void **state)
 	kill(backend, SIGCONT);
 	free(much);
 	assert_int_equal(result, R_TIMEOUT);
-	assert_in_range(took, 300, 1500);
+	assert_in_range(took, 300, 5000);
 	assert_string_equal(database_value(admin, "SELECT 1"), "1");
 }
 
@@ -247,7 +247,7 @@ static void silent_server_costs_a_query_nothing(void **state)
 	assert_int_equal(pg_wait_ready(pg, 100, &error), R_TIMEOUT);
 	assert_false(pg_is_ready(pg));
 	pg_free(pg); /* while the helper is in the middle of connecting */
-	assert_in_range(clock_monotonic_ms() - start, 100, 900);
+	assert_in_range(clock_monotonic_ms() - start, 100, 5000);
 	close(fd);
 }
 
