@@ -67,7 +67,7 @@ await new Promise(resolve => {
     call.on('error', error => { found.chatCancelled = error.code; resolve(); });
     call.write(Buffer.from('x'));
 });
-for (let tries = 0; tries < 50 && found.heardCancels?.split(',').length !== 3; tries++) {
+for (let tries = 0; tries < 50 && found.heardCancels?.split(',').length !== 4; tries++) {
     found.heardCancels = (await unary('cancelled')).answer.toString();
     await new Promise(resolve => setTimeout(resolve, 20));
 }
