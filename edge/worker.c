@@ -14,6 +14,7 @@
 #include "edge/conn/conn_table.h"
 #include "edge/conn/listener.h"
 #include "edge/edge_metrics.h"
+#include "edge/pass/pass_pipes.h"
 #include "edge/site/cert_wait.h"
 #include "edge/tls/challenge_cert.h"
 #include "edge/tls/hot_site.h"
@@ -89,6 +90,7 @@ enum result worker_new(struct worker **out, struct edge *edge, int index, struct
 		return R_ERROR;
 	}
 	worker->conns = conn_table_new();
+	worker->pass_pipes = pass_pipes_new();
 	worker->upstreams = upstream_pool_new(worker->loop, edge->upstreams, worker->libctx);
 	worker->waits = cert_wait_new(&(struct cert_wait_config){
 	    .loop = worker->loop,
@@ -112,6 +114,7 @@ void worker_free(struct worker *worker)
 	cert_wait_free(worker->waits);
 	upstream_pool_free(worker->upstreams);
 	conn_table_free(worker->conns);
+	pass_pipes_free(worker->pass_pipes);
 	challenge_certs_free(worker->challenge_certs);
 	hot_sites_free(worker->hot_sites);
 	tls_context_free(worker->tls);

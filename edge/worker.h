@@ -25,6 +25,7 @@
 
 struct access_log;
 struct client_counts;
+struct pass_pipes;
 struct pass_sessions;
 struct ticket_keys;
 struct ticket_share;
@@ -93,6 +94,7 @@ struct worker {
 	struct cert_wait *waits;
 	struct conn_table *conns;
 	struct upstream_pool *upstreams;
+	struct pass_pipes *pass_pipes;
 	struct edge_metrics *metrics;
 	struct listener *listeners[WORKER_LISTENERS_MAX];
 	size_t listener_count;

@@ -243,8 +243,8 @@ struct pass_conn *pass_conn_new(struct worker *worker, struct stream *stream, st
 	conn->owner = owner;
 	conn->begin.run = on_begin;
 	deadline_init(&conn->deadline, worker->loop, on_deadline);
-	pass_flow_init(&conn->in, &conn->client, &conn->upstream);
-	pass_flow_init(&conn->out, &conn->upstream, &conn->client);
+	pass_flow_init(&conn->in, &conn->client, &conn->upstream, worker->pass_pipes);
+	pass_flow_init(&conn->out, &conn->upstream, &conn->client, worker->pass_pipes);
 	take_way(conn, way);
 	take_peer(conn, peer); /* its session id is among the bytes that move */
 	pass_flow_begin_with(&conn->in, received);

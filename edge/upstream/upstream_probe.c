@@ -42,7 +42,7 @@ static bool write_hello(struct buf *out, SSL_CTX *ctx, const char *name)
 	char *bytes = NULL;
 
 	if (ssl && bio) {
-		SSL_set_bio(ssl, BIO_up_ref(bio) ? bio : NULL, bio);
+		SSL_set_bio(ssl, bio, bio);
 		if (name[0])
 			SSL_set_tlsext_host_name(ssl, name);
 		SSL_connect(ssl);

@@ -1,9 +1,11 @@
 """TLS that is not ours: the name in the hello chooses the server, and nothing of what passes is changed."""
 
+import hashlib
 import json
 import os
 import socket
 import ssl
+import threading
 import time
 
 import pytest
@@ -178,6 +180,21 @@ def test_slow_readers_make_the_sender_wait_not_us_grow(scene):
         print(f"{sent >> 10} KiB taken by the kernel, {grown >> 10} KiB more in the edge")
         assert grown < 4 << 20
     wait_until(lambda: scene.edge.metric("postern_edge_passthrough_open") == 0, 20, "the connection to end")
+
+
+def test_long_bodies_arrive_whole_at_a_reader_that_stops_and_goes(scene):
+    sent = os.urandom(1 << 20) * 4
+    with scene.connect("other.mail.test", timeout=60) as sock:
+        sock.recv(100)
+        writer = threading.Thread(target=sock.sendall, args=(sent,))
+        writer.start()
+        got = bytearray()
+        while len(got) < len(sent):
+            got += sock.recv(1 << 20)
+            if len(got) % 7 == 0:
+                time.sleep(0.001)
+        writer.join()
+    assert hashlib.sha256(got).digest() == hashlib.sha256(sent).digest()
 
 
 def test_a_client_that_waits_is_given_to_the_default_after_the_deadline(scene):
