@@ -369,6 +369,7 @@ static void abort_now(struct http_conn *base)
 {
 	struct h2_conn *conn = conn_of(base);
 
+	h2_tunnels_drained(conn);
 	h2_conn_end(conn, NGHTTP2_NO_ERROR, H2_END_ORDERLY);
 	h2_conn_drive(conn);
 	h2_conn_close(conn);

@@ -1,7 +1,7 @@
 /*
  * What the parts of an HTTP/2 connection share: h2_conn.c knows bytes, events and the end, h2_session.c what
- * nghttp2 calls back, h2_stream.c one request and its response, h2_turns.c who writes next, h2_deadlines.c
- * who takes too long. Nobody else includes this.
+ * nghttp2 calls back, h2_stream.c one request and its response, h2_tunnel.c one that becomes a WebSocket,
+ * h2_turns.c who writes next, h2_deadlines.c who takes too long. Nobody else includes this.
  *
  * nghttp2 does no I/O and must not be called from its own callbacks to read or write: `in_session` says that
  * one is on the stack. Memory of streams is freed when nothing of the connection is on the stack.
@@ -80,6 +80,7 @@ struct h2_stream {
 	bool has_length;
 	uint64_t body_left; /* with has_length */
 	bool awaits_100;
+	bool asks_tunnel;
 	bool received_end;
 	bool sent_end; /* the exchange has been told */
 	struct h2_fields trailers;
@@ -197,6 +198,16 @@ void h2_stream_challenge(struct h2_stream *stream, const struct challenge_reply 
 void h2_stream_lookup_over(struct h2_stream *stream);
 /* Does its request's body not come although nothing keeps it? */
 bool h2_stream_awaits_body(const struct h2_stream *stream);
+
+/* h2_tunnel.c */
+/* The exchange takes what the client sends. */
+bool h2_tunnel_may_send(const struct h2_stream *stream);
+/* The upstream has agreed: makes of its head the one for the client. */
+void h2_tunnel_open(struct h2_stream *stream, struct http_head *head);
+/* Ends it once both directions have. */
+void h2_tunnel_settle(struct h2_stream *stream);
+/* Those of the connection are about to be cut. */
+void h2_tunnels_drained(struct h2_conn *conn);
 
 /* h2_turns.c */
 /* What a client says of it (RFC 9218); what cannot be read changes nothing. */

@@ -158,7 +158,7 @@ static void look_at(struct h2_stream *stream)
 	} else if (h2_stream_awaits_body(stream)) {
 		if (is_too_slow(stream, stream->got, config->body_timeout_ms))
 			request_break_off(&stream->request, 408);
-	} else if (stream->queue == H2_QUEUE_WINDOW) {
+	} else if (stream->queue == H2_QUEUE_WINDOW && !stream->request.tunnel) {
 		if (is_too_slow(stream, stream->sent, config->write_timeout_ms)) {
 			metric_add(config->metrics.cuts[CUT_SLOW_CLIENT], 1);
 			h2_stream_reset(stream, NGHTTP2_CANCEL);

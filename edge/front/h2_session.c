@@ -229,7 +229,7 @@ static bool is_clients_doing(uint32_t error)
 static void end_framed(struct h2_stream *stream)
 {
 	stream->is_whole = true;
-	if (!stream->received_end)
+	if (!stream->received_end && !stream->request.tunnel)
 		nghttp2_submit_rst_stream(
 		    stream->conn->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
 }
@@ -367,6 +367,7 @@ nghttp2_session *h2_session_new(struct h2_conn *conn)
 	    {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, H2_STREAMS_MAX},
 	    {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_HEAD_MAX},
 	    {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+	    {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
 	};
 	nghttp2_mem memory = {NULL, counted_malloc, counted_free, counted_calloc, counted_realloc};
 	nghttp2_session *session = NULL;

@@ -43,6 +43,7 @@ struct h2_stream *h2_stream_new(struct h2_conn *conn, int32_t id, struct h2_fiel
 		stream->has_length = fields->body == HTTP_BODY_LENGTH;
 		stream->body_left = fields->content_length;
 		stream->awaits_100 = fields->expects_continue;
+		stream->asks_tunnel = fields->asks_websocket;
 	}
 	TAILQ_INSERT_TAIL(&conn->streams, stream, entry);
 	conn->stream_count++;
@@ -106,6 +107,8 @@ void h2_stream_closed(struct h2_stream *stream)
 	stream->is_closed = true;
 	if (!stream->is_whole || stream->request.state != REQUEST_EXCHANGE)
 		h2_stream_over(stream);
+	else
+		h2_tunnel_settle(stream);
 }
 
 void h2_stream_reset(struct h2_stream *stream, uint32_t error)
@@ -168,8 +171,11 @@ static void feed(struct h2_stream *stream)
 static bool send_some(struct h2_stream *stream, const char *bytes, size_t size, size_t *taken)
 {
 	stream->awaits_100 = false;
-	if (request_send(&stream->request, bytes, size, taken) == R_OK)
+	if (request_send(&stream->request, bytes, size, taken) == R_OK) {
+		if (stream->request.tunnel)
+			request_tunnel_moved(&stream->request, *taken, 0);
 		return !stream->is_over;
+	}
 	request_break_off(&stream->request, 413);
 	return false;
 }
@@ -188,7 +194,7 @@ enum result h2_stream_receive(struct h2_stream *stream, const char *bytes, size_
 		give_window(stream, size);
 		return R_OK;
 	}
-	if (stream->request.state == REQUEST_EXCHANGE && buf_size(&stream->in) == 0 &&
+	if (h2_tunnel_may_send(stream) && buf_size(&stream->in) == 0 &&
 	    !send_some(stream, bytes, size, &taken)) {
 		nghttp2_session_consume_connection(stream->conn->session, size);
 		return R_OK;
@@ -226,13 +232,13 @@ void h2_stream_pump(struct h2_stream *stream)
 {
 	size_t taken = 1;
 
-	while (is_passing(stream) && taken > 0 && buf_size(&stream->in) > 0) {
+	while (h2_tunnel_may_send(stream) && taken > 0 && buf_size(&stream->in) > 0) {
 		if (!send_some(stream, buf_bytes(&stream->in), buf_size(&stream->in), &taken))
 			break;
 		buf_consume(&stream->in, taken);
 		give_window(stream, taken);
 	}
-	if (is_passing(stream) && buf_size(&stream->in) == 0) {
+	if (h2_tunnel_may_send(stream) && buf_size(&stream->in) == 0) {
 		buf_fini(&stream->in);
 		if (stream->received_end && !stream->sent_end)
 			send_end(stream);
@@ -241,12 +247,13 @@ void h2_stream_pump(struct h2_stream *stream)
 		exchange_flush(stream->request.exchange);
 	else if (!stream->is_over && stream->request.state == REQUEST_ANSWERED)
 		forget_body(stream);
+	h2_tunnel_settle(stream);
 }
 
 bool h2_stream_awaits_body(const struct h2_stream *stream)
 {
 	return stream->request.state == REQUEST_EXCHANGE && !stream->received_end && !stream->awaits_100 &&
-	       buf_size(&stream->in) == 0;
+	       !stream->asks_tunnel && buf_size(&stream->in) == 0;
 }
 
 /* ---- the response's head */
@@ -366,10 +373,14 @@ static void on_head(struct request *request, struct http_head *head, bool interi
 	if (interim) {
 		submit_interim(stream, head);
 	} else {
+		if (head->body == HTTP_BODY_TUNNEL)
+			h2_tunnel_open(stream, head);
 		take_priority(stream, head);
 		if (head->body == HTTP_BODY_LENGTH)
 			stream->left = head->content_length;
 		submit_head(stream, head, !is_empty);
+		if (stream->asks_tunnel)
+			feed(stream); /* what has waited for the answer */
 	}
 	h2_conn_wake(stream->conn);
 }
@@ -465,6 +476,8 @@ static void end_stream(struct h2_stream *stream)
 		return;
 	if (has_window(stream))
 		resume(stream);
+	else if (stream->request.tunnel)
+		stream->queue = H2_QUEUE_WINDOW; /* nothing but DATA is allowed there (section 8.5) */
 	else if (stream->left == UINT64_MAX)
 		nghttp2_submit_trailer(stream->conn->session, stream->id, NULL, 0);
 }
@@ -512,13 +525,15 @@ static void on_reply(
 	h2_conn_wake(stream->conn);
 }
 
-/* What an app says of itself passes (gRPC has a status for each); what it says of its peer, us, does not. */
+/* What an app says of itself passes (gRPC has a status for each); what it says of its peer, us, does not. A
+ * tunnel's reset is CANCEL (RFC 8441 section 5). */
 static void on_cut(struct request *request)
 {
 	bool passes =
 	    request->reset_code == NGHTTP2_CANCEL || request->reset_code == NGHTTP2_ENHANCE_YOUR_CALM;
+	uint32_t code = passes ? request->reset_code : NGHTTP2_INTERNAL_ERROR;
 
-	h2_stream_reset(stream_of(request), passes ? request->reset_code : NGHTTP2_INTERNAL_ERROR);
+	h2_stream_reset(stream_of(request), request->tunnel ? NGHTTP2_CANCEL : code);
 }
 
 static const struct request_front front_callbacks = {
@@ -535,7 +550,7 @@ static const struct request_front front_callbacks = {
 /* What it has to write: a piece of our own answer, or what the upstream offers again. */
 void h2_stream_write(struct h2_stream *stream)
 {
-	if (buf_size(&stream->own) > 0)
+	if (buf_size(&stream->own) > 0 || stream->is_given)
 		resume(stream);
 	else if (is_passing(stream))
 		exchange_resume(stream->request.exchange);

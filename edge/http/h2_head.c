@@ -7,7 +7,7 @@
 
 enum { METHOD_MAX = 32 };
 
-enum pseudo { METHOD = 1, SCHEME = 2, PATH = 4, AUTHORITY = 8 };
+enum pseudo { METHOD = 1, SCHEME = 2, PATH = 4, AUTHORITY = 8, PROTOCOL = 16 };
 
 /* Before each field's bytes, name then value. */
 struct item {
@@ -99,8 +99,9 @@ static void add_method(struct h2_head *head, struct http_slice value)
 {
 	if (!http_slice_is_token(value))
 		malformed(head);
-	else if (value.size > METHOD_MAX || http_slice_equal(value, "CONNECT"))
+	else if (value.size > METHOD_MAX)
 		refuse(head, 501);
+	head->is_connect = http_slice_equal(value, "CONNECT");
 	head->takes_body = http_slice_equal(value, "POST") || http_slice_equal(value, "PUT") ||
 			   http_slice_equal(value, "PATCH");
 }
@@ -133,6 +134,14 @@ static void add_authority(struct h2_head *head, struct http_slice value)
 		refuse(head, 400);
 }
 
+static void add_protocol(struct h2_head *head, struct http_slice value)
+{
+	if (!http_slice_is_token(value))
+		malformed(head);
+	else if (!http_slice_equal(value, "websocket"))
+		refuse(head, 501);
+}
+
 static const struct {
 	const char *name;
 	enum pseudo bit;
@@ -142,6 +151,7 @@ static const struct {
     {":scheme", SCHEME, add_scheme},
     {":path", PATH, add_path},
     {":authority", AUTHORITY, add_authority},
+    {":protocol", PROTOCOL, add_protocol},
 };
 
 static void add_pseudo(struct h2_head *head, struct http_slice name, struct http_slice value)
@@ -296,17 +306,37 @@ static void check_host(struct h2_head *head)
 		refuse(head, 400);
 }
 
-/* CONNECT has neither scheme nor path (section 8.5), everything else has both. */
+/* CONNECT has neither scheme nor path (section 8.5), everything else has both, and so has a CONNECT with
+ * `:protocol` (RFC 8441 section 4), which alone has that. */
+static bool has_right_pseudo(const struct h2_head *head)
+{
+	unsigned needed = METHOD | SCHEME | PATH;
+	unsigned possible = needed | AUTHORITY;
+
+	if (head->is_connect && head->pseudo & PROTOCOL)
+		needed = possible = METHOD | SCHEME | PATH | AUTHORITY | PROTOCOL;
+	else if (head->is_connect)
+		needed = possible = METHOD | AUTHORITY;
+	return (head->pseudo & needed) == needed && !(head->pseudo & ~possible);
+}
+
+/* What a tunnel carries has no length. */
+static void check_connect(struct h2_head *head)
+{
+	if (!(head->pseudo & PROTOCOL))
+		refuse(head, 501);
+	else if (head->has_length)
+		refuse(head, 400);
+}
+
 static void check_request(struct h2_head *head)
 {
-	bool is_connect = http_slice_equal(find_pseudo(head, ":method"), "CONNECT");
-	unsigned needed = is_connect ? METHOD | AUTHORITY : METHOD | SCHEME | PATH;
-	unsigned possible = is_connect ? needed : needed | AUTHORITY;
-
-	if ((head->pseudo & needed) != needed || head->pseudo & ~possible) {
+	if (!has_right_pseudo(head)) {
 		malformed(head);
 		return;
 	}
+	if (head->is_connect)
+		check_connect(head);
 	if (http_slice_equal(find_pseudo(head, ":path"), "*") &&
 	    !http_slice_equal(find_pseudo(head, ":method"), "OPTIONS"))
 		malformed(head);
@@ -315,6 +345,8 @@ static void check_request(struct h2_head *head)
 
 static enum http_body framing_of(const struct h2_head *head, bool is_last)
 {
+	if (head->is_connect)
+		return HTTP_BODY_NONE;
 	if (head->has_length)
 		return HTTP_BODY_LENGTH;
 	if (!is_last)
@@ -343,7 +375,8 @@ enum result h2_head_end(struct h2_head *head, bool is_last, struct h2_fields *ou
 		    HTTP_NOT_IN_TRAILERS);
 	*out = (struct h2_fields){.body = framing_of(head, is_last),
 	    .content_length = head->length,
-	    .expects_continue = head->expects_continue && !is_last};
+	    .expects_continue = head->expects_continue && !is_last && !head->is_connect,
+	    .asks_websocket = head->is_connect};
 	buf_init(&out->bytes, FIELDS_SIZE);
 	buf_append(&out->bytes, buf_bytes(&head->fields), buf_size(&head->fields));
 	return R_OK;
@@ -361,6 +394,12 @@ static void read_pseudo(struct http_head *head, struct http_slice name, struct h
 		head->host = value;
 		http_head_add(head, http_slice_of("Host"), value, HTTP_HOST);
 	}
+}
+
+static void read_websocket(struct http_head *head)
+{
+	head->method = http_slice_of("GET");
+	head->upgrade = http_slice_of("websocket");
 }
 
 static void read_field(
@@ -394,6 +433,8 @@ void h2_fields_read(const struct h2_fields *fields, struct http_head *head)
 		else
 			read_field(head, name, value, item.id);
 	}
+	if (fields->asks_websocket)
+		read_websocket(head);
 }
 
 void h2_fields_fini(struct h2_fields *fields)

@@ -29,7 +29,8 @@ struct h2_head {
 	bool has_length;
 	uint64_t length;
 	bool expects_continue;
-	bool takes_body;                                         /* the method gives one a meaning */
+	bool takes_body; /* the method gives one a meaning */
+	bool is_connect;
 	size_t authority_at, authority_size, host_at, host_size; /* values in `fields`; size 0: none */
 	bool is_malformed;
 	int status; /* the first reason for an answer of ours; 0: none */
@@ -41,6 +42,7 @@ struct h2_fields {
 	enum http_body body;
 	uint64_t content_length;
 	bool expects_continue;
+	bool asks_websocket; /* extended CONNECT (RFC 8441): reads as the GET of HTTP/1.1 that asks for it */
 };
 
 void h2_head_init(struct h2_head *head);
