@@ -206,6 +206,50 @@ static void pseudo_values_are_checked(void **state)
 	assert_int_equal(verdict(H2_BLOCK_REQUEST, GET "expect x", true), 417);
 }
 
+#define CONNECT ":method CONNECT\n:protocol websocket\n:scheme https\n:path /chat\n:authority a.example\n"
+
+static void a_connect_with_a_protocol_is_the_get_that_asks_for_it(void **state)
+{
+	struct h2_head block;
+	struct h2_fields fields;
+	static struct http_head head;
+
+	(void)state;
+	h2_head_init(&block);
+	assert_int_equal(read_block(&block, H2_BLOCK_REQUEST, CONNECT "origin https://a\nexpect 100-continue",
+			     false, &fields),
+	    R_OK);
+	h2_fields_read(&fields, &head);
+	assert_true(http_slice_equal(head.method, "GET"));
+	assert_true(http_slice_equal(head.target, "/chat"));
+	assert_true(http_slice_equal(head.upgrade, "websocket"));
+	assert_int_equal(head.body, HTTP_BODY_NONE);
+	assert_false(head.expects_continue);
+	h2_fields_fini(&fields);
+	h2_head_fini(&block);
+}
+
+static void a_connect_is_whole_or_malformed_and_of_a_protocol_that_we_know(void **state)
+{
+	static const char *const malformed[] = {
+	    ":method GET\n:protocol websocket\n:scheme https\n:path /\n:authority a.example",
+	    ":method CONNECT\n:protocol websocket\n:authority a.example",
+	    ":method CONNECT\n:protocol websocket\n:scheme https\n:path /",
+	    ":method CONNECT\n:protocol\n:scheme https\n:path /\n:authority a.example",
+	    ":method CONNECT\n:protocol a b\n:scheme https\n:path /\n:authority a.example",
+	    CONNECT ":protocol websocket", CONNECT "upgrade websocket", CONNECT "connection upgrade"};
+	static const char *const unknown[] = {
+	    ":method CONNECT\n:protocol connect-udp\n:scheme https\n:path /\n:authority a.example",
+	    ":method CONNECT\n:protocol h2c\n:scheme https\n:path /\n:authority a.example",
+	    ":method CONNECT\n:authority a.example:443"};
+	static const char *const with_length[] = {CONNECT "content-length 0", CONNECT "content-length 5"};
+
+	(void)state;
+	ARE(malformed, false, -1);
+	ARE(unknown, false, 501);
+	ARE(with_length, false, 400);
+}
+
 static void a_length_is_one_number_that_can_be(void **state)
 {
 	static const char *const malformed[] = {POST "content-length 5\ncontent-length 5",
@@ -323,6 +367,8 @@ int main(void)
 	    cmocka_unit_test(fields_of_the_connection_are_malformed),
 	    cmocka_unit_test(pseudo_fields_are_once_first_and_known),
 	    cmocka_unit_test(pseudo_values_are_checked),
+	    cmocka_unit_test(a_connect_with_a_protocol_is_the_get_that_asks_for_it),
+	    cmocka_unit_test(a_connect_is_whole_or_malformed_and_of_a_protocol_that_we_know),
 	    cmocka_unit_test(a_length_is_one_number_that_can_be),
 	    cmocka_unit_test(framing_is_what_http_1_1_needs_to_hear),
 	    cmocka_unit_test(trailers_have_no_pseudo_fields_and_end_the_stream),
