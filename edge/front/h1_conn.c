@@ -371,9 +371,10 @@ static void abort_now(struct http_conn *base)
 {
 	struct h1_conn *conn = conn_of(base);
 
-	if (conn->state == H1_TUNNEL)
+	if (conn->state == H1_TUNNEL) {
 		request_tunnel_ends(&conn->request, TUNNEL_DRAIN);
-	if (has_exchange(conn) || conn->state == H1_FLUSH) {
+		h1_conn_cut(conn);
+	} else if (conn->state == H1_EXCHANGE || conn->state == H1_FLUSH) {
 		metric_add(h1_config(conn)->metrics.cuts[CUT_DRAIN], 1);
 		h1_conn_cut(conn);
 	} else {

@@ -200,9 +200,11 @@ static void on_room(void *arg)
 	request->front->on_room(request);
 }
 
+/* A tunnel has an end of its own to be counted. */
 static void cut(struct request *request, enum http_cut cause)
 {
-	metric_add(client_config(request->client)->metrics.cuts[cause], 1);
+	if (!request->tunnel)
+		metric_add(client_config(request->client)->metrics.cuts[cause], 1);
 	request->front->on_cut(request);
 }
 
