@@ -59,10 +59,17 @@ static bool is_ready(void *arg, char *reason, size_t size)
 {
 	struct node *node = arg;
 
-	if (!atomic_load(&node->edge.draining))
-		return broker_is_ready(node->edge.broker, reason, size);
-	snprintf(reason, size, "draining");
-	return false;
+	if (atomic_load(&node->edge.draining)) {
+		snprintf(reason, size, "draining");
+		return false;
+	}
+	for (int i = 0; i < node->worker_count; i++) {
+		if (!worker_is_turning(node->workers[i])) {
+			snprintf(reason, size, "worker %d is stuck", i);
+			return false;
+		}
+	}
+	return broker_is_ready(node->edge.broker, reason, size);
 }
 
 static enum result bind_address(

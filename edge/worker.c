@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "edge/conn/conn.h"
@@ -72,6 +73,19 @@ static void on_drain_timeout(struct loop_timer *timer)
 	worker_connection_ended(worker);
 }
 
+static void on_beat(struct loop_timer *timer)
+{
+	struct worker *worker = loop_owner(timer, struct worker, beat_timer);
+
+	atomic_store(&worker->beat_ms, clock_monotonic_ms());
+	loop_timer_set(worker->loop, timer, WORKER_BEAT_MS);
+}
+
+bool worker_is_turning(const struct worker *worker)
+{
+	return clock_monotonic_ms() - atomic_load(&worker->beat_ms) < WORKER_STUCK_MS;
+}
+
 enum result worker_new(struct worker **out, struct edge *edge, int index, struct error *error)
 {
 	struct worker *worker = mem_alloc(sizeof *worker);
@@ -84,6 +98,7 @@ enum result worker_new(struct worker **out, struct edge *edge, int index, struct
 	worker->resume_task.run = conn_resume_some;
 	worker->drain_timer.on_expire = on_drain_timeout;
 	worker->settle_timer.on_expire = on_settled;
+	worker->beat_timer.on_expire = on_beat;
 	TAILQ_INIT(&worker->resuming);
 	if (make_loop(worker, error) != R_OK || make_crypto(worker, error) != R_OK) {
 		worker_free(worker);
@@ -143,6 +158,7 @@ static void *run(void *arg)
 
 	snprintf(name, sizeof name, "worker-%d", worker->index);
 	pthread_setname_np(pthread_self(), name);
+	on_beat(&worker->beat_timer);
 	loop_run(worker->loop);
 	OPENSSL_thread_stop_ex(worker->libctx);
 	return NULL;
@@ -156,6 +172,7 @@ enum result worker_start(struct worker *worker, struct error *error)
 			return R_LIMIT;
 		}
 	}
+	atomic_store(&worker->beat_ms, clock_monotonic_ms());
 	int failure = pthread_create(&worker->thread, NULL, run, worker);
 	if (failure) {
 		error_set(error, "a worker's thread cannot be started: error %d", failure);

@@ -62,6 +62,9 @@ enum {
 	WORKER_SCRATCH = 64 * 1024,
 	WORKER_LISTENERS_MAX = 64,
 	WORKER_SETTLE_MS = 300, /* a drain leaves TCP handshakes under way so long to reach the queue */
+	WORKER_BEAT_MS = 1000,
+	WORKER_STUCK_MS =
+	    5000, /* no round of a healthy worker takes a tenth of it, on a machine that has too much to do */
 };
 
 /* What is spoken where a listener listens. */
@@ -100,10 +103,11 @@ struct worker {
 	size_t listener_count;
 	struct conn_queue resuming; /* their certificate came; a few handshakes are begun each round */
 	struct loop_task resume_task;
-	struct loop_timer drain_timer, settle_timer;
-	bool draining;        /* what it still accepts had begun before */
-	bool closed;          /* accepts no more; ends with its last connection */
-	int64_t memory_at_ms; /* when memory_in_use was looked at */
+	struct loop_timer drain_timer, settle_timer, beat_timer;
+	atomic_int_fast64_t beat_ms; /* when its timers last ran, monotonic */
+	bool draining;               /* what it still accepts had begun before */
+	bool closed;                 /* accepts no more; ends with its last connection */
+	int64_t memory_at_ms;        /* when memory_in_use was looked at */
 	int64_t memory_in_use;
 	char *scratch; /* WORKER_SCRATCH bytes for one callback */
 };
@@ -123,6 +127,9 @@ void worker_configure(struct worker *worker, struct edge_config *config);
  * listeners together, ends with its last connection or after `timeout_ms`. Stop: ends now. */
 void worker_drain(struct worker *worker, int64_t timeout_ms);
 void worker_stop(struct worker *worker);
+/* From any thread: have its timers run lately? The kernel goes on giving a stuck worker its share of the
+ * connections, and no other worker can take them. */
+bool worker_is_turning(const struct worker *worker);
 /* R_AGAIN: still running. */
 enum result worker_join(struct worker *worker);
 
