@@ -1,7 +1,8 @@
 /*
  * What the parts of an HTTP/2 connection to an upstream share: upstream_h2.c knows its life, bytes and
- * deadlines, upstream_h2_session.c the frames, upstream_h2_stream.c one request and its response,
- * upstream_h2_head.c fields, upstream_h2_flood.c what is too much. Nobody else includes this.
+ * deadlines, upstream_h2_session.c the frames, upstream_h2_stream.c the life of one stream,
+ * upstream_h2_send.c its request, upstream_h2_receive.c its response, upstream_h2_head.c fields,
+ * upstream_h2_flood.c what is too much. Nobody else includes this.
  */
 #ifndef EDGE_UPSTREAM_H2_STATE_H
 #define EDGE_UPSTREAM_H2_STATE_H
@@ -113,6 +114,14 @@ static inline struct upstream_stream *upstream_stream_from(struct upstream_call 
 	return (struct upstream_stream *)(void *)call;
 }
 
+/* What upstream_call_send takes now. */
+static inline size_t upstream_stream_send_room(const struct upstream_stream *stream)
+{
+	size_t waiting = buf_size(&stream->out);
+
+	return waiting < UPSTREAM_SEND_BUFFER ? UPSTREAM_SEND_BUFFER - waiting : 0;
+}
+
 /* upstream_h2.c */
 /* Frames may be waiting: they leave together at the end of the round. */
 void upstream_h2_kick(struct upstream_h2 *conn);
@@ -129,16 +138,27 @@ nghttp2_session *upstream_h2_session_new(struct upstream_h2 *conn);
 /* upstream_h2_stream.c */
 /* Something happened: the user is told when nghttp2 is off the stack. */
 void upstream_stream_touch(struct upstream_stream *stream);
-/* Tells its user what has become of it. */
-void upstream_stream_settle(struct upstream_stream *stream);
 /* It is no part of its connection any more; what is not over is cancelled. */
 void upstream_stream_leave(struct upstream_stream *stream);
 void upstream_stream_fail(struct upstream_stream *stream, enum upstream_failure failure);
+/* Time moves on for it. */
+void upstream_stream_arm(struct upstream_stream *stream);
+
+/* upstream_h2_receive.c */
+/* Tells its user what has become of it. */
+void upstream_stream_settle(struct upstream_stream *stream);
 /* A head is complete. False: it is malformed. */
 bool upstream_stream_take_head(struct upstream_stream *stream, struct http_head *head, bool is_last);
 void upstream_stream_take_data(struct upstream_stream *stream, const char *bytes, size_t size);
 void upstream_stream_take_end(struct upstream_stream *stream);
-/* Time moves on for it. */
-void upstream_stream_arm(struct upstream_stream *stream);
+void upstream_stream_resume(struct upstream_call *call);
+
+/* upstream_h2_send.c */
+void upstream_stream_start(
+    struct upstream_call *call, struct buf *request, const struct upstream_request *about);
+size_t upstream_stream_send(struct upstream_call *call, const char *bytes, size_t size);
+void upstream_stream_send_end(struct upstream_call *call, const struct http_head *trailers);
+void upstream_stream_flush(struct upstream_call *call);
+bool upstream_stream_has_sent_all(const struct upstream_call *call);
 
 #endif
