@@ -92,11 +92,14 @@ CREATE INDEX domains_list ON domains (tenant, name, id);
 -- Adds claims, an array's element each; p_scope is the tenant whose all must be, NULL for the operator, who makes
 -- tenants by naming them. The tenants' rows are locked in one order, so that two of these cannot lock each other
 -- out, nor pass a quota together. Outcomes: added, exists (the tenant has it), full (the quota), owned (it was
--- to be active at once, and is somebody else's).
+-- to be active at once, and is somebody else's). Many at once are looked at within the hour, so that who adds one now need
+-- not wait behind them. Planned anew each time, by index: a plan from when the table was small, or for what its
+-- statistics were then, reads all of it for every batch.
 CREATE FUNCTION claims_add(p_scope text, p_quota integer, p_actor text, p_remote text, p_tenants text[],
 	p_names text[], p_tokens text[], p_labels text[], p_kinds text[], p_statuses text[], p_options text[])
 	RETURNS TABLE (line bigint, outcome text)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan SET enable_seqscan = off SET enable_hashjoin = off
+	SET enable_mergejoin = off AS $$
 BEGIN
 	IF EXISTS (SELECT 1 FROM unnest(p_tenants) AS t WHERE t IS DISTINCT FROM p_scope AND p_scope IS NOT NULL) THEN
 		RAISE EXCEPTION 'claims of another tenant' USING ERRCODE = 'insufficient_privilege';
@@ -124,7 +127,8 @@ BEGIN
 		SELECT f.tenant, f.name, f.token, f.label, f.kind, f.status, f.options::jsonb,
 		       CASE WHEN f.status = 'active' THEN now() END,
 		       CASE WHEN f.status = 'active' THEN clock_timestamp() END,
-		       CASE WHEN f.kind = 'customer' THEN now() END
+		       CASE WHEN f.kind = 'customer' THEN
+		            now() + CASE WHEN cardinality(p_names) > 1 THEN random() * interval '1 hour' ELSE interval '0' END END
 		  FROM fresh f JOIN room r ON r.id = f.tenant WHERE r.places IS NULL OR f.place <= r.places
 		ON CONFLICT DO NOTHING RETURNING tenant, name, status, kind
 	), noted AS (
@@ -137,8 +141,10 @@ BEGIN
 	  FROM asked a LEFT JOIN fresh f ON f.line = a.line LEFT JOIN room r ON r.id = a.tenant
 	  LEFT JOIN added d ON d.tenant = a.tenant AND d.name = a.name
 	 ORDER BY a.line;
-	PERFORM enqueue_issuance(u.name, 'pre_issue') FROM unnest(p_names, p_kinds, p_tenants) AS u (name, kind, tenant)
-	  JOIN domains d ON d.name = u.name AND d.tenant = u.tenant AND d.status = 'active' WHERE u.kind = 'platform';
+	IF 'platform' = ANY (p_kinds) THEN
+		PERFORM enqueue_issuance(u.name, 'pre_issue') FROM unnest(p_names, p_kinds, p_tenants) AS u (name, kind, tenant)
+		  JOIN domains d ON d.name = u.name AND d.tenant = u.tenant AND d.status = 'active' WHERE u.kind = 'platform';
+	END IF;
 END
 $$;
 

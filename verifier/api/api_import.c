@@ -10,6 +10,9 @@
 #include "verifier/api/import_line.h"
 #include "verifier/http/problem.h"
 
+/* Each waits for the pool and its statements for seconds. */
+enum { TRIES = 5 };
+
 static atomic_int running;
 
 struct import {
@@ -68,7 +71,8 @@ static enum result keep_results(
 	char *text_array = pg_text_array(texts, (size_t)import->count);
 	enum result result = pg_run(pg, SCOPE_QUERY_MS, NULL, &import->error,
 	    "INSERT INTO import_results (import, line, answer)"
-	    " SELECT $1::bigint, l::int, a FROM unnest($2::text[], $3::text[]) AS t (l, a)",
+	    " SELECT $1::bigint, l::int, a FROM unnest($2::text[], $3::text[]) AS t (l, a) ON CONFLICT DO "
+	    "NOTHING",
 	    pg_int(import->id), pg_text(line_array), pg_text(text_array));
 	free(text_array);
 	free(line_array);
@@ -77,16 +81,26 @@ static enum result keep_results(
 	return result;
 }
 
-static void flush(struct import *import)
+static enum result work_off(struct import *import)
 {
 	enum domain_added outcomes[IMPORT_BATCH];
-	if (!import->count)
-		return;
+	import->error.text[0] = '\0';
 	struct pg *pg = pg_pool_take(import->pool, &import->error);
-	if (pg && add_batch(import, pg, outcomes) == R_OK)
-		keep_results(import, pg, outcomes);
+	enum result result = pg ? add_batch(import, pg, outcomes) : R_DOWN;
+	if (result == R_OK)
+		result = keep_results(import, pg, outcomes);
 	if (pg)
 		pg_pool_give(import->pool, pg);
+	return result;
+}
+
+/* A database that is slow or away for a moment ends no import. What was added by a try whose answer got lost
+ * is answered with "exists". */
+static void flush(struct import *import)
+{
+	enum result result = import->count ? work_off(import) : R_OK;
+	for (int i = 1; i < TRIES && (result == R_DOWN || result == R_TIMEOUT); i++)
+		result = work_off(import);
 	for (int i = 0; i < import->count; i++)
 		import_line_fini(&import->batch[i]);
 	import->count = 0;

@@ -7,6 +7,8 @@
 #include "verifier/api/api_openapi.h"
 
 __asm__(".section .rodata\n"
+	".globl api_openapi_text\n"
+	".hidden api_openapi_text\n"
 	"api_openapi_text:\n"
 	".incbin \"verifier/api/openapi.json\"\n"
 	".byte 0\n"
