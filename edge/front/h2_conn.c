@@ -378,11 +378,10 @@ static void abort_now(struct http_conn *base)
 static void on_challenge(struct http_conn *base, const struct challenge_reply *reply)
 {
 	struct h2_conn *conn = conn_of(base);
-	struct h2_stream *stream = NULL;
+	struct h2_stream *stream = TAILQ_FIRST(&conn->streams);
 
-	TAILQ_FOREACH(stream, &conn->streams, entry)
-	if (stream->id == reply->stream)
-		break;
+	while (stream && stream->id != reply->stream)
+		stream = TAILQ_NEXT(stream, entry);
 	if (stream)
 		h2_stream_challenge(stream, reply);
 	h2_conn_drive(conn);

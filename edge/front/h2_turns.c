@@ -57,15 +57,14 @@ static bool goes_before(const struct h2_stream *stream, const struct h2_stream *
 void h2_turns_wait(struct h2_stream *stream)
 {
 	struct h2_conn *conn = stream->conn;
-	struct h2_stream *other = NULL;
+	struct h2_stream *other = TAILQ_FIRST(&conn->ready[stream->urgency]);
 
 	if (stream->queue == H2_QUEUE_READY)
 		return;
 	stream->queue = H2_QUEUE_READY;
 	conn->ready_count++;
-	TAILQ_FOREACH(other, &conn->ready[stream->urgency], turn)
-	if (goes_before(stream, other))
-		break;
+	while (other && !goes_before(stream, other))
+		other = TAILQ_NEXT(other, turn);
 	if (other)
 		TAILQ_INSERT_BEFORE(other, stream, turn);
 	else
@@ -111,6 +110,6 @@ void h2_turns_window(struct h2_conn *conn, struct h2_stream *stream)
 		open_window(stream);
 		return;
 	}
-	TAILQ_FOREACH(stream, &conn->streams, entry)
-	open_window(stream);
+	for (stream = TAILQ_FIRST(&conn->streams); stream; stream = TAILQ_NEXT(stream, entry))
+		open_window(stream);
 }

@@ -72,10 +72,9 @@ enum result request_send(struct request *request, const char *bytes, size_t size
 /* The next string of a part, up to its NUL; NULL behind the last. */
 static const char *next_string(const struct domain_part *part, size_t *at)
 {
-	const char *text = (const char *)part->bytes + *at;
-
 	if (*at >= part->size)
 		return NULL;
+	const char *text = (const char *)part->bytes + *at;
 	*at += strlen(text) + 1;
 	return text;
 }

@@ -1,0 +1,210 @@
+#include "edge/front/h2_conn.h"
+
+#include "edge/front/h2_limits.h"
+#include "tests/unit/edge/h1_harness.h"
+
+enum { DATA, HEADERS, RST_STREAM = 3, SETTINGS, PING = 6, GOAWAY, WINDOW_UPDATE };
+enum { END_STREAM = 1, ACK = 1, END_HEADERS = 4 };
+
+/* GET, or POST, https, /, a.example: static table and one literal. */
+#define GET_HEAD "\x82\x87\x84\x01\x09"
+#define POST_HEAD "\x83\x87\x84\x01\x09"
+#define NAME "a.example"
+
+static void say_frame(int kind, int flags, int stream, const void *bytes, size_t size)
+{
+	char frame[256] = {(char)(size >> 16), (char)(size >> 8), (char)size, (char)kind, (char)flags, 0, 0,
+	    (char)(stream >> 8), (char)stream};
+
+	assert_true(size <= sizeof frame - 9);
+	memcpy(frame + 9, bytes, size);
+	give(&rig.client, frame, 9 + size);
+}
+
+static void say_head(int stream, int flags, const char *block)
+{
+	say_frame(HEADERS, flags | END_HEADERS, stream, block, strlen(block));
+}
+
+/* The `nth` frame of that kind and stream that has come so far; NULL: none. */
+static const unsigned char *heard(int kind, int stream, int nth)
+{
+	size_t at = 0;
+
+	look(&rig.client);
+	while (at + 9 <= rig.client.size) {
+		const unsigned char *frame = (const unsigned char *)rig.client.bytes + at;
+		size_t size = (size_t)frame[0] << 16 | (size_t)frame[1] << 8 | frame[2];
+
+		if (at + 9 + size > rig.client.size)
+			return NULL;
+		if (frame[3] == kind && (frame[7] << 8 | frame[8]) == stream && nth-- == 0)
+			return frame;
+		at += 9 + size;
+	}
+	return NULL;
+}
+
+static const unsigned char *hear(int kind, int stream, int nth)
+{
+	const unsigned char *frame = NULL;
+
+	for (int i = 0; i < PATIENCE_ROUNDS && !(frame = heard(kind, stream, nth)); i++)
+		turn();
+	if (!frame)
+		fail_msg("frame %d of kind %d on stream %d does not come", nth, kind, stream);
+	return frame;
+}
+
+static int error_of(const unsigned char *frame)
+{
+	return frame[3] == GOAWAY ? frame[16] : frame[12];
+}
+
+static void visit_h2(void)
+{
+	int one = 1;
+
+	rig.new_conn = h2_conn_new;
+	rig.shows_own = true;
+	visit();
+	setsockopt(rig.client.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	give(&rig.client, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33);
+	hear(SETTINGS, 0, 1);
+}
+
+static void a_request_goes_to_the_app_and_its_answer_back(void **state)
+{
+	(void)state;
+	visit_h2();
+	say_head(1, END_STREAM, GET_HEAD NAME);
+	origin_accepts();
+	for (int i = 0; i < 200 && rig.origin.size < 30; i++) {
+		turn();
+		look(&rig.origin);
+	}
+	assert_memory_equal(rig.origin.bytes, "GET / HTTP/1.1\r\nHost: a.example\r\n", 33);
+	say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+	const unsigned char *data = hear(DATA, 1, 0);
+	assert_memory_equal(data + 9, "hello", 5);
+	/* With a known length its end needs no frame of its own. */
+	assert_true(data[4] & END_STREAM);
+	turns(2);
+	assert_int_equal(harness_idle_upstreams(), 1);
+}
+
+static void a_reset_in_the_same_breath_costs_no_upstream(void **state)
+{
+	(void)state;
+	visit_h2();
+	give(&rig.client, "\0\0\x0e\1\5\0\0\0\1" GET_HEAD NAME "\0\0\4\3\0\0\0\0\1\0\0\0\10", 9 + 14 + 13);
+	turns(5);
+	assert_true(accept(rig.listener, NULL, NULL) < 0);
+	assert_non_null(rig.conn);
+}
+
+static void an_idle_connection_is_told_twice_to_go(void **state)
+{
+	(void)state;
+	visit_h2();
+	time_passes(61000);
+	const unsigned char *first = hear(GOAWAY, 0, 0);
+	assert_int_equal(first[9], 0x7f);
+	const unsigned char *ping = hear(PING, 0, 0);
+	say_frame(PING, ACK, 0, ping + 9, 8);
+	const unsigned char *last = hear(GOAWAY, 0, 1);
+	assert_int_equal(last[12], 0);
+	assert_int_equal(error_of(last), 0);
+}
+
+static void a_drain_does_not_wait_for_ever_for_its_ping(void **state)
+{
+	(void)state;
+	visit_h2();
+	http_conn_drain(rig.conn);
+	hear(PING, 0, 0);
+	assert_null(heard(GOAWAY, 0, 1));
+	time_passes(2100);
+	hear(GOAWAY, 0, 1);
+	time_passes(2100);
+	assert_null(rig.conn);
+}
+
+static void a_body_that_does_not_come_is_408(void **state)
+{
+	(void)state;
+	visit_h2();
+	say_head(1, 0, POST_HEAD NAME);
+	origin_accepts();
+	for (int i = 0; i < 40; i++)
+		time_passes(1000);
+	/* 408 is in no static table: a literal. */
+	const unsigned char *head = hear(HEADERS, 1, 0);
+	assert_non_null(memmem(head, 64, "\x68\x0f", 2) ? head : memmem(head, 64, "408", 3));
+	assert_int_equal(error_of(hear(RST_STREAM, 1, 0)), 0);
+}
+
+static void look_ups_of_two_streams_are_told_apart(void **state)
+{
+	struct challenge_reply reply = {.connection = 77, .result = R_OK, .stream = 3, .id = 9};
+
+	(void)state;
+	visit_h2();
+	rig.challenge_result = R_OK;
+	for (int stream = 1; stream <= 3; stream += 2)
+		say_head(stream, END_STREAM, "\x82\x87\x04\x1d/.well-known/acme-challenge/t\x01\x09" NAME);
+	turns(5);
+	strcpy(reply.key_authorization, "t.x");
+	http_conn_challenge(rig.conn, &reply);
+	assert_memory_equal(hear(DATA, 3, 0) + 9, "t.x", 3);
+	assert_null(heard(HEADERS, 1, 0));
+	reply.stream = 5;
+	http_conn_challenge(rig.conn, &reply);
+	turns(2);
+	assert_null(heard(HEADERS, 1, 0));
+}
+
+static void a_purse_fills_with_time_and_with_work(void **state)
+{
+	struct h2_limits limits = {.slots = 0};
+	int count = 0;
+
+	(void)state;
+	while (h2_limits_spend(&limits, H2_LIMIT_IDLE_FRAMES, 1000))
+		count++;
+	assert_int_equal(count, 1024);
+	assert_false(h2_limits_spend(&limits, H2_LIMIT_IDLE_FRAMES, 1000));
+	h2_limits_earn(&limits, 3);
+	assert_true(h2_limits_spend(&limits, H2_LIMIT_IDLE_FRAMES, 1000));
+	assert_false(h2_limits_spend(&limits, H2_LIMIT_IDLE_FRAMES, 1000));
+	assert_true(h2_limits_spend(&limits, H2_LIMIT_IDLE_FRAMES, 1100));
+	assert_true(h2_limits_spend(&limits, H2_LIMIT_RESETS, 1100));
+}
+
+static void slots_that_were_given_up_come_free_slowly(void **state)
+{
+	struct h2_limits limits = {.slots = 0};
+
+	(void)state;
+	for (int i = 0; i < 128; i++)
+		h2_limits_hold_slot(&limits, 5000);
+	assert_int_equal(h2_limits_held_slots(&limits, 5000), 128);
+	assert_int_equal(h2_limits_held_slots(&limits, 5500), 64);
+	assert_int_equal(h2_limits_held_slots(&limits, 7000), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    rig_test(a_request_goes_to_the_app_and_its_answer_back),
+	    rig_test(a_reset_in_the_same_breath_costs_no_upstream),
+	    rig_test(an_idle_connection_is_told_twice_to_go),
+	    rig_test(a_drain_does_not_wait_for_ever_for_its_ping),
+	    rig_test(a_body_that_does_not_come_is_408),
+	    rig_test(look_ups_of_two_streams_are_told_apart),
+	    cmocka_unit_test(a_purse_fills_with_time_and_with_work),
+	    cmocka_unit_test(slots_that_were_given_up_come_free_slowly),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
