@@ -109,7 +109,8 @@ static void customer_gets_txt_and_cname(void **state)
 	(void)state;
 	struct config *config = loaded(NULL, NULL);
 	struct record records[RECORDS_MAX];
-	assert_int_equal(records_of(config, config->txt_label, "shop.brand.test", "default", "cafe", records), 2);
+	assert_int_equal(
+	    records_of(config, config->txt_label, "shop.brand.test", "default", "cafe", records), 2);
 	assert_string_equal(records[0].type, "TXT");
 	assert_string_equal(records[0].name, "acme_verify.shop.brand.test");
 	assert_string_equal(records[0].value, "cafe.verify.acme-saas.test");
@@ -131,7 +132,8 @@ static void apex_gets_every_address(void **state)
 	assert_string_equal(records[1].value, "192.0.2.1");
 	assert_string_equal(records[3].type, "AAAA");
 	assert_string_equal(records[3].value, "2001:db8::1");
-	assert_int_equal(records_of(config, config->txt_label, "shop.brand.test", "default", "cafe", records), 2);
+	assert_int_equal(
+	    records_of(config, config->txt_label, "shop.brand.test", "default", "cafe", records), 2);
 	config_free(config);
 }
 
