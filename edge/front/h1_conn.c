@@ -228,7 +228,7 @@ static bool step_head_incomplete(struct h1_conn *conn)
 
 static bool step_head(struct h1_conn *conn)
 {
-	struct http_head head;
+	struct http_head head HTTP_HEAD_UNSET;
 	size_t used = 0;
 	int status = 0;
 

@@ -185,7 +185,7 @@ static void send_end(struct h1_conn *conn, struct http_head *trailers)
 static enum result end_chunked(struct h1_conn *conn)
 {
 	struct http_slice section = conn->message.body.trailers;
-	struct http_head trailers;
+	struct http_head trailers HTTP_HEAD_UNSET;
 
 	if (section.size > 0 && h1_read_trailers(&trailers, section, H1_REQUEST) != R_OK)
 		return R_INVALID;
@@ -304,7 +304,7 @@ static void read_again(struct h1_conn *conn, struct http_head *head)
 
 void h1_request_challenge(struct h1_conn *conn, const struct challenge_reply *reply)
 {
-	struct http_head head;
+	struct http_head head HTTP_HEAD_UNSET;
 
 	read_again(conn, &head);
 	request_challenge(&conn->request, &head, reply);
@@ -313,7 +313,7 @@ void h1_request_challenge(struct h1_conn *conn, const struct challenge_reply *re
 
 void h1_request_notice(struct h1_conn *conn, const struct notice_reply *reply)
 {
-	struct http_head head;
+	struct http_head head HTTP_HEAD_UNSET;
 
 	read_again(conn, &head);
 	request_notice(&conn->request, &head, reply);
@@ -322,7 +322,7 @@ void h1_request_notice(struct h1_conn *conn, const struct notice_reply *reply)
 
 void h1_request_lookup_over(struct h1_conn *conn)
 {
-	struct http_head head;
+	struct http_head head HTTP_HEAD_UNSET;
 
 	read_again(conn, &head);
 	request_wait_over(&conn->request, &head);

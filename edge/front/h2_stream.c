@@ -215,7 +215,7 @@ enum result h2_stream_receive_end(struct h2_stream *stream)
 
 static void send_end(struct h2_stream *stream)
 {
-	struct http_head trailers;
+	struct http_head trailers HTTP_HEAD_UNSET;
 
 	stream->sent_end = true;
 	if (stream->has_trailers)
@@ -328,7 +328,7 @@ static ssize_t read_source(nghttp2_session *session, int32_t id, uint8_t *room, 
 static void submit_head(struct h2_stream *stream, const struct http_head *head, bool has_body)
 {
 	const nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = read_source};
-	nghttp2_nv fields[FIELDS_MOST];
+	nghttp2_nv fields[FIELDS_MOST] HTTP_HEAD_UNSET;
 	struct head_text text;
 	size_t count = put_head(fields, &text, head);
 
@@ -343,7 +343,7 @@ static void submit_head(struct h2_stream *stream, const struct http_head *head, 
 /* Interim responses help or do not matter: a client that is slow to read gets none. */
 static void submit_interim(struct h2_stream *stream, const struct http_head *head)
 {
-	nghttp2_nv fields[FIELDS_MOST];
+	nghttp2_nv fields[FIELDS_MOST] HTTP_HEAD_UNSET;
 	struct head_text text;
 	size_t count = put_head(fields, &text, head);
 
@@ -459,7 +459,7 @@ static size_t on_body(struct request *request, const char *bytes, size_t size)
 static void on_trailers(struct request *request, struct http_head *trailers)
 {
 	struct h2_stream *stream = stream_of(request);
-	nghttp2_nv fields[FIELDS_MOST];
+	nghttp2_nv fields[FIELDS_MOST] HTTP_HEAD_UNSET;
 	size_t count = put_fields(fields, trailers);
 
 	if (stream->is_over || stream->is_closed || stream->left != UINT64_MAX)
@@ -569,7 +569,7 @@ static void follow(struct h2_stream *stream)
 void h2_stream_begin(struct h2_stream *stream)
 {
 	struct client *client = &stream->conn->client;
-	struct http_head head;
+	struct http_head head HTTP_HEAD_UNSET;
 
 	h2_turns_leave(stream);
 	if (stream->refusal) {
@@ -584,7 +584,7 @@ void h2_stream_begin(struct h2_stream *stream)
 
 void h2_stream_challenge(struct h2_stream *stream, const struct challenge_reply *reply)
 {
-	struct http_head head;
+	struct http_head head HTTP_HEAD_UNSET;
 
 	if (stream->request.state != REQUEST_CHALLENGE)
 		return;
@@ -595,7 +595,7 @@ void h2_stream_challenge(struct h2_stream *stream, const struct challenge_reply 
 
 void h2_stream_lookup_over(struct h2_stream *stream)
 {
-	struct http_head head;
+	struct http_head head HTTP_HEAD_UNSET;
 
 	h2_fields_read(&stream->fields, &head);
 	request_wait_over(&stream->request, &head);

@@ -13,7 +13,7 @@
 
 void request_answer(struct request *request, struct reply *reply)
 {
-	struct http_head head;
+	struct http_head head HTTP_HEAD_UNSET;
 	struct reply_text text;
 
 	request->state = REQUEST_ANSWERED;

@@ -58,7 +58,7 @@ static void take_switch(struct upstream_h1 *upstream, struct http_head *head, si
 /* False: no step is possible with what has arrived. */
 static bool step_head(struct upstream_h1 *upstream)
 {
-	struct http_head head;
+	struct http_head head HTTP_HEAD_UNSET;
 	size_t used = 0;
 
 	if (buf_size(&upstream->in) == 0)
@@ -92,7 +92,7 @@ static void offer_data(struct upstream_h1 *upstream, size_t size)
 
 static void take_end(struct upstream_h1 *upstream, size_t framing)
 {
-	struct http_head trailers;
+	struct http_head trailers HTTP_HEAD_UNSET;
 
 	if (upstream->body.trailers.size > 0) {
 		if (h1_read_trailers(&trailers, upstream->body.trailers, H1_RESPONSE) != R_OK) {
