@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from lab.place import is_sanitized
+
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
@@ -97,5 +99,5 @@ def test_a_hundred_thousand_lines_in_bounded_memory(platform):
             highest = max(highest, platform.verifier.process.rss())
     assert (got, result["line"], result["code"]) == (names + 1, count + 1, "too_many_lines")
     assert platform.db.value("SELECT count(*) FROM domains WHERE name LIKE '%.many.test'") == str(names)
-    assert highest - before < 24 * 1024 * 1024
+    assert is_sanitized("postern-verifier") or highest - before < 24 * 1024 * 1024
     print(f"{names} domains in {time.monotonic() - start:.1f} s, memory +{(highest - before) / 2 ** 20:.1f} MiB")
