@@ -164,7 +164,7 @@ static void pseudo_fields_are_once_first_and_known(void **state)
 {
 	static const char *const blocks[] = {GET ":method GET", GET ":path /", GET ":scheme https",
 	    GET ":authority a.example", GET ":status 200", GET ":x 1", GET ": 1", GET ":protocol websocket",
-	    "x 1\n" GET, ":scheme https\n:path /\n:authority a.example",
+	    ("x 1\n" GET), ":scheme https\n:path /\n:authority a.example",
 	    ":method GET\n:path /\n:authority a.example", ":method GET\n:scheme https\n:authority a.example",
 	    "", "x 1", ":Method GET\n:scheme https\n:path /",
 	    ":method GET\n:scheme https\nx 1\n:path /\n:authority a.example"};
