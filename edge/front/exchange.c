@@ -53,7 +53,6 @@ static void on_head(void *arg, struct http_head *head, bool interim)
 {
 	struct exchange *exchange = arg;
 
-	exchange->connect_us = upstream_call_connect_us(exchange->call);
 	if (head->body == HTTP_BODY_TUNNEL)
 		open_tunnel(exchange);
 	forward_response(head);
@@ -119,6 +118,7 @@ static void on_moved(void *arg, struct upstream_call *call)
 	struct exchange *exchange = arg;
 
 	exchange->call = call;
+	exchange->connect_us = upstream_call_connect_us(call);
 }
 
 static void on_failed(void *arg, enum upstream_failure failure);
@@ -137,6 +137,7 @@ static const struct upstream_user upstream_user = {
 static void use(struct exchange *exchange, struct upstream_call *call)
 {
 	exchange->call = call;
+	exchange->connect_us = -1;
 	upstream_call_attach(call, &upstream_user, exchange);
 	upstream_call_start(call, &exchange->head, &exchange->request);
 }
@@ -295,7 +296,7 @@ struct exchange *exchange_start(struct upstream_pool *pool, struct http_head *he
 		exchange->upgrade = mem_copy(head->upgrade.bytes, head->upgrade.size);
 	exchange->client.needs_http1 = exchange->upgrade;
 	exchange->request = (struct upstream_request){.body = head->body,
-	    .to_head = http_slice_equal(head->method, "HEAD"),
+	    .to_head = head->method.size == 4 && http_slice_equal(head->method, "HEAD"),
 	    .expects_continue = head->expects_continue,
 	    .is_whole = head->body == HTTP_BODY_NONE,
 	    .upgrade = exchange->upgrade};
