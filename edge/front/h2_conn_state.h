@@ -57,6 +57,9 @@ enum h2_queue {
 	H2_QUEUE_WINDOW, /* the client's window is empty; in no list */
 };
 
+/* Of the client, for one stream. */
+enum h2_awaited { H2_AWAITS_NOTHING, H2_AWAITS_BODY, H2_AWAITS_WINDOW };
+
 struct h2_stream {
 	struct request request;
 	struct h2_conn *conn;
@@ -98,8 +101,9 @@ struct h2_stream {
 	bool is_whole; /* all of it is framed, its end too */
 
 	uint64_t got, sent; /* bytes of bodies */
-	int64_t since_ms;   /* that the client has been waited for; 0: it is not */
-	uint64_t mark;      /* got or sent, then */
+	enum h2_awaited awaited;
+	int64_t since_ms; /* that the client has been waited for */
+	uint64_t mark;    /* got or sent, then */
 };
 TAILQ_HEAD(h2_streams, h2_stream);
 
@@ -196,8 +200,10 @@ void h2_stream_free(struct h2_stream *stream);
 void h2_stream_write(struct h2_stream *stream);
 void h2_stream_challenge(struct h2_stream *stream, const struct challenge_reply *reply);
 void h2_stream_lookup_over(struct h2_stream *stream);
-/* Does its request's body not come although nothing keeps it? */
-bool h2_stream_awaits_body(const struct h2_stream *stream);
+/* Bytes of its body's frames have come. */
+void h2_stream_count_in(struct h2_stream *stream, size_t size);
+/* A window that keeps its response back, or its request's body that nothing keeps back. */
+enum h2_awaited h2_stream_awaited(const struct h2_stream *stream);
 
 /* h2_tunnel.c */
 /* The exchange takes what the client sends. */

@@ -51,13 +51,25 @@ static void arm_read(struct h2_conn *conn)
 		deadline_set(&conn->read_deadline, longest_wait(conn, wait));
 }
 
+/* The head that arrives may be a later one than that of which the deadline was set. */
+static void end_slow_head(struct h2_conn *conn)
+{
+	int64_t took_ms = (clock_monotonic_us() - conn->head_began_us) / 1000;
+	int64_t left_ms = h2_config(conn)->header_timeout_ms - took_ms;
+
+	if (left_ms > 0)
+		deadline_set(&conn->read_deadline, left_ms);
+	else
+		h2_conn_end(conn, NGHTTP2_ENHANCE_YOUR_CALM, H2_END_HEADER_TIMEOUT);
+}
+
 static void on_read_deadline(struct deadline *deadline)
 {
 	struct h2_conn *conn = loop_owner(deadline, struct h2_conn, read_deadline);
 
 	switch (conn->wait) {
 	case H2_WAIT_REQUEST: h2_conn_retire(conn); break;
-	case H2_WAIT_HEAD: h2_conn_end(conn, NGHTTP2_ENHANCE_YOUR_CALM, H2_END_HEADER_TIMEOUT); break;
+	case H2_WAIT_HEAD: end_slow_head(conn); break;
 	case H2_WAIT_GOAWAY: h2_conn_say_last(conn); break;
 	case H2_WAIT_NOTHING:
 	case H2_WAIT_END: h2_conn_close(conn); return;
@@ -126,46 +138,52 @@ static int64_t sweep_ms(const struct h2_conn *conn)
 	return shortest > SWEEP_LEAST_MS ? shortest : SWEEP_LEAST_MS;
 }
 
+static void begin_stretch(struct h2_stream *stream, uint64_t moved)
+{
+	stream->since_ms = h2_now(stream->conn);
+	stream->mark = moved;
+}
+
 /* Has the client been waited for so long and brought, or taken, so little? Each stretch of `timeout_ms`
  * counts for itself. */
 static bool is_too_slow(struct h2_stream *stream, uint64_t moved, int64_t timeout_ms)
 {
-	int64_t now = h2_now(stream->conn);
+	int64_t took_ms = h2_now(stream->conn) - stream->since_ms;
 
-	if (stream->since_ms == 0) {
-		stream->since_ms = now;
-		stream->mark = moved;
-		return false;
-	}
-	int64_t took_ms = now - stream->since_ms;
 	if (took_ms < timeout_ms)
 		return false;
 	if (!is_enough(stream->conn, (int64_t)(moved - stream->mark), took_ms))
 		return true;
-	stream->since_ms = now;
-	stream->mark = moved;
+	begin_stretch(stream, moved);
 	return false;
+}
+
+static void look_at_client(struct h2_stream *stream)
+{
+	const struct http_config *config = h2_config(stream->conn);
+	enum h2_awaited awaited = h2_stream_awaited(stream);
+	uint64_t moved = awaited == H2_AWAITS_BODY ? stream->got : stream->sent;
+
+	if (stream->awaited != awaited) {
+		stream->awaited = awaited;
+		begin_stretch(stream, moved);
+	} else if (awaited == H2_AWAITS_BODY) {
+		if (is_too_slow(stream, moved, config->body_timeout_ms))
+			request_break_off(&stream->request, 408);
+	} else if (awaited == H2_AWAITS_WINDOW && is_too_slow(stream, moved, config->write_timeout_ms)) {
+		metric_add(config->metrics.cuts[CUT_SLOW_CLIENT], 1);
+		h2_stream_reset(stream, NGHTTP2_CANCEL);
+	}
 }
 
 static void look_at(struct h2_stream *stream)
 {
-	const struct http_config *config = h2_config(stream->conn);
 	int64_t took_ms = (clock_monotonic_us() - stream->request.started_us) / 1000;
 
-	if (stream->request.state == REQUEST_CHALLENGE) {
-		if (took_ms >= request_wait_ms(&stream->request))
-			h2_stream_lookup_over(stream);
-	} else if (h2_stream_awaits_body(stream)) {
-		if (is_too_slow(stream, stream->got, config->body_timeout_ms))
-			request_break_off(&stream->request, 408);
-	} else if (stream->queue == H2_QUEUE_WINDOW && !stream->request.tunnel) {
-		if (is_too_slow(stream, stream->sent, config->write_timeout_ms)) {
-			metric_add(config->metrics.cuts[CUT_SLOW_CLIENT], 1);
-			h2_stream_reset(stream, NGHTTP2_CANCEL);
-		}
-	} else {
-		stream->since_ms = 0;
-	}
+	if (stream->request.state != REQUEST_CHALLENGE)
+		look_at_client(stream);
+	else if (took_ms >= request_wait_ms(&stream->request))
+		h2_stream_lookup_over(stream);
 }
 
 static void on_sweep(struct deadline *deadline)

@@ -250,10 +250,13 @@ void h2_stream_pump(struct h2_stream *stream)
 	h2_tunnel_settle(stream);
 }
 
-bool h2_stream_awaits_body(const struct h2_stream *stream)
+/* The request begins to count with its head, which may come together with some of its body. */
+void h2_stream_count_in(struct h2_stream *stream, size_t size)
 {
-	return stream->request.state == REQUEST_EXCHANGE && !stream->received_end && !stream->awaits_100 &&
-	       !stream->asks_tunnel && buf_size(&stream->in) == 0;
+	if (stream->request.state == REQUEST_NONE)
+		stream->arrival.size += size;
+	else
+		stream->request.bytes_in += size;
 }
 
 /* ---- the response's head */
@@ -399,6 +402,22 @@ static bool has_window(const struct h2_stream *stream)
 
 	return nghttp2_session_get_remote_window_size(session) > 0 &&
 	       nghttp2_session_get_stream_remote_window_size(session, stream->id) > 0;
+}
+
+static bool awaits_body(const struct h2_stream *stream)
+{
+	return stream->request.state == REQUEST_EXCHANGE && !stream->received_end && !stream->awaits_100 &&
+	       !stream->asks_tunnel && buf_size(&stream->in) == 0;
+}
+
+/* An answer of ours waits with nghttp2, in no queue; a tunnel has a deadline of its own. */
+enum h2_awaited h2_stream_awaited(const struct h2_stream *stream)
+{
+	if (stream->request.tunnel)
+		return H2_AWAITS_NOTHING;
+	if (stream->queue == H2_QUEUE_WINDOW || (buf_size(&stream->own) > 0 && !has_window(stream)))
+		return H2_AWAITS_WINDOW;
+	return awaits_body(stream) ? H2_AWAITS_BODY : H2_AWAITS_NOTHING;
 }
 
 /* Frames as much as the client, the socket and the others let through. */
