@@ -1,6 +1,10 @@
 #include "edge/front/h2_limits.h"
 
-enum { THOUSAND = 1000 };
+enum {
+	THOUSAND = 1000,
+	/* What a response pays for comes when its reader gets to it, with megabytes on the way to him. */
+	SAVED_MOST = 8192,
+};
 
 /* Browsers drop all of a page's streams when their reader moves on. Apps on gRPC send a PING a second or so,
  * and one for each burst of data; some libraries a WINDOW_UPDATE, or two, for each DATA frame. */
@@ -18,6 +22,8 @@ static int64_t lessened(int64_t thousandths, int64_t elapsed_ms, int64_t per_s)
 {
 	int64_t left = thousandths - elapsed_ms * per_s;
 
+	if (thousandths <= 0)
+		return thousandths;
 	return left > 0 ? left : 0;
 }
 
@@ -34,7 +40,9 @@ void h2_limits_earn(struct h2_limits *limits, int frames)
 {
 	int64_t *spent = &limits->spent[H2_LIMIT_IDLE_FRAMES];
 
-	*spent = lessened(*spent, frames, THOUSAND);
+	*spent -= (int64_t)frames * THOUSAND;
+	if (*spent < -(int64_t)SAVED_MOST * THOUSAND)
+		*spent = -(int64_t)SAVED_MOST * THOUSAND;
 }
 
 enum h2_end h2_limit_end(enum h2_limit limit)

@@ -35,7 +35,7 @@ enum h2_limit {
 };
 
 struct h2_limits {
-	int64_t spent[H2_LIMITS]; /* thousandths */
+	int64_t spent[H2_LIMITS]; /* thousandths; below 0: saved */
 	int64_t at_ms[H2_LIMITS];
 	int64_t slots; /* given up but not free yet, thousandths */
 	int64_t slots_at_ms;
@@ -43,7 +43,7 @@ struct h2_limits {
 
 /* False: that was too much. */
 bool h2_limits_spend(struct h2_limits *limits, enum h2_limit limit, int64_t now_ms);
-/* Honest work pays for so many frames that carry nothing. */
+/* Honest work pays for so many frames that carry nothing, also for some that are to come. */
 void h2_limits_earn(struct h2_limits *limits, int frames);
 enum h2_end h2_limit_end(enum h2_limit limit);
 

@@ -11,7 +11,15 @@
 #include "common/tally.h"
 #include "edge/front/h2_conn_state.h"
 
-enum { EARNED_BY_REQUEST = 8 };
+enum {
+	EARNED_BY_REQUEST = 8,
+	/* Of a response. Libraries give windows back by 4 KiB and more as their apps read, the stream's and
+	 * the connection's. */
+	BYTES_EARNING = 2048,
+	/* nghttp2 compares what fields may become at worst, a dozen bytes more each, and sends no head beyond
+	 * it. */
+	HEAD_SENT_MAX = HTTP_HEAD_MAX + DOMAIN_OPTIONS_MAX + 8 * 1024,
+};
 
 static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
 {
@@ -35,7 +43,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 	case NGHTTP2_HEADERS:
 		conn->head_bytes = H2_FRAME_HEADER + hd->length;
 		conn->continuations = 0;
-		return 0;
+		break;
 	case NGHTTP2_CONTINUATION:
 		conn->head_bytes += H2_FRAME_HEADER + hd->length;
 		if (++conn->continuations > H2_CONTINUATIONS_MAX)
@@ -44,11 +52,12 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 	case NGHTTP2_DATA:
 		stream = stream_of(session, hd->stream_id);
 		if (stream)
-			stream->request.bytes_in += H2_FRAME_HEADER + hd->length;
+			h2_stream_count_in(stream, H2_FRAME_HEADER + hd->length);
 		break;
 	default: break;
 	}
-	/* DATA earns it back with its bytes. */
+	/* DATA earns it back with its bytes, a head with its request: one for a stream that is over has none.
+	 */
 	spend(conn, H2_LIMIT_IDLE_FRAMES);
 	return 0;
 }
@@ -270,8 +279,19 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
 	if (stream->left != UINT64_MAX)
 		stream->left -= size;
 	/* A frame that the client's window has cut short is paid for by the update that it will send. */
-	if (size >= H2_TURN || stream->offered == 0)
-		h2_limits_earn(&conn->limits, 2);
+	bool is_cut_short = size < H2_TURN && stream->offered > 0;
+	h2_limits_earn(&conn->limits, (is_cut_short ? 0 : 2) + (int)(size / BYTES_EARNING));
+	return 0;
+}
+
+/* The client would wait for it for ever. */
+static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int error, void *arg)
+{
+	struct h2_stream *stream = stream_of(session, frame->hd.stream_id);
+
+	(void)error, (void)arg;
+	if (frame->hd.type == NGHTTP2_HEADERS && stream)
+		h2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
 	return 0;
 }
 
@@ -349,6 +369,7 @@ static void make_shared(void)
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
 	nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
 	nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_send);
+	nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_frame_not_sent);
 	nghttp2_session_callbacks_set_send_data_callback(callbacks, on_send_data);
 	nghttp2_option_new(&options);
 	/* Windows open when the upstream has taken what came, and h2_head judges messages. */
@@ -356,6 +377,7 @@ static void make_shared(void)
 	nghttp2_option_set_no_http_messaging(options, 1);
 	nghttp2_option_set_no_closed_streams(options, 1);
 	nghttp2_option_set_max_outbound_ack(options, H2_ACKS_MAX);
+	nghttp2_option_set_max_send_header_block_length(options, HEAD_SENT_MAX);
 	nghttp2_option_set_builtin_recv_extension_type(options, NGHTTP2_PRIORITY_UPDATE);
 	ask_for_unknown_frames();
 }

@@ -55,6 +55,7 @@ class H2Wire:
         assert self.sock.selected_alpn_protocol() == alpn[0], self.sock.selected_alpn_protocol()
         self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
         self.decoder.max_allowed_table_size = 4096
+        self.decoder.max_header_list_size = 128 * 1024
         self.buffer, self.frames, self.answers, self.goaways = b"", [], {}, []
         self.updates = True   # give windows back as DATA comes
         self.closed = False
@@ -98,8 +99,15 @@ class H2Wire:
     # ---- hearing
 
     def hear(self, timeout=10):
-        """The next frame; None: the connection has ended."""
+        """The next frame, a head with its continuations; None: the connection has ended."""
         self.sock.settimeout(timeout)
+        heard = self._next()
+        if heard:
+            self.frames.append(heard)
+            self._digest(heard)
+        return heard
+
+    def _next(self):
         while len(self.buffer) < 9 or len(self.buffer) < 9 + int.from_bytes(self.buffer[:3], "big"):
             try:
                 chunk = self.sock.recv(65536)
@@ -113,8 +121,6 @@ class H2Wire:
         heard = Frame(self.buffer[3], self.buffer[4], int.from_bytes(self.buffer[5:9], "big") & 0x7fffffff,
                       self.buffer[9:9 + size])
         self.buffer = self.buffer[9 + size:]
-        self.frames.append(heard)
-        self._digest(heard)
         return heard
 
     def answer(self, stream):
@@ -130,7 +136,12 @@ class H2Wire:
     def _digest(self, heard):
         answer = self.answer(heard.stream) if heard.stream else None
         if heard.kind == HEADERS:
-            assert heard.flags & END_HEADERS, "the edge continues heads only beyond 16 KiB"
+            while not heard.flags & END_HEADERS:
+                assert len(heard.payload) % 16384 == 0, "the edge continues heads only beyond 16 KiB"
+                more = self._next()
+                assert more and more.kind == CONTINUATION and more.stream == heard.stream, more
+                heard.payload += more.payload
+                heard.flags |= more.flags & END_HEADERS
             fields = [(name, value) for name, value in self.decoder.decode(heard.payload)]
             status = dict(fields).get(":status")
             if answer.status and not status:
