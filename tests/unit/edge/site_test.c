@@ -14,10 +14,9 @@
 
 static struct site *make_site(const char *host, const char *tenant, const char *lines)
 {
-	struct certificate certificate = {.chain = {calloc(1, 8), calloc(1, 8)},
-	    .chain_size = {8, 8},
-	    .chain_count = 2,
-	    .not_after = INT64_MAX};
+	unsigned char *chain = calloc(2, 8);
+	struct certificate certificate = {
+	    .chain = {chain, chain + 8}, .chain_size = {8, 8}, .chain_count = 2, .not_after = INT64_MAX};
 	struct domain_options options;
 	struct hostname name;
 
