@@ -18,7 +18,7 @@ static void judge_close(struct upstream_stream *stream)
 		stream->is_unprocessed = true;
 	if (stream->was_not_sent || !is_new)
 		return;
-	if (stream->close_code == NGHTTP2_REFUSED_STREAM)
+	if (stream->close_code == NGHTTP2_REFUSED_STREAM || stream->close_code == NGHTTP2_ENHANCE_YOUR_CALM)
 		conn->refused_ms = loop_now(conn->place->loop);
 	if (stream->close_code != NGHTTP2_HTTP_1_1_REQUIRED || !conn->place->address->tls)
 		return;

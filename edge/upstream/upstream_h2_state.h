@@ -97,7 +97,7 @@ struct upstream_h2 {
 	bool knows_most;     /* as it has said */
 	struct upstream_h2_flood flood;
 	struct upstream_h2_fields fields; /* of the header block that comes now */
-	int64_t refused_ms;               /* when it refused a stream; 0: never */
+	int64_t refused_ms;               /* when it refused a stream, or had too much of them; 0: never */
 	bool is_in_session;               /* nghttp2 is on the stack, and must not be entered again */
 	bool filled;                      /* the last read took all the room there was */
 	bool is_mute;                     /* it takes nothing any more; it may still answer */

@@ -307,6 +307,19 @@ static void a_refused_stream_rests_as_it_was_and_the_connection_has_no_room_for_
 	assert_true(upstream_h2_has_room(h2_rig.conn));
 }
 
+static void who_has_too_much_gets_nothing_new_for_a_moment(void **state)
+{
+	struct ask *ask = h2_rig_ask(GET, &whole);
+
+	(void)state;
+	look();
+	say_word(NGHTTP2_RST_STREAM, 1, NGHTTP2_ENHANCE_YOUR_CALM);
+	assert_int_equal(ask->failure, UPSTREAM_RESET);
+	assert_false(upstream_h2_has_room(h2_rig.conn));
+	loop_pass(h2_rig.loop, UPSTREAM_H2_REFUSED_MS);
+	assert_true(upstream_h2_has_room(h2_rig.conn));
+}
+
 static void a_long_body_is_not_kept(void **state)
 {
 	static char bytes[UPSTREAM_H2_REPLAY_MAX];
@@ -477,6 +490,7 @@ int main(void)
 	    CASE(a_cut_response_fails),
 	    CASE(above_a_goaways_last_stream_all_may_be_sent_again),
 	    CASE(a_refused_stream_rests_as_it_was_and_the_connection_has_no_room_for_a_moment),
+	    CASE(who_has_too_much_gets_nothing_new_for_a_moment),
 	    CASE(a_long_body_is_not_kept),
 	    CASE(the_end_of_a_connection_leaves_only_what_has_no_body),
 	    CASE(other_resets_are_not_taken_for_refusals),
