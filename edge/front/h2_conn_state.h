@@ -57,6 +57,9 @@ enum h2_queue {
 	H2_QUEUE_WINDOW, /* the client's window is empty; in no list */
 };
 
+/* Who says how urgent a response is. */
+enum h2_priority { H2_PRIORITY_OF_HEAD, H2_PRIORITY_OF_UPDATE, H2_PRIORITY_OF_APP };
+
 /* Of the client, for one stream. */
 enum h2_awaited { H2_AWAITS_NOTHING, H2_AWAITS_BODY, H2_AWAITS_WINDOW };
 
@@ -72,6 +75,7 @@ struct h2_stream {
 	enum h2_queue queue;
 	uint8_t urgency;
 	bool incremental;
+	bool has_update; /* by PRIORITY_UPDATE */
 
 	struct h2_fields fields; /* until the request has gone on */
 	bool has_fields;
@@ -216,8 +220,9 @@ void h2_tunnel_settle(struct h2_stream *stream);
 void h2_tunnels_drained(struct h2_conn *conn);
 
 /* h2_turns.c */
-/* What a client says of it (RFC 9218); what cannot be read changes nothing. */
-void h2_turns_set_priority(struct h2_stream *stream, struct http_slice value);
+/* What is said of it (RFC 9218); what cannot be read changes nothing. A client's head that has been overtaken
+ * by its PRIORITY_UPDATE counts no more. */
+void h2_turns_set_priority(struct h2_stream *stream, struct http_slice value, enum h2_priority source);
 bool h2_turns_others_first(const struct h2_stream *stream);
 void h2_turns_wait(struct h2_stream *stream);
 void h2_turns_leave(struct h2_stream *stream);

@@ -138,7 +138,8 @@ static void take_trailers(struct h2_conn *conn, struct h2_stream *stream, bool i
 		stream->has_trailers = true;
 	} else if (result == R_OK)
 		h2_fields_fini(&fields);
-	if (stream && (result != R_OK || h2_stream_receive_end(stream) != R_OK))
+	/* A tunnel has none (RFC 9113 section 8.5). */
+	if (stream && (result != R_OK || stream->asks_tunnel || h2_stream_receive_end(stream) != R_OK))
 		malformed_stream(stream);
 }
 
@@ -167,8 +168,9 @@ static void take_priority(struct h2_conn *conn, const nghttp2_ext_priority_updat
 	struct h2_stream *stream = stream_of(conn->session, update->stream_id);
 
 	if (stream)
-		h2_turns_set_priority(
-		    stream, (struct http_slice){(const char *)update->field_value, update->field_value_len});
+		h2_turns_set_priority(stream,
+		    (struct http_slice){(const char *)update->field_value, update->field_value_len},
+		    H2_PRIORITY_OF_UPDATE);
 }
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)

@@ -343,26 +343,27 @@ static void submit_head(struct h2_stream *stream, const struct http_head *head, 
 		h2_conn_retire(stream->conn);
 }
 
-/* Interim responses help or do not matter: a client that is slow to read gets none. */
+/* Interim responses help or do not matter: a client that is slow to read gets none but the one 100 that it
+ * waits for. */
 static void submit_interim(struct h2_stream *stream, const struct http_head *head)
 {
 	nghttp2_nv fields[FIELDS_MOST] HTTP_HEAD_UNSET;
 	struct head_text text;
 	size_t count = put_head(fields, &text, head);
+	bool is_awaited = stream->awaits_100 && head->status == 100;
 
-	stream->awaits_100 = false;
-	if (!is_full(stream->conn))
+	stream->awaits_100 = stream->awaits_100 && !is_awaited;
+	if (is_awaited || !is_full(stream->conn))
 		nghttp2_submit_headers(
 		    stream->conn->session, NGHTTP2_FLAG_NONE, stream->id, NULL, fields, count, NULL);
 }
 
-/* The origin knows what its response is good for. */
-static void take_priority(struct h2_stream *stream, const struct http_head *head)
+static void take_priority(struct h2_stream *stream, const struct http_head *head, enum h2_priority source)
 {
 	const struct http_field *field = http_head_find(head, "priority", NULL);
 
 	if (field)
-		h2_turns_set_priority(stream, field->value);
+		h2_turns_set_priority(stream, field->value, source);
 }
 
 static void on_head(struct request *request, struct http_head *head, bool interim)
@@ -378,7 +379,7 @@ static void on_head(struct request *request, struct http_head *head, bool interi
 	} else {
 		if (head->body == HTTP_BODY_TUNNEL)
 			h2_tunnel_open(stream, head);
-		take_priority(stream, head);
+		take_priority(stream, head, H2_PRIORITY_OF_APP);
 		if (head->body == HTTP_BODY_LENGTH)
 			stream->left = head->content_length;
 		submit_head(stream, head, !is_empty);
@@ -404,10 +405,14 @@ static bool has_window(const struct h2_stream *stream)
 	       nghttp2_session_get_stream_remote_window_size(session, stream->id) > 0;
 }
 
+/* Once the response has begun both sides may have pauses, gRPC's for one: then the upstream's silence ends
+ * it.
+ */
 static bool awaits_body(const struct h2_stream *stream)
 {
-	return stream->request.state == REQUEST_EXCHANGE && !stream->received_end && !stream->awaits_100 &&
-	       !stream->asks_tunnel && buf_size(&stream->in) == 0;
+	return stream->request.state == REQUEST_EXCHANGE && stream->request.status == 0 &&
+	       !stream->received_end && !stream->awaits_100 && !stream->asks_tunnel &&
+	       buf_size(&stream->in) == 0;
 }
 
 /* An answer of ours waits with nghttp2, in no queue; a tunnel has a deadline of its own. */
@@ -596,7 +601,7 @@ void h2_stream_begin(struct h2_stream *stream)
 		return;
 	}
 	h2_fields_read(&stream->fields, &head);
-	take_priority(stream, &head);
+	take_priority(stream, &head, H2_PRIORITY_OF_HEAD);
 	request_begin(&stream->request, client, &front_callbacks, &head, &stream->arrival);
 	follow(stream);
 }

@@ -20,15 +20,21 @@ static void read_member(struct h2_stream *stream, struct http_slice member)
 		stream->incremental = false;
 }
 
-void h2_turns_set_priority(struct h2_stream *stream, struct http_slice value)
+/* The client's last word stands for itself; what the app says is laid over it (RFC 9218 section 8). */
+void h2_turns_set_priority(struct h2_stream *stream, struct http_slice value, enum h2_priority source)
 {
 	struct http_slice member;
 	bool is_ready = stream->queue == H2_QUEUE_READY;
 
+	if (source == H2_PRIORITY_OF_HEAD && stream->has_update)
+		return;
 	if (is_ready)
 		h2_turns_leave(stream);
-	stream->urgency = H2_URGENCY_DEFAULT;
-	stream->incremental = false;
+	stream->has_update = stream->has_update || source == H2_PRIORITY_OF_UPDATE;
+	if (source != H2_PRIORITY_OF_APP) {
+		stream->urgency = H2_URGENCY_DEFAULT;
+		stream->incremental = false;
+	}
 	while (http_list_next(&value, &member))
 		read_member(stream, member);
 	if (is_ready)

@@ -14,6 +14,7 @@ from lab.process import wait_until
 
 NAME = "shop.brand.test"
 MIB = 1024 * 1024
+CONTINUE = threading.Event()
 
 
 def answer(request):
@@ -21,6 +22,18 @@ def answer(request):
         request.answer(b"body", fields=[(f"X-Field-{i:02}", "v" * 638) for i in range(100)])
     elif request.target == "/large":
         request.answer(b"l" * 24 * MIB)
+    elif request.target == "/talk":
+        request.sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(9):
+            request.sock.sendall(b"4\r\ntalk\r\n")
+            time.sleep(0.4)
+        request.sock.sendall(b"0\r\n\r\n")
+    elif request.target == "/continue":
+        CONTINUE.wait(20)
+        request.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.answer(request.body())
+    elif request.target.startswith(("/u=", "/i")):
+        request.answer(b"p" * 8 * MIB, fields=[("Priority", request.target[1:])])
     elif request.target == "/upload":
         request.body()
         request.answer(b"u" * MIB)
@@ -125,4 +138,93 @@ def test_reader_that_takes_small_pieces(place):
             wire.send(frame(h2.WINDOW_UPDATE, 0, 0, piece) + frame(h2.WINDOW_UPDATE, 0, stream, piece))
             given += 4096
     assert len(answer.body) == 24 * MIB, [goaway.error for goaway in wire.goaways]
+    wire.close()
+
+
+def test_client_that_listens_while_its_request_is_open(place):
+    """What flows both ways has pauses: body-timeout is over for it once the response has begun."""
+    wire = H2Wire(place, NAME)
+    stream = wire.request(path="/talk", method="POST", end=False)
+    answer = wire.finish(stream)
+    assert answer.status == 200 and answer.body == b"talk" * 9, (answer.status, answer.body, answer.reset)
+    wire.close()
+
+
+def test_continue_reaches_a_client_that_downloads_meanwhile(place):
+    """A connection that is full of another stream's bytes loses no 100: the client waits for it."""
+    CONTINUE.clear()
+    wire = H2Wire(place, NAME, settings={h2.INITIAL_WINDOW_SIZE: 32 * MIB}, read_ahead=4096)
+    wire.window(0, 64 * MIB)
+    wire.updates = False
+    upload = wire.request(path="/continue", method="POST", end=False, extra=[("expect", "100-continue")])
+    wait_until(lambda: any(request.target == "/continue" for request in place.origin.requests))
+    wire.request(path="/large")
+    wait_until(lambda: place.origin.requests[-1].target == "/large")
+    time.sleep(0.5)
+    CONTINUE.set()
+    time.sleep(0.5)
+    wire.until(lambda: wire.answer(upload).interim, 20)
+    assert wire.answer(upload).interim == [100]
+    wire.close()
+
+
+def first_to_end(wire, streams):
+    while True:
+        heard = wire.hear()
+        assert heard, wire.frames[-3:]
+        if heard.kind == h2.DATA and heard.flags & h2.END_STREAM:
+            return streams.index(heard.stream)
+
+
+def hungry(place):
+    """Takes little at a time, so that it matters who comes first."""
+    wire = H2Wire(place, NAME, settings={h2.INITIAL_WINDOW_SIZE: 32 * MIB}, read_ahead=65536)
+    wire.updates = False
+    wire.window(0, 128 * MIB)
+    return wire
+
+
+def test_priority_update_counts_more_than_the_head(place):
+    wire = hungry(place)
+    streams = [wire.request(path="/large", extra=[("priority", "u=3")])]
+    block = wire.block(wire.head(path="/large", extra=[("priority", "u=5")]))
+    wire.send(frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, 3, block) +
+              frame(h2.PRIORITY_UPDATE, 0, 0, b"\0\0\0\3u=0"))
+    assert first_to_end(wire, [*streams, 3]) == 1
+    wire.close()
+
+
+def test_priority_of_the_app_changes_only_what_it_names(place):
+    """RFC 9218 section 8: the app says `i`, and the client's urgency stays."""
+    wire = hungry(place)
+    streams = [wire.request(path="/u=4"), wire.request(path="/i", extra=[("priority", "u=2")])]
+    assert first_to_end(wire, streams) == 1
+    wire.close()
+    wire = hungry(place)
+    streams = [wire.request(path="/i", extra=[("priority", "u=6")]), wire.request(path="/u=4")]
+    assert first_to_end(wire, streams) == 1
+    wire.close()
+
+
+def test_head_on_a_tunnels_stream(place):
+    """RFC 9113 section 8.5: nothing but DATA."""
+    wire = H2Wire(place, NAME)
+    wire.until(lambda: wire.their)
+    stream = wire.request(wire.head(path="/talk", method="CONNECT", extra=[])[:1] +
+                          [(":protocol", "websocket")] + wire.head(path="/talk")[1:], end=False)
+    wire.request([("x-trailer", "1")], stream=stream)
+    assert wire.finish(stream).reset == h2.PROTOCOL_ERROR
+    wire.close()
+
+
+def test_continuations_of_a_head_that_nobody_wants(place):
+    wire = H2Wire(place, NAME)
+    wire.get()
+    wire.send(frame(h2.HEADERS, h2.END_STREAM, 1, wire.block(wire.head())))
+    try:
+        for _ in range(100):
+            wire.send(frame(h2.CONTINUATION, 0, 1, b"\0\1x\1y" * 100))
+    except OSError:
+        pass
+    wire.to_the_end()
     wire.close()
