@@ -1,6 +1,7 @@
 #include "edge/front/exchange.h"
 
 #include <assert.h>
+#include <nghttp2/nghttp2.h>
 #include <stdlib.h>
 
 #include "common/log.h"
@@ -161,11 +162,15 @@ static bool is_blameless(enum upstream_failure failure)
 	       failure == UPSTREAM_UNPROCESSED;
 }
 
+/* Where only HTTP/1.1 will do, a server that speaks nothing but HTTP/2 ends the handshake: others would pay.
+ */
 static void blame(struct exchange *exchange, enum upstream_failure failure)
 {
 	struct upstream_address *address = upstream_shelf_address(exchange->shelf);
+	bool asked_too_much = failure == UPSTREAM_TLS && exchange->client.needs_http1;
 
-	if (is_blameless(failure) || !upstream_address_failed(address, upstream_pool_now(exchange->pool)))
+	if (is_blameless(failure) || asked_too_much ||
+	    !upstream_address_failed(address, upstream_pool_now(exchange->pool)))
 		return;
 	metric_add(upstream_pool_metrics(exchange->pool)->ejections, 1);
 	log_warn("an upstream address gets nothing for a while", log_str("address", address->text),
@@ -385,6 +390,9 @@ static bool recover(struct exchange *exchange, enum upstream_failure failure, bo
 {
 	enum result recovered = upstream_call_recover(exchange->call, &exchange->head);
 
+	if (failure == UPSTREAM_UNPROCESSED &&
+	    upstream_call_reset_code(exchange->call) == NGHTTP2_HTTP_1_1_REQUIRED)
+		exchange->client.needs_http1 = true;
 	upstream_call_close(exchange->call);
 	exchange->call = NULL;
 	if (recovered == R_NONE)

@@ -67,9 +67,13 @@ static void fail(struct upstream_dial *dial, enum upstream_failure failure)
 	upstream_waiters_fail(&dial->list, failure);
 }
 
+/* What becomes of one who waited may make others leave, when the dial is over already. */
 static void on_empty(struct upstream_wait_list *list)
 {
-	give_up(loop_owner(list, struct upstream_dial, list));
+	struct upstream_dial *dial = loop_owner(list, struct upstream_dial, list);
+
+	if (dial->state != DIAL_OVER)
+		give_up(dial);
 }
 
 static void on_deadline(struct deadline *deadline)

@@ -347,7 +347,9 @@ void upstream_h2_retire(struct upstream_h2 *conn)
 
 bool upstream_h2_is_retired(const struct upstream_h2 *conn)
 {
-	return conn->state != UPSTREAM_H2_OPEN || (conn->single && conn->was_started);
+	bool allows_none = conn->knows_most && conn->most_streams == 0;
+
+	return conn->state != UPSTREAM_H2_OPEN || allows_none || (conn->single && conn->was_started);
 }
 
 struct upstream_h2_link *upstream_h2_link(struct upstream_h2 *conn)

@@ -30,6 +30,10 @@ enum {
 	UPSTREAM_H2_PING_WAIT_MS = 10 * 1000,
 	/* No new streams for a moment where it has refused one. */
 	UPSTREAM_H2_REFUSED_MS = 1000,
+	/* Streams of a connection that we give up, as their clients leave, until another one takes its place.
+	 * Servers take more of them for an attack (Netty 200 in 30 s) and end the connection, with all that
+	 * other clients have on it; as many again may be under way. */
+	UPSTREAM_H2_RESETS_MAX = 100,
 };
 
 /* Whose connection it is. */

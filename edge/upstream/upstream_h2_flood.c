@@ -38,7 +38,10 @@ bool upstream_h2_flood_allows(struct upstream_h2_flood *flood, const nghttp2_fra
 	return ++flood->frames <= UPSTREAM_H2_FLOOD_FRAMES_MAX;
 }
 
-void upstream_h2_flood_sent_data(struct upstream_h2_flood *flood)
+void upstream_h2_flood_sent(struct upstream_h2_flood *flood, int type)
 {
-	flood->updates -= UPSTREAM_H2_FLOOD_UPDATES;
+	if (type == NGHTTP2_HEADERS || type == NGHTTP2_DATA)
+		flood->frames--;
+	if (type == NGHTTP2_DATA)
+		flood->updates -= UPSTREAM_H2_FLOOD_UPDATES;
 }

@@ -12,7 +12,8 @@
 enum {
 	/* SETTINGS, PING, PRIORITY, RST_STREAM, GOAWAY, empty DATA and frames of unknown types, in
 	 * UPSTREAM_H2_FLOOD_PERIOD_MS. Streams end by RST_STREAM, so it is well above
-	 * UPSTREAM_H2_STREAMS_MAX. */
+	 * UPSTREAM_H2_STREAMS_MAX. One more for each HEADERS and DATA frame of ours: a busy server may reset
+	 * as many streams as were opened, and gRPC's measure the path by a PING for what they get. */
 	UPSTREAM_H2_FLOOD_FRAMES_MAX = 2000,
 	UPSTREAM_H2_FLOOD_PERIOD_MS = 10 * 1000,
 	/* WINDOW_UPDATE: so many in a period, and on top UPSTREAM_H2_FLOOD_UPDATES for each DATA frame of
@@ -25,15 +26,15 @@ enum {
 
 struct upstream_h2_flood {
 	int64_t since_ms;
-	int frames;
-	int64_t updates; /* may be negative: they are owed */
+	int64_t frames;
+	int64_t updates; /* as `frames`, may be negative: they are owed */
 	size_t block;
 	int continuations;
 };
 
 /* False: that was one too many. */
 bool upstream_h2_flood_allows(struct upstream_h2_flood *flood, const nghttp2_frame_hd *frame, int64_t now_ms);
-/* A DATA frame of ours went out. */
-void upstream_h2_flood_sent_data(struct upstream_h2_flood *flood);
+/* A frame of ours went out, of that type. */
+void upstream_h2_flood_sent(struct upstream_h2_flood *flood, int type);
 
 #endif

@@ -20,11 +20,8 @@ static void judge_close(struct upstream_stream *stream)
 		return;
 	if (stream->close_code == NGHTTP2_REFUSED_STREAM || stream->close_code == NGHTTP2_ENHANCE_YOUR_CALM)
 		conn->refused_ms = loop_now(conn->place->loop);
-	if (stream->close_code != NGHTTP2_HTTP_1_1_REQUIRED || !conn->place->address->tls)
-		return;
-	stream->is_unprocessed = true;
-	atomic_store_explicit(&conn->place->address->speaks, UPSTREAM_SPEAKS_HTTP1, memory_order_relaxed);
-	upstream_h2_retire(conn);
+	if (stream->close_code == NGHTTP2_HTTP_1_1_REQUIRED && conn->place->address->tls)
+		stream->is_unprocessed = true;
 }
 
 bool upstream_stream_take_head(struct upstream_stream *stream, struct http_head *head, bool is_last)

@@ -149,10 +149,11 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 		stream->was_sent = true;
 	if (frame->hd.type == NGHTTP2_RST_STREAM && stream)
 		stream->we_reset = true;
+	if (frame->hd.type == NGHTTP2_RST_STREAM && ++conn->resets == UPSTREAM_H2_RESETS_MAX)
+		upstream_h2_retire(conn);
 	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
 		conn->broke_rules = true;
-	if (frame->hd.type == NGHTTP2_DATA)
-		upstream_h2_flood_sent_data(&conn->flood);
+	upstream_h2_flood_sent(&conn->flood, frame->hd.type);
 	return 0;
 }
 

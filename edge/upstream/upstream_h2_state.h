@@ -93,6 +93,7 @@ struct upstream_h2 {
 	struct buf in, out;
 	struct upstream_streams streams, touched;
 	size_t stream_count;
+	int resets;          /* that we have sent */
 	size_t most_streams; /* that the upstream allows, */
 	bool knows_most;     /* as it has said */
 	struct upstream_h2_flood flood;

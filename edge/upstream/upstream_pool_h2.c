@@ -15,6 +15,7 @@ static void mark_idle(struct upstream_shelf *shelf, struct upstream_h2_link *lin
 	link->idle_since_ms = since_ms;
 	if (change == 0)
 		return;
+	shelf->idle_h2 += (size_t)change;
 	shelf->pool->idle_count += (size_t)change;
 	metric_add(shelf->pool->metrics->idle, change);
 }
@@ -43,7 +44,7 @@ static void on_idle(void *arg, struct upstream_h2 *conn)
 {
 	struct upstream_shelf *shelf = arg;
 
-	if (upstream_h2_is_retired(conn) || !is_wanted(shelf)) {
+	if (upstream_h2_is_retired(conn) || !is_wanted(shelf) || shelf->idle_h2 == UPSTREAM_IDLE_MAX) {
 		drop(shelf, upstream_h2_link(conn));
 		return;
 	}

@@ -21,6 +21,7 @@ struct upstream_shelf {
 	struct upstream_h1 *newest, *oldest;
 	size_t count;
 	LIST_HEAD(, upstream_h2_link) h2; /* each holds the shelf */
+	size_t idle_h2;                   /* of these */
 	LIST_HEAD(, pool_dial) dials;     /* that HTTP/2 is expected of: others may wait, too */
 };
 

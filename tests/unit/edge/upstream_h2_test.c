@@ -8,6 +8,7 @@
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 
+#include "edge/upstream/upstream_h2_flood.h"
 #include "tests/support/h2_upstream.h"
 
 #define GET "GET /a HTTP/1.1\r\nHost: app.test\r\nX-Seen: 1\r\n\r\n"
@@ -56,6 +57,16 @@ static void look(void)
 		    head[3], head[4], (int)word_at(head + 5), size, size >= 4 ? word_at(head + 9) : 0};
 		at += 9 + size;
 	}
+}
+
+/* Of what it says nothing is kept. */
+static void drain(void)
+{
+	char bytes[4096];
+
+	h2_rig_rounds(ROUNDS_TO_SETTLE);
+	while (recv(h2_rig.peer, bytes, sizeof bytes, 0) > 0)
+		continue;
 }
 
 static const struct seen_frame *last_of(int type, int stream)
@@ -359,7 +370,7 @@ static void other_resets_are_not_taken_for_refusals(void **state)
 	assert_non_null(h2_rig.conn);
 }
 
-static void who_wants_http11_gets_it_from_now_on(void **state)
+static void who_wants_http11_has_not_looked_at_it(void **state)
 {
 	struct ask *ask = h2_rig_ask(GET, &whole);
 
@@ -369,7 +380,63 @@ static void who_wants_http11_gets_it_from_now_on(void **state)
 	say_word(NGHTTP2_RST_STREAM, 1, NGHTTP2_HTTP_1_1_REQUIRED);
 	h2_rig.address->tls = false;
 	assert_int_equal(ask->failure, UPSTREAM_UNPROCESSED);
-	assert_int_equal(atomic_load(&h2_rig.address->speaks), UPSTREAM_SPEAKS_HTTP1);
+	assert_int_equal(upstream_call_reset_code(ask->call), NGHTTP2_HTTP_1_1_REQUIRED);
+	assert_false(upstream_h2_is_retired(h2_rig.conn));
+	expect_rest(ask, R_OK, GET);
+}
+
+/* As gRPC's servers do, to learn how much fits into the path; and those that end what nobody reads. */
+static void pings_and_resets_for_what_was_sent_are_no_flood(void **state)
+{
+	const int count = 2 * UPSTREAM_H2_FLOOD_FRAMES_MAX;
+
+	(void)state;
+	for (int i = 0; i < count; i++) {
+		int stream = 2 * i + 1;
+		struct ask *ask = h2_rig_ask(
+		    PUT "body", &(struct upstream_request){.body = HTTP_BODY_LENGTH, .is_whole = true});
+
+		say(NGHTTP2_PING, 0, 0, "12345678", 8);
+		say_head(stream, true);
+		say_word(NGHTTP2_RST_STREAM, stream, NGHTTP2_NO_ERROR);
+		say_word(NGHTTP2_WINDOW_UPDATE, 0, 4);
+		assert_true(ask->ended);
+		memset(ask, 0, sizeof *ask);
+		drain();
+	}
+	assert_non_null(h2_rig.conn);
+}
+
+static void more_pings_than_that_are_one(void **state)
+{
+	(void)state;
+	for (int i = 0; i <= UPSTREAM_H2_FLOOD_FRAMES_MAX && h2_rig.conn; i++) {
+		say(NGHTTP2_PING, 0, 0, "12345678", 8);
+		drain();
+	}
+	assert_null(h2_rig.conn);
+}
+
+/* Its server would take more for an attack, and end what others have on it. */
+static void a_connection_that_many_have_left_takes_no_more(void **state)
+{
+	(void)state;
+	for (int i = 0; i < UPSTREAM_H2_RESETS_MAX; i++) {
+		assert_false(upstream_h2_is_retired(h2_rig.conn));
+		struct ask *ask = h2_rig_ask(GET, &whole);
+		ask_leave(ask);
+		memset(ask, 0, sizeof *ask);
+	}
+	look();
+	assert_int_equal(count_of(NGHTTP2_RST_STREAM), UPSTREAM_H2_RESETS_MAX);
+	assert_true(upstream_h2_is_retired(h2_rig.conn));
+	assert_false(upstream_h2_has_room(h2_rig.conn));
+}
+
+static void who_allows_no_stream_is_not_kept(void **state)
+{
+	(void)state;
+	say(NGHTTP2_SETTINGS, 0, 0, "\0\3\0\0\0\0", 6);
 	assert_true(upstream_h2_is_retired(h2_rig.conn));
 }
 
@@ -494,13 +561,17 @@ int main(void)
 	    CASE(a_long_body_is_not_kept),
 	    CASE(the_end_of_a_connection_leaves_only_what_has_no_body),
 	    CASE(other_resets_are_not_taken_for_refusals),
-	    CASE(who_wants_http11_gets_it_from_now_on),
+	    CASE(who_wants_http11_has_not_looked_at_it),
 	    CASE(a_silent_upstream_is_asked_whether_it_is_there),
 	    CASE(an_idle_connection_is_not_asked),
 	    CASE(a_stream_that_takes_too_long_is_cancelled_alone),
 	    CASE(the_upstream_says_how_many_at_a_time_and_is_remembered),
 	    CASE(the_owner_hears_of_the_last_stream),
 	    CASE(who_leaves_cancels),
+	    CASE(pings_and_resets_for_what_was_sent_are_no_flood),
+	    CASE(more_pings_than_that_are_one),
+	    CASE(a_connection_that_many_have_left_takes_no_more),
+	    CASE(who_allows_no_stream_is_not_kept),
 	};
 
 	return cmocka_run_group_tests_name("edge/upstream_h2", tests, NULL, NULL);
