@@ -208,8 +208,8 @@ static void take_config(struct upstream_pool *pool)
 	    .idle_ms = pool->config->idle_ms};
 }
 
-/* Who spoke on a connection that is kept was told to nobody: with PROXY headers on, none of them is used. What
- * was connected to without a choice of HTTP/2 is given it. */
+/* Who spoke on a connection that is kept was told to nobody: with PROXY headers on, none of them is used.
+ * What was connected to without a choice of HTTP/2 is given it. */
 void upstream_pool_refresh(struct upstream_pool *pool)
 {
 	if (upstreams_config_version(pool->upstreams) == pool->config_version)
