@@ -178,7 +178,7 @@ static void give_turns(struct h2_conn *conn)
 		if (!stream)
 			break;
 		conn->turn = stream;
-		h2_stream_write(stream);
+		h2_response_write(stream);
 		conn->turn = NULL;
 		h2_conn_fill(conn);
 	}

@@ -1,7 +1,7 @@
 /*
  * What the parts of an HTTP/2 connection share: h2_conn.c knows bytes, events and the end, h2_session.c what
- * nghttp2 calls back, h2_stream.c one request and its response, h2_tunnel.c one that becomes a WebSocket,
- * h2_turns.c who writes next, h2_deadlines.c who takes too long. Nobody else includes this.
+ * nghttp2 calls back, h2_stream.c one request, h2_response.c its response, h2_tunnel.c one that becomes a
+ * WebSocket, h2_turns.c who writes next, h2_deadlines.c who takes too long. Nobody else includes this.
  *
  * nghttp2 does no I/O and must not be called from its own callbacks to read or write: `in_session` says that
  * one is on the stack. Memory of streams is freed when nothing of the connection is on the stack.
@@ -200,14 +200,29 @@ void h2_stream_closed(struct h2_stream *stream);
 /* Counts it and takes it out of all lists. */
 void h2_stream_over(struct h2_stream *stream);
 void h2_stream_free(struct h2_stream *stream);
-/* Its turn to write. */
-void h2_stream_write(struct h2_stream *stream);
 void h2_stream_challenge(struct h2_stream *stream, const struct challenge_reply *reply);
 void h2_stream_lookup_over(struct h2_stream *stream);
 /* Bytes of its body's frames have come. */
 void h2_stream_count_in(struct h2_stream *stream, size_t size);
 /* A window that keeps its response back, or its request's body that nothing keeps back. */
 enum h2_awaited h2_stream_awaited(const struct h2_stream *stream);
+
+/* Its exchange may be given more of its body. */
+bool h2_stream_is_passing(const struct h2_stream *stream);
+/* Its body is to be handed on when all that was read has been looked at. */
+void h2_stream_feed(struct h2_stream *stream);
+/* What has come of its body is no use to anybody. */
+void h2_stream_forget_body(struct h2_stream *stream);
+
+/* h2_response.c */
+extern const struct request_front h2_response_front;
+/* Its turn to write. */
+void h2_response_write(struct h2_stream *stream);
+/* Does the client let it write? */
+bool h2_response_has_window(const struct h2_stream *stream);
+/* What the field `priority` says, if there is one. */
+void h2_response_take_priority(
+    struct h2_stream *stream, const struct http_head *head, enum h2_priority source);
 
 /* h2_tunnel.c */
 /* The exchange takes what the client sends. */

@@ -277,7 +277,7 @@ def test_urgent_answer_overtakes(place):
 
 def test_incremental_answers_share(place):
     ended, rest = order_of_ends(place, [[("priority", "u=3, i")], [("priority", "u=3, i")]])
-    assert min(rest) > 5 * MIB, rest
+    assert min(rest) > 3 * MIB, rest
 
 
 def test_drain_says_goaway_twice_and_finishes_what_is_in_flight(lab):
