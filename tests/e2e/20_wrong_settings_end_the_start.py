@@ -77,12 +77,17 @@ def test_bad_conninfo_shows_no_password(daemon):
 
 
 @pytest.mark.parametrize("argument", [
-    "--listen-https=nowhere", "--upstream=ftp://x", "--ask-url=verifier", "--issue-wait=soon", "--issue-wait=-1s",
+    "--listen-https=nowhere", "--upstream=ftp://x", "--upstream=http://x/path", "--ask-url=verifier", "--issue-wait=soon", "--issue-wait=-1s",
     "--workers=many", "--cert-cache=lots", "--cache-max-age=0"])
-def test_edge_settings(argument):
-    code, text = start("postern-edge", argument)
-    assert code == 2
-    assert argument[2:].split("=")[0] in text
+def test_edge_settings(lab, argument):
+    """With all else in order, so that nothing but this value can be complained of."""
+    others = ["--database=host=127.0.0.1 port=1", f"--seal-key-file={lab.session.seal_key}", "--ask-url=http://127.0.0.1:1/",
+              "--upstream=http://127.0.0.1:1", "--listen-https=127.0.0.1:0", "--listen-http=127.0.0.1:0"]
+    setting, value = argument[2:].split("=")
+    code, text = start("postern-edge", *(one for one in others if not one.startswith(f"--{setting}=")), argument)
+    assert code == 2, text
+    assert setting in text and value in text, text
+    assert setting != "upstream" or "write http://host:port" in text, "the mend"
 
 
 @pytest.mark.parametrize("argument", ["--saas-root=10.0.0.1", "--dns-stub=test", "--pre-issue=maybe",
