@@ -33,23 +33,26 @@ struct upstream_probe {
 	void *arg;
 };
 
-/* What OpenSSL would say first, taken from it without any socket. */
+/* What OpenSSL would say first, taken from it without any socket. It reads from a BIO of its own that stays
+ * empty: from the one that it writes to it would hear itself. */
 static bool write_hello(struct buf *out, SSL_CTX *ctx, const char *name)
 {
 	SSL *ssl = SSL_new(ctx);
-	BIO *bio = BIO_new(BIO_s_mem());
+	BIO *heard = BIO_new(BIO_s_mem());
+	BIO *said = BIO_new(BIO_s_mem());
 	bool is_written = false;
 	char *bytes = NULL;
 
-	if (ssl && bio) {
-		SSL_set_bio(ssl, bio, bio);
+	if (ssl && heard && said) {
+		SSL_set_bio(ssl, heard, said);
 		if (name[0])
 			SSL_set_tlsext_host_name(ssl, name);
 		SSL_connect(ssl);
-		long size = BIO_get_mem_data(bio, &bytes);
+		long size = BIO_get_mem_data(said, &bytes);
 		is_written = size > 0 && buf_append(out, bytes, (size_t)size) == R_OK;
 	} else {
-		BIO_free(bio);
+		BIO_free(heard);
+		BIO_free(said);
 	}
 	SSL_free(ssl);
 	ERR_clear_error();
