@@ -91,7 +91,7 @@ static void submit_head(struct h2_stream *stream, const struct http_head *head, 
 	stream->awaits_100 = false;
 	nghttp2_submit_response(
 	    stream->conn->session, stream->id, fields, count, has_body ? &provider : NULL);
-	if (!client_may_stay(&stream->conn->client))
+	if (!client_may_stay(&stream->conn->client) || !h2_config(stream->conn)->http2)
 		h2_conn_retire(stream->conn);
 }
 

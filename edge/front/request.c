@@ -23,6 +23,7 @@ static void start(struct request *request, struct client *client, const struct r
 	    .state = REQUEST_ANSWERED,
 	    .version = HTTP_1_1,
 	    .stream = arrival->stream,
+	    .to_head = arrival->to_head,
 	    .served_before = client->request_count++,
 	    .started_us = clock_monotonic_us(),
 	    .head_us = arrival->head_us,

@@ -85,6 +85,7 @@ struct request_arrival {
 	uint64_t size;   /* of the head */
 	int64_t head_us; /* from its first byte to its last */
 	int32_t stream;  /* among those that share its connection; 0: one at a time */
+	bool to_head;    /* of a request that is refused, where that can be told */
 };
 
 /* A request has come; afterwards its state tells what becomes of it, and callbacks may have been called.

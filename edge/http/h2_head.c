@@ -102,6 +102,7 @@ static void add_method(struct h2_head *head, struct http_slice value)
 	else if (value.size > METHOD_MAX)
 		refuse(head, 501);
 	head->is_connect = http_slice_equal(value, "CONNECT");
+	head->is_head = http_slice_equal(value, "HEAD");
 	head->takes_body = http_slice_equal(value, "POST") || http_slice_equal(value, "PUT") ||
 			   http_slice_equal(value, "PATCH");
 }

@@ -31,6 +31,7 @@ struct h2_head {
 	bool expects_continue;
 	bool takes_body; /* the method gives one a meaning */
 	bool is_connect;
+	bool is_head;                                            /* gets no body, whatever becomes of it */
 	size_t authority_at, authority_size, host_at, host_size; /* values in `fields`; size 0: none */
 	bool is_malformed;
 	int status; /* the first reason for an answer of ours; 0: none */

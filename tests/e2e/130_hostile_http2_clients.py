@@ -228,3 +228,16 @@ def test_continuations_of_a_head_that_nobody_wants(place):
         pass
     wire.to_the_end()
     wire.close()
+
+
+@pytest.mark.parametrize("extra", [("expect", "a miracle"), ("x-large", "l" * 66000), ("host", "other.test")])
+def test_refused_head_gets_no_body(place, extra):
+    wire = H2Wire(place, NAME)
+    block = wire.block(wire.head(method="HEAD", extra=[extra]))
+    pieces = [block[at:at + 16000] for at in range(0, len(block), 16000)]
+    wire.send(frame(h2.HEADERS, h2.END_STREAM | (h2.END_HEADERS if len(pieces) == 1 else 0), 1, pieces[0]))
+    for number, piece in enumerate(pieces[1:], 2):
+        wire.send(frame(h2.CONTINUATION, h2.END_HEADERS if number == len(pieces) else 0, 1, piece))
+    answer = wire.finish(1)
+    assert answer.status in (400, 417, 431) and not answer.body and int(answer.fields["content-length"]) > 0
+    wire.close()

@@ -8,8 +8,9 @@ import threading
 
 import pytest
 
-from lab import tls
+from lab import h2_wire, tls
 from lab.ask_server import AskServer
+from lab.h2_wire import H2Wire
 from lab.origin import Origin
 from lab.process import wait_until
 
@@ -75,6 +76,17 @@ def test_new_values_are_in_force_and_kept_connections_stay(node):
     assert node.edge.metric("postern_edge_config_reload_time_seconds") > 0
     sock.close()
     slow.close()
+
+
+def test_http2_that_is_switched_off_is_left_with_the_next_answer(node):
+    """Who takes it back has a reason: connections that speak it do not stay."""
+    wire = H2Wire(node.platform, NAME)
+    assert wire.get().status == 200 and not wire.goaways
+    node.reload("done", http2="off")
+    assert wire.get().status == 200
+    wire.to_the_end()
+    assert [goaway.error for goaway in wire.goaways][:2] == [h2_wire.NO_ERROR] * 2
+    wire.close()
 
 
 @pytest.mark.parametrize("settings, words", [
