@@ -207,6 +207,8 @@ DECLARE
 	v_is_gone boolean;
 	v_seconds double precision;
 BEGIN
+	-- Before the check is written, which takes a weaker lock on the row: two that both held it could not both go on.
+	PERFORM 1 FROM domains WHERE id = p_id FOR UPDATE;
 	INSERT INTO domain_checks (domain_id, checked_by, outcome, detail, found, took_ms)
 	SELECT id, p_by, p_outcome, p_detail, p_found, p_took_ms FROM domains WHERE id = p_id;
 	DELETE FROM domain_checks WHERE domain_id = p_id AND id <=
