@@ -4,7 +4,7 @@
  */
 #include "edge/front/h2_conn_state.h"
 
-#include <stdio.h>
+#include "edge/http/http_number.h"
 
 static struct h2_stream *stream_of(struct request *request)
 {
@@ -15,10 +15,19 @@ static struct h2_stream *stream_of(struct request *request)
 
 enum { FIELDS_MOST = HTTP_FIELDS_MAX + HTTP_FIELDS_OWN + 2 };
 
-static void put(nghttp2_nv *nv, struct http_slice name, struct http_slice value)
+static void put(nghttp2_nv *nv, struct http_slice name, struct http_slice value, uint8_t flags)
 {
 	*nv = (nghttp2_nv){(uint8_t *)(uintptr_t)name.bytes, (uint8_t *)(uintptr_t)value.bytes, name.size,
-	    value.size, NGHTTP2_NV_FLAG_NONE};
+	    value.size, flags};
+}
+
+/* What no other response has would only push out what others share, and a table full of it is slow to search
+ * (a tenth of a request); a cookie is nobody's to guess by its length (RFC 7541 section 7.1.3). */
+static uint8_t flags_of(const struct http_field *field)
+{
+	bool is_unique = field->id == HTTP_REQUEST_ID || http_slice_is(field->name, "set-cookie");
+
+	return is_unique ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
 }
 
 /* nghttp2 copies, and makes names lower case with it. */
@@ -27,25 +36,24 @@ static size_t put_fields(nghttp2_nv *nv, const struct http_head *head)
 	size_t count = 0;
 
 	for (size_t i = 0; i < head->field_count; i++)
-		put(&nv[count++], head->fields[i].name, head->fields[i].value);
+		put(&nv[count++], head->fields[i].name, head->fields[i].value, flags_of(&head->fields[i]));
 	return count;
 }
 
 /* Status, and the length that forward has taken out as framing. */
 struct head_text {
-	char status[8];
-	char length[24];
+	char status[HTTP_NUMBER_DIGITS];
+	char length[HTTP_NUMBER_DIGITS];
 };
 
 static size_t put_head(nghttp2_nv *nv, struct head_text *text, const struct http_head *head)
 {
-	snprintf(text->status, sizeof text->status, "%d", head->status);
-	put(nv, http_slice_of(":status"), http_slice_of(text->status));
+	put(nv, http_slice_of(":status"), http_number(text->status, (uint64_t)head->status),
+	    NGHTTP2_NV_FLAG_NONE);
 	size_t count = 1 + put_fields(nv + 1, head);
-	if (head->body == HTTP_BODY_LENGTH && head->status >= 200) {
-		snprintf(text->length, sizeof text->length, "%llu", (unsigned long long)head->content_length);
-		put(&nv[count++], http_slice_of("content-length"), http_slice_of(text->length));
-	}
+	if (head->body == HTTP_BODY_LENGTH && head->status >= 200)
+		put(&nv[count++], http_slice_of("content-length"),
+		    http_number(text->length, head->content_length), NGHTTP2_NV_FLAG_NONE);
 	return count;
 }
 

@@ -321,17 +321,26 @@ static void ask_for_unknown_frames(void)
 
 /* ---- one session */
 
+/* Small pieces there are a few of for each stream, whose own size stands for them. */
+enum { COUNTED_FROM = 512 };
+
+static void count(void *memory, int sign)
+{
+	size_t size = memory ? malloc_usable_size(memory) : 0;
+
+	if (size >= COUNTED_FROM)
+		tally_add(TALLY_BUFFER_BYTES, sign * (int64_t)size);
+}
+
 static void *counted(void *memory)
 {
-	if (memory)
-		tally_add(TALLY_BUFFER_BYTES, (int64_t)malloc_usable_size(memory));
+	count(memory, 1);
 	return memory;
 }
 
 static void discount(void *memory)
 {
-	if (memory)
-		tally_add(TALLY_BUFFER_BYTES, -(int64_t)malloc_usable_size(memory));
+	count(memory, -1);
 }
 
 static void *counted_malloc(size_t size, void *arg)

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "edge/http/http_number.h"
+
 /* A place to write to whose room was reserved for all that comes. */
 struct pen {
 	char *at;
@@ -40,14 +42,9 @@ static inline void put_slice(struct pen *pen, struct http_slice slice)
 
 static void put_number(struct pen *pen, uint64_t number)
 {
-	char digits[20];
-	size_t at = sizeof digits;
+	char digits[HTTP_NUMBER_DIGITS];
 
-	do {
-		digits[--at] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
-	put(pen, digits + at, sizeof digits - at);
+	put_slice(pen, http_number(digits, number));
 }
 
 static size_t fields_size(const struct http_head *head)

@@ -5,32 +5,14 @@
 
 #include "edge/http/http_chars.h"
 
-struct http_slice http_slice_of(const char *string)
-{
-	return (struct http_slice){string, strlen(string)};
-}
-
-static bool is_same(const char *one, const char *other, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		if (http_char_lower(one[i]) != http_char_lower(other[i]))
-			return false;
-	return true;
-}
-
-bool http_slice_is(struct http_slice slice, const char *lower_case)
-{
-	return slice.size == strlen(lower_case) && is_same(slice.bytes, lower_case, slice.size);
-}
-
-bool http_slice_equal(struct http_slice slice, const char *exact)
-{
-	return slice.size == strlen(exact) && memcmp(slice.bytes, exact, slice.size) == 0;
-}
-
 bool http_slice_same(struct http_slice one, struct http_slice other)
 {
-	return one.size == other.size && is_same(one.bytes, other.bytes, one.size);
+	if (one.size != other.size)
+		return false;
+	for (size_t i = 0; i < one.size; i++)
+		if (http_char_lower(one.bytes[i]) != http_char_lower(other.bytes[i]))
+			return false;
+	return true;
 }
 
 bool http_slice_is_token(struct http_slice slice)

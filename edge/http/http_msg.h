@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "common/result.h"
 
@@ -90,10 +91,27 @@ struct http_head {
  * to do with locals, costs as much as to parse a request. Whoever fills it begins with http_head_clear. */
 #define HTTP_HEAD_UNSET __attribute__((uninitialized))
 
-struct http_slice http_slice_of(const char *string);
-bool http_slice_is(struct http_slice slice, const char *lower_case); /* without case */
-bool http_slice_equal(struct http_slice slice, const char *exact);
 bool http_slice_same(struct http_slice one, struct http_slice other); /* without case */
+
+/* Inline, so that the length of a literal is known when it is compiled. */
+static inline struct http_slice http_slice_of(const char *string)
+{
+	return (struct http_slice){string, strlen(string)};
+}
+
+/* Without case. */
+static inline bool http_slice_is(struct http_slice slice, const char *lower_case)
+{
+	struct http_slice other = http_slice_of(lower_case);
+
+	return slice.size == other.size && http_slice_same(slice, other);
+}
+
+static inline bool http_slice_equal(struct http_slice slice, const char *exact)
+{
+	return slice.size == strlen(exact) && memcmp(slice.bytes, exact, slice.size) == 0;
+}
+
 bool http_slice_is_token(struct http_slice slice);
 
 enum http_name http_name_of(struct http_slice name);
