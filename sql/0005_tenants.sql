@@ -151,7 +151,8 @@ $$;
 -- A pending claim whose TXT record was found becomes the owner's, by compare-and-swap. Somebody else's name is taken
 -- over where the proof is fresh (its token was made after that ownership began) and the owner's own record was
 -- looked for in the same check and is gone. A name that was released is in quarantine: a token from before proves
--- nothing, so that no record left behind catches it. Platform names and what the operator suspended stay.
+-- nothing, so that no record left behind catches it. Platform names and what the operator suspended stay. Who did it,
+-- from where, is in the event of the new owner, and not for the former one to see.
 CREATE FUNCTION claim_take(p_claim domains, p_rival bigint, p_rival_gone boolean, p_quarantine_s bigint, p_actor text,
 	p_remote text) RETURNS text
 LANGUAGE plpgsql AS $$
@@ -177,7 +178,7 @@ BEGIN
 			UPDATE domains SET status = 'released', status_changed_at = clock_timestamp(), points_here = NULL,
 			       next_check_at = NULL, check_lease_until = NULL WHERE id = v_owner.id;
 			INSERT INTO domain_events (tenant, name, event, actor, remote, detail)
-			VALUES (v_owner.tenant, v_owner.name, 'taken_over', p_actor, p_remote,
+			VALUES (v_owner.tenant, v_owner.name, 'taken_over', 'other-tenant', NULL,
 			        'Its TXT record was gone, and another tenant proved with a fresh one that the name is theirs.');
 		END IF;
 		UPDATE domains SET status = 'active', status_changed_at = now(), owner_since = clock_timestamp(),

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
@@ -10,23 +11,38 @@
 #include "verifier/http/bearer.h"
 #include "verifier/http/mhd.h"
 
-enum { QUERY_MS = 1000, RECONNECT_MS = 250, CONNECTIONS = 1024 };
+/* One thread answers all: each that waited for the database in vain would make all behind it wait. After one
+ * has, nobody does for PAUSE_MS. */
+enum { QUERY_MS = 1000, RECONNECT_MS = 250, PAUSE_MS = 250, CONNECTIONS = 1024 };
 
 struct ask {
 	const struct config *config;
-	struct pg *pg; /* used by the server's one thread only */
+	struct pg *pg;       /* used by the server's one thread only */
+	int64_t again_at_ms; /* until then the database is not waited for: it did not answer */
 	struct mhd_server *server;
 	struct metric *allowed, *denied, *down, *refused;
 };
 
 /* Once more where the server had closed an idle connection: a denial of service to nobody but the first who
  * asks. */
-static enum result look_up(struct ask *ask, const char *name, bool *allowed, struct error *error)
+static enum result look_up_twice(struct ask *ask, const char *name, bool *allowed, struct error *error)
 {
 	enum result result = domain_is_allowed(ask->pg, QUERY_MS, name, allowed, error);
 	if (result != R_DOWN || pg_wait_ready(ask->pg, RECONNECT_MS, NULL) != R_OK)
 		return result;
 	return domain_is_allowed(ask->pg, QUERY_MS, name, allowed, error);
+}
+
+static enum result look_up(struct ask *ask, const char *name, bool *allowed, struct error *error)
+{
+	if (clock_monotonic_ms() < ask->again_at_ms) {
+		error_set(error, "the database did not answer just before");
+		return R_DOWN;
+	}
+	enum result result = look_up_twice(ask, name, allowed, error);
+	if (result == R_DOWN || result == R_TIMEOUT)
+		ask->again_at_ms = clock_monotonic_ms() + PAUSE_MS;
+	return result;
 }
 
 /* A wildcard is asked for by the issuer alone: the platform's own. */

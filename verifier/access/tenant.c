@@ -52,6 +52,13 @@ enum result tenant_change(struct pg *pg, const struct scope *scope, const char *
 	return changed(result, rows);
 }
 
+enum result tenant_lock(struct pg *pg, const struct scope *scope, const char *id, struct error *error)
+{
+	return scope_run(pg, scope, NULL, error,
+	    "SELECT 1 FROM tenants WHERE id = $2 AND (" SCOPE_TENANT " IS NULL OR id = $1) FOR NO KEY UPDATE",
+	    pg_text(id));
+}
+
 enum result tenant_list(struct pg *pg, const struct scope *scope, const char *id, const char *after,
     int limit, PGresult **rows, struct error *error)
 {

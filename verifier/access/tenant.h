@@ -21,6 +21,8 @@ enum result tenant_create(struct pg *pg, const struct scope *scope, const char *
 /* R_NONE: there is none. */
 enum result tenant_change(struct pg *pg, const struct scope *scope, const char *id,
     const struct tenant_change *values, struct error *error);
+/* Nobody else changes it before the end of the transaction, nor adds domains to it. */
+enum result tenant_lock(struct pg *pg, const struct scope *scope, const char *id, struct error *error);
 /* Columns: id, title, max_domains, verifications_per_hour, created_at, domains. After the id `after`; `id`
  * not NULL: this one alone. */
 enum result tenant_list(struct pg *pg, const struct scope *scope, const char *id, const char *after,

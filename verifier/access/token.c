@@ -67,6 +67,19 @@ enum result token_find(struct pg *pg, const char *text, struct token_holder *out
 	return result;
 }
 
+enum result token_check(struct pg *pg, int64_t id, struct error *error)
+{
+	PGresult *rows = NULL;
+	enum result result = pg_run(pg, SCOPE_QUERY_MS, &rows, error,
+	    "SELECT 1 FROM api_tokens"
+	    " WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
+	    pg_int(id));
+	if (result == R_OK && PQntuples(rows) == 0)
+		result = R_NONE;
+	PQclear(rows);
+	return result;
+}
+
 static void make_text(char text[TOKEN_TEXT + 1])
 {
 	unsigned char random[TOKEN_RANDOM];

@@ -21,6 +21,9 @@ bool token_is_shaped(const char *text);
 /* R_NONE: unknown, revoked or expired. Notes the use, once in a quarter of an hour. */
 enum result token_find(struct pg *pg, const char *text, struct token_holder *out, struct error *error);
 
+/* Is it still good? R_NONE: it was revoked or has expired. */
+enum result token_check(struct pg *pg, int64_t id, struct error *error);
+
 struct token_new {
 	const char *tenant; /* NULL: an operator's */
 	const char *label;

@@ -136,9 +136,10 @@ static void reply_changed(struct api_call *call, struct api_claim *claim, enum r
 		api_call_show(call, domain_json(call->config, &claim->view));
 }
 
-static bool keeps_upstream(struct api_call *call, const struct domain_view *view, const char *options)
+static bool keeps_upstream(struct api_call *call, const struct domain_view *view)
 {
-	if (strcmp(view->kind, "platform") != 0 || strstr(options, "\"upstream\""))
+	const json_t *changes = json_object_get(call->body, "options");
+	if (strcmp(view->kind, "platform") != 0 || !json_is_null(json_object_get(changes, "upstream")))
 		return true;
 	problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "invalid_options", "options.upstream",
 	    "options.upstream: a name of the platform needs one: change it, or delete the name.");
@@ -151,7 +152,7 @@ void api_domains_change(struct api_call *call)
 	char *options = NULL;
 	if (open_for_change(&claim, call) &&
 	    api_options_merge(call, claim.view.options, claim.name.text, &options) &&
-	    keeps_upstream(call, &claim.view, options))
+	    keeps_upstream(call, &claim.view))
 		reply_changed(call, &claim,
 		    domain_set_options(claim.pg, &call->scope, claim.view.id, options, &claim.error));
 	free(options);
@@ -171,12 +172,16 @@ static void reply_removed(struct api_call *call, struct api_claim *claim, enum r
 	call->reply->status = MHD_HTTP_NO_CONTENT;
 }
 
+/* Deleted, added anew and proven again, a name would be free of the operator's suspension. */
 static bool may_remove(struct api_call *call, const struct domain_view *view)
 {
-	if (api_call_is_operator(call) || strcmp(view->kind, "platform") != 0)
+	bool is_suspended = view->suspended_by && strcmp(view->suspended_by, "operator") == 0;
+	bool is_platform = strcmp(view->kind, "platform") == 0;
+	if (api_call_is_operator(call) || (!is_platform && !is_suspended))
 		return true;
 	problem_reply(call->reply, MHD_HTTP_FORBIDDEN, "operator_only", NULL,
-	    "%s is the platform's: only the operator can delete it.", view->name);
+	    "%s is %s: only the operator can delete it.", view->name,
+	    is_platform ? "the platform's" : "suspended by the operator");
 	return false;
 }
 

@@ -1,22 +1,22 @@
 #include "verifier/api/api_import.h"
 
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "verifier/access/token.h"
 #include "verifier/api/import_line.h"
 #include "verifier/http/problem.h"
 
 /* Each waits for the pool and its statements for seconds. */
 enum { TRIES = 5 };
 
-static atomic_int running;
-
 struct import {
 	struct mhd_stream stream; /* first: the server hands it back */
+	struct import *next;      /* of those that are under way */
 	const struct config *config;
 	struct pg_pool *pool;
 	struct api_caller caller;
@@ -29,11 +29,60 @@ struct import {
 	struct import_line batch[IMPORT_BATCH];
 	int count;
 	struct error error; /* why it could not go on; "" as long as it can */
+	bool revoked;       /* that is: its token is */
 	PGresult *page;     /* of results that are being sent */
 	int row;
 	size_t offset; /* in this row */
 	int64_t sent;  /* lines up to this one */
 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct import *running; /* guarded by the lock */
+
+static bool has_room(const struct scope *scope)
+{
+	int all = 0, of_tenants = 0, own = 0;
+	for (const struct import *at = running; at; at = at->next) {
+		all++;
+		of_tenants += at->scope.tenant != NULL;
+		own += scope->tenant && at->scope.tenant && strcmp(at->scope.tenant, scope->tenant) == 0;
+	}
+	return all < IMPORT_RUNNING && (!scope->tenant || (!own && of_tenants < IMPORT_RUNNING - 1));
+}
+
+static bool enter(struct import *import)
+{
+	pthread_mutex_lock(&lock);
+	bool granted = has_room(&import->scope);
+	if (granted) {
+		import->next = running;
+		running = import;
+	}
+	pthread_mutex_unlock(&lock);
+	return granted;
+}
+
+static void leave(struct import *import)
+{
+	pthread_mutex_lock(&lock);
+	struct import **link = &running;
+	while (*link != import)
+		link = &(*link)->next;
+	*link = import->next;
+	pthread_mutex_unlock(&lock);
+}
+
+/* An import may take a quarter of an hour: a token that is revoked meanwhile adds no more. */
+static enum result check_token(struct import *import, struct pg *pg)
+{
+	enum result result =
+	    import->caller.holder.id ? token_check(pg, import->caller.holder.id, &import->error) : R_OK;
+	if (result == R_NONE) {
+		import->revoked = true;
+		error_set(&import->error, "its token was revoked or has expired");
+	}
+	return result;
+}
 
 /* Adds those that were not refused, and tells each what became of it. */
 static enum result add_batch(struct import *import, struct pg *pg, enum domain_added outcomes[IMPORT_BATCH])
@@ -86,7 +135,9 @@ static enum result work_off(struct import *import)
 	enum domain_added outcomes[IMPORT_BATCH];
 	import->error.text[0] = '\0';
 	struct pg *pg = pg_pool_take(import->pool, &import->error);
-	enum result result = pg ? add_batch(import, pg, outcomes) : R_DOWN;
+	enum result result = pg ? check_token(import, pg) : R_DOWN;
+	if (result == R_OK)
+		result = add_batch(import, pg, outcomes);
 	if (result == R_OK)
 		result = keep_results(import, pg, outcomes);
 	if (pg)
@@ -156,6 +207,26 @@ static void take(struct mhd_stream *stream, const char *bytes, size_t size)
 	}
 }
 
+static void refuse_rest(const struct import *import, struct mhd_reply *reply)
+{
+	log_warn(
+	    "import cut short", log_str("actor", import->scope.actor), log_str("error", import->error.text));
+	if (import->revoked) {
+		problem_reply(reply, MHD_HTTP_UNAUTHORIZED, "unauthorized", NULL,
+		    "The token was revoked or has expired when about %d lines had been read; those before "
+		    "were "
+		    "added.",
+		    import->lines);
+		mhd_reply_header(reply, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+		return;
+	}
+	problem_reply(reply, MHD_HTTP_SERVICE_UNAVAILABLE, "database_unavailable", NULL,
+	    "The database could not be reached when about %d lines had been read. Send all of it again: "
+	    "what has been added is then answered with \"exists\".",
+	    import->lines);
+	mhd_reply_header(reply, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+}
+
 static void finish(struct mhd_stream *stream, struct mhd_reply *reply)
 {
 	struct import *import = (struct import *)stream;
@@ -164,13 +235,7 @@ static void finish(struct mhd_stream *stream, struct mhd_reply *reply)
 	if (!import->error.text[0])
 		flush(import);
 	if (import->error.text[0]) {
-		log_warn("import cut short", log_str("error", import->error.text));
-		problem_reply(reply, MHD_HTTP_SERVICE_UNAVAILABLE, "database_unavailable", NULL,
-		    "The database could not be reached when about %d lines had been read. Send all of it "
-		    "again: "
-		    "what has been added is then answered with \"exists\".",
-		    import->lines);
-		mhd_reply_header(reply, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+		refuse_rest(import, reply);
 		return;
 	}
 	log_info("domains imported", log_str("actor", import->scope.actor), log_int("lines", import->lines));
@@ -234,8 +299,8 @@ static void close_import(struct mhd_stream *stream)
 		import_line_fini(&import->batch[i]);
 	PQclear(import->page);
 	buf_fini(&import->text);
+	leave(import);
 	free(import);
-	running--;
 }
 
 /* A number for the results, once those that nobody fetched are gone. */
@@ -256,7 +321,7 @@ static enum result take_number(struct api_call *call, int64_t *id, struct error 
 	return result;
 }
 
-static struct import *new_import(const struct api_call *call, int64_t id)
+static struct import *new_import(const struct api_call *call)
 {
 	struct import *import = mem_alloc(sizeof *import);
 	import->stream =
@@ -267,25 +332,34 @@ static struct import *new_import(const struct api_call *call, int64_t id)
 	import->scope = (struct scope){.tenant = call->scope.tenant ? import->caller.holder.tenant : NULL,
 	    .actor = import->caller.actor,
 	    .remote = import->caller.remote};
-	import->id = id;
 	buf_init(&import->text, IMPORT_LINE_MAX);
 	return import;
 }
 
+static void refuse_import(struct api_call *call)
+{
+	problem_reply(call->reply, MHD_HTTP_TOO_MANY_REQUESTS, "too_many_imports", NULL,
+	    "%s are under way: wait until one of them is done.",
+	    api_call_is_operator(call) ? "Other imports"
+				       : "Another import of the tenant, or those of others,");
+	mhd_reply_header(call->reply, MHD_HTTP_HEADER_RETRY_AFTER, "10");
+}
+
 bool api_import_open(struct api_call *call, struct mhd_stream **out)
 {
-	int64_t id = 0;
 	struct error error = {""};
-	if (++running > IMPORT_RUNNING) {
-		problem_reply(call->reply, MHD_HTTP_TOO_MANY_REQUESTS, "too_many_imports", NULL,
-		    "%d imports are under way: wait until one of them is done.", IMPORT_RUNNING);
-		mhd_reply_header(call->reply, MHD_HTTP_HEADER_RETRY_AFTER, "10");
-	} else if (take_number(call, &id, &error) != R_OK) {
-		problem_reply_down(call->reply, &error);
-	} else {
-		*out = &new_import(call, id)->stream;
-		return true;
+	struct import *import = new_import(call);
+	if (!enter(import)) {
+		refuse_import(call);
+		free(import);
+		return false;
 	}
-	running--;
-	return false;
+	if (take_number(call, &import->id, &error) != R_OK) {
+		problem_reply_down(call->reply, &error);
+		leave(import);
+		free(import);
+		return false;
+	}
+	*out = &import->stream;
+	return true;
 }

@@ -3,7 +3,8 @@
  * batches while more comes in, and the results wait in the database until the last line has come, so that
  * memory holds one batch, however long the import is.
  *
- * Limits: IMPORT_LINES lines of IMPORT_LINE_MAX bytes, IMPORT_RUNNING imports at once in this process.
+ * Limits: IMPORT_LINES lines of IMPORT_LINE_MAX bytes, IMPORT_RUNNING imports at once in this process, one of
+ * a tenant and one fewer of all tenants: however slow theirs are, the operator's goes on.
  */
 #ifndef VERIFIER_API_API_IMPORT_H
 #define VERIFIER_API_API_IMPORT_H

@@ -156,19 +156,30 @@ void api_tenants_create(struct api_call *call)
 	pg_pool_give(call->pool, pg);
 }
 
+static enum result lock(struct api_call *call, struct pg *pg, struct error *error)
+{
+	enum result result = pg_query(pg, SCOPE_QUERY_MS, NULL, error, "BEGIN", NULL, 0);
+	return result == R_OK ? tenant_lock(pg, &call->scope, call->values[0], error) : result;
+}
+
+/* The row is locked from the comparison with If-Match to the change. */
 static void change(struct api_call *call, struct pg *pg, const struct tenant_change *values)
 {
 	struct error error = {""};
-	json_t *now = find(call, pg, call->values[0]);
+	enum result result = lock(call, pg, &error);
+	json_t *now = result == R_OK ? find(call, pg, call->values[0]) : NULL, *then = NULL;
 	if (now && api_call_if_match(call, now)) {
-		enum result result = tenant_change(pg, &call->scope, call->values[0], values, &error);
-		json_t *then = result == R_OK ? find(call, pg, call->values[0]) : NULL;
-		if (then)
-			api_call_show(call, then);
-		else if (result != R_OK)
-			problem_reply_down(call->reply, &error);
+		result = tenant_change(pg, &call->scope, call->values[0], values, &error);
+		then = result == R_OK ? find(call, pg, call->values[0]) : NULL;
 	}
+	if (then)
+		result = pg_query(pg, SCOPE_QUERY_MS, NULL, &error, "COMMIT", NULL, 0);
+	if (result != R_OK)
+		problem_reply_down(call->reply, &error);
+	else if (then)
+		api_call_show(call, json_incref(then));
 	json_decref(now);
+	json_decref(then);
 }
 
 void api_tenants_change(struct api_call *call)
@@ -181,5 +192,6 @@ void api_tenants_change(struct api_call *call)
 	if (!pg)
 		return;
 	change(call, pg, &values);
+	pg_rollback(pg);
 	pg_pool_give(call->pool, pg);
 }
