@@ -95,6 +95,15 @@ static void end(struct check *check, bool is_well)
 	drop(check);
 }
 
+/* What is wanting on our side (descriptors, memory, ports) says nothing of the server. */
+static void fail(struct check *check, enum upstream_failure failure)
+{
+	if (failure == UPSTREAM_LOCAL)
+		drop(check);
+	else
+		end(check, false);
+}
+
 static void drop_all(struct upstream_checks *checks, bool http_alone)
 {
 	struct check *check = LIST_FIRST(&checks->all);
@@ -116,8 +125,7 @@ static void on_head(void *arg, struct http_head *head, bool interim)
 
 static void on_failed(void *arg, enum upstream_failure failure)
 {
-	(void)failure;
-	end(arg, false);
+	fail(arg, failure);
 }
 
 static void on_moved(void *arg, struct upstream_call *call)
@@ -188,7 +196,7 @@ static void begin_http(struct check *check)
 	check->call = upstream_pool_connect(
 	    checks->pool, check->shelf, &(struct upstream_client){.client = NULL}, &failure);
 	if (!check->call) {
-		end(check, false);
+		fail(check, failure);
 		return;
 	}
 	loop_timer_set(checks->loop, &check->deadline, longest_check(config->health_ms));
@@ -199,13 +207,15 @@ static void begin_probe(struct check *check)
 {
 	struct upstream_checks *checks = check->checks;
 	struct upstream_address *address = check->address;
+	enum upstream_failure failure = UPSTREAM_LOCAL;
 
 	address->next_check_ms = loop_now(checks->loop) + address->probe.interval_ms;
 	/* Longer than the interval, if it must be: who is only busy is not down. */
 	loop_timer_set(checks->loop, &check->deadline, UPSTREAM_CHECK_MAX_MS);
-	check->probe = upstream_probe_begin(checks->loop, checks->probe_ctx, address, on_probed, check);
+	check->probe =
+	    upstream_probe_begin(checks->loop, checks->probe_ctx, address, &failure, on_probed, check);
 	if (!check->probe)
-		end(check, false);
+		fail(check, failure);
 }
 
 /* Takes the reference. */

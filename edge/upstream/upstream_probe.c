@@ -117,9 +117,9 @@ static void on_ready(struct loop_io *io, uint32_t events)
 }
 
 struct upstream_probe *upstream_probe_begin(struct loop *loop, SSL_CTX *ctx,
-    const struct upstream_address *address, void (*on_done)(void *arg, bool is_well), void *arg)
+    const struct upstream_address *address, enum upstream_failure *failure,
+    void (*on_done)(void *arg, bool is_well), void *arg)
 {
-	enum upstream_failure failure = UPSTREAM_LOCAL;
 	struct upstream_probe *probe = mem_alloc(sizeof *probe);
 
 	probe->loop = loop;
@@ -128,8 +128,9 @@ struct upstream_probe *upstream_probe_begin(struct loop *loop, SSL_CTX *ctx,
 	probe->arg = arg;
 	probe->io = (struct loop_io){.fd = -1, .on_ready = on_ready};
 	buf_init(&probe->out, HELLO_MAX);
+	*failure = UPSTREAM_LOCAL;
 	if (write_all(probe, ctx, &address->probe))
-		probe->io.fd = upstream_socket_open(&address->address, &failure);
+		probe->io.fd = upstream_socket_open(&address->address, failure);
 	if (probe->io.fd >= 0 && loop_watch(loop, &probe->io, EPOLLOUT) == R_OK)
 		return probe;
 	upstream_probe_end(probe);

@@ -13,9 +13,10 @@
 struct upstream_probe;
 
 /* As address->probe says, whose kind is TCP or TLS. `on_done` is called once, from the loop, and is where
- * upstream_probe_end belongs; the caller keeps the time. NULL: no connection can be had. */
+ * upstream_probe_end belongs; the caller keeps the time. NULL: no connection can be had, for *failure. */
 struct upstream_probe *upstream_probe_begin(struct loop *loop, SSL_CTX *ctx,
-    const struct upstream_address *address, void (*on_done)(void *arg, bool is_well), void *arg);
+    const struct upstream_address *address, enum upstream_failure *failure,
+    void (*on_done)(void *arg, bool is_well), void *arg);
 /* Before or after on_done. */
 void upstream_probe_end(struct upstream_probe *probe);
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,6 +29,7 @@ static struct {
 	struct upstream_address *address;
 	struct upstream_probe *probe;
 	int door, server;
+	enum upstream_failure failure;
 	int done; /* how often on_done was called */
 	bool is_well;
 	unsigned char said[4096];
@@ -84,8 +86,7 @@ static void begin(enum upstream_probe_kind kind, bool proxy_v2, const char *name
 	rig.address->probe.kind = kind;
 	rig.address->probe.proxy_v2 = proxy_v2;
 	snprintf(rig.address->probe.name, sizeof rig.address->probe.name, "%s", name);
-	rig.probe = upstream_probe_begin(rig.loop, rig.ctx, rig.address, on_done, NULL);
-	assert_non_null(rig.probe);
+	rig.probe = upstream_probe_begin(rig.loop, rig.ctx, rig.address, &rig.failure, on_done, NULL);
 }
 
 static void wait_for(int fd)
@@ -247,6 +248,21 @@ static void a_refused_connection_is_a_failure(void **state)
 	assert_false(rig.is_well);
 }
 
+static void want_of_descriptors_is_told_from_a_server_that_fails(void **state)
+{
+	struct rlimit most, none;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &most), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = most.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	begin(UPSTREAM_PROBE_TLS, false, "");
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &most), 0);
+	assert_null(rig.probe);
+	assert_int_equal(rig.failure, UPSTREAM_LOCAL);
+	assert_int_equal(rig.done, 0);
+}
+
 static void one_that_is_ended_early_says_nothing(void **state)
 {
 	(void)state;
@@ -275,6 +291,7 @@ int main(void)
 	    test(an_answer_may_come_byte_by_byte),
 	    test(an_end_before_the_answer_is_a_failure),
 	    test(a_refused_connection_is_a_failure),
+	    test(want_of_descriptors_is_told_from_a_server_that_fails),
 	    test(one_that_is_ended_early_says_nothing),
 	};
 
