@@ -53,9 +53,13 @@ static void look(struct client *client)
 	if (client->has_looked && client->site_change == change)
 		return;
 	struct site *site = site_cache_find(sites, client->peer.sni);
+	/* One that is passed on now is for its own server: what is open here ends as if it were gone. */
+	bool is_served = site && !site_is_passed(site);
 	if (client->site_change != change)
-		client->is_served = site;
-	if (site) {
+		client->is_served = is_served;
+	if (!is_served) {
+		site_unref(site);
+	} else {
 		site_unref(client->site);
 		client->site = site;
 		client->has_target = false;

@@ -106,6 +106,26 @@ static void challenges_are_answered_whoever_asks(void **state)
 	}
 }
 
+/* ---- passthrough */
+
+/* With what held for it before: the setting's upstream may be another app. */
+static void name_that_is_passed_on_now_ends_its_connections(void **state)
+{
+	(void)state;
+	serve("a.example", "{\"response_headers\":{\"add\":{\"X-Kept\":\"1\"}}}");
+	visit();
+	say(&rig.client, GET("/"));
+	origin_accepts();
+	origin_gets(FORWARDED("/"));
+	say(&rig.origin, OK);
+	client_gets("HTTP/1.1 200 OK\r\nX-Kept: 1\r\nContent-Length: 2\r\n\r\nhi");
+	serve("a.example", "{\"passthrough\":\"192.0.2.1:443\"}");
+	say(&rig.client, GET("/"));
+	origin_gets(FORWARDED("/"));
+	say(&rig.origin, OK);
+	client_gets("HTTP/1.1 200 OK\r\nX-Kept: 1\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
+}
+
 /* ---- redirect */
 
 static void redirect_keeps_path_and_query(void **state)
@@ -290,6 +310,7 @@ int main(void)
 	    rig_test(list_that_cannot_be_read_refuses_everybody),
 	    rig_test(port_80_refuses_too),
 	    rig_test(challenges_are_answered_whoever_asks),
+	    rig_test(name_that_is_passed_on_now_ends_its_connections),
 	    rig_test(redirect_keeps_path_and_query),
 	    rig_test(announced_body_that_is_too_long_gets_413_at_once),
 	    rig_test(chunked_body_that_grows_too_long_never_reaches_the_upstream),
