@@ -100,7 +100,8 @@ static void remove_fields(struct http_head *head, const struct domain_part *name
 	head->field_count = kept;
 }
 
-/* RFC 6797 section 7.2: never without TLS. What the origin says counts more than what we were told. */
+/* RFC 6797 section 7.2: never without TLS, and 6.1: never two. What the origin or `response_headers` says
+ * counts more. */
 static void add_hsts(struct http_head *head, const struct domain_options *options)
 {
 	if (options->hsts && !http_head_find(head, "strict-transport-security", NULL))
@@ -118,10 +119,10 @@ void request_options_complete(struct request *request, struct http_head *head)
 
 	if (removed.bytes)
 		remove_fields(head, &removed);
-	if (request->client->peer.tls)
-		add_hsts(head, options);
 	while ((name = next_string(&added, &at)))
 		http_head_add(head, http_slice_of(name), http_slice_of(next_string(&added, &at)), HTTP_OTHER);
+	if (request->client->peer.tls)
+		add_hsts(head, options);
 }
 
 /* ---- pages */

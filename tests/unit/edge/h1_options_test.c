@@ -106,6 +106,19 @@ static void challenges_are_answered_whoever_asks(void **state)
 	}
 }
 
+static void hsts_is_never_said_twice(void **state)
+{
+	(void)state;
+	serve("a.example",
+	    "{\"hsts\":5}\n{\"response_headers\":{\"add\":{\"Strict-Transport-Security\":\"max-age=9\"}}}");
+	visit();
+	say(&rig.client, GET("/"));
+	origin_accepts();
+	origin_gets(FORWARDED("/"));
+	say(&rig.origin, OK);
+	client_gets("HTTP/1.1 200 OK\r\nStrict-Transport-Security: max-age=9\r\nContent-Length: 2\r\n\r\nhi");
+}
+
 /* ---- passthrough */
 
 /* With what held for it before: the setting's upstream may be another app. */
@@ -311,6 +324,7 @@ int main(void)
 	    rig_test(port_80_refuses_too),
 	    rig_test(challenges_are_answered_whoever_asks),
 	    rig_test(name_that_is_passed_on_now_ends_its_connections),
+	    rig_test(hsts_is_never_said_twice),
 	    rig_test(redirect_keeps_path_and_query),
 	    rig_test(announced_body_that_is_too_long_gets_413_at_once),
 	    rig_test(chunked_body_that_grows_too_long_never_reaches_the_upstream),
