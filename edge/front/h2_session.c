@@ -3,13 +3,12 @@
  * directions. It keeps the protocol's state and flow control; what a message is, and how much of anything a
  * client may send, is decided here and in h2_limits.
  */
-#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
-#include "common/tally.h"
 #include "edge/front/h2_conn_state.h"
+#include "edge/http/h2_memory.h"
 
 enum {
 	EARNED_BY_REQUEST = 8,
@@ -321,55 +320,6 @@ static void ask_for_unknown_frames(void)
 
 /* ---- one session */
 
-/* Small pieces there are a few of for each stream, whose own size stands for them. */
-enum { COUNTED_FROM = 512 };
-
-static void count(void *memory, int sign)
-{
-	size_t size = memory ? malloc_usable_size(memory) : 0;
-
-	if (size >= COUNTED_FROM)
-		tally_add(TALLY_BUFFER_BYTES, sign * (int64_t)size);
-}
-
-static void *counted(void *memory)
-{
-	count(memory, 1);
-	return memory;
-}
-
-static void discount(void *memory)
-{
-	count(memory, -1);
-}
-
-static void *counted_malloc(size_t size, void *arg)
-{
-	(void)arg;
-	return counted(malloc(size));
-}
-
-static void counted_free(void *memory, void *arg)
-{
-	(void)arg;
-	discount(memory);
-	free(memory);
-}
-
-static void *counted_calloc(size_t count, size_t size, void *arg)
-{
-	(void)arg;
-	return counted(calloc(count, size));
-}
-
-static void *counted_realloc(void *memory, size_t size, void *arg)
-{
-	(void)arg;
-	discount(memory);
-	void *larger = realloc(memory, size);
-	return counted(larger);
-}
-
 static void make_shared(void)
 {
 	nghttp2_session_callbacks_new(&callbacks);
@@ -402,12 +352,11 @@ nghttp2_session *h2_session_new(struct h2_conn *conn)
 	    {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
 	    {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
 	};
-	nghttp2_mem memory = {NULL, counted_malloc, counted_free, counted_calloc, counted_realloc};
 	nghttp2_session *session = NULL;
 
 	pthread_once(&once, make_shared);
 	if (!callbacks || !options ||
-	    nghttp2_session_server_new3(&session, callbacks, conn, options, &memory) != 0)
+	    nghttp2_session_server_new3(&session, callbacks, conn, options, h2_memory()) != 0)
 		abort();
 	nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings);
 	return session;

@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "edge/http/h2_memory.h"
 #include "edge/upstream/upstream_h2_state.h"
 
 /* nghttp2 numbers what it calls: 0 goes on, this resets the stream, CALLBACK_FAILURE ends the connection. */
@@ -244,7 +245,8 @@ nghttp2_session *upstream_h2_session_new(struct upstream_h2 *conn)
 	nghttp2_option *options = make_options();
 	nghttp2_session *session = NULL;
 
-	if (!callbacks || !options || nghttp2_session_client_new2(&session, callbacks, conn, options) != 0)
+	if (!callbacks || !options ||
+	    nghttp2_session_client_new3(&session, callbacks, conn, options, h2_memory()) != 0)
 		abort(); /* out of memory, as in mem_alloc */
 	nghttp2_option_del(options);
 	nghttp2_session_callbacks_del(callbacks);

@@ -2,10 +2,12 @@
 #include <stdlib.h>
 
 #include "common/mem.h"
+#include "common/tally.h"
 #include "edge/upstream/upstream_h2_state.h"
 
 static void on_free(struct loop_task *task)
 {
+	tally_add(TALLY_BUFFER_BYTES, -(int64_t)sizeof(struct upstream_stream));
 	free(loop_owner(task, struct upstream_stream, free_task));
 }
 
@@ -169,6 +171,7 @@ struct upstream_call *upstream_h2_open(struct upstream_h2 *conn, int64_t connect
 {
 	struct upstream_stream *stream = mem_alloc(sizeof *stream);
 
+	tally_add(TALLY_BUFFER_BYTES, sizeof *stream);
 	assert(conn->state == UPSTREAM_H2_OPEN);
 	stream->call.kind = &h2_kind;
 	stream->conn = conn;

@@ -8,6 +8,7 @@
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 
+#include "common/tally.h"
 #include "edge/upstream/upstream_h2_flood.h"
 #include "tests/support/h2_upstream.h"
 
@@ -433,6 +434,20 @@ static void a_connection_that_many_have_left_takes_no_more(void **state)
 	assert_false(upstream_h2_has_room(h2_rig.conn));
 }
 
+static void memory_is_counted_and_given_back(void **state)
+{
+	int64_t before = tally_sum(TALLY_BUFFER_BYTES);
+	struct ask *ask = h2_rig_ask(GET, &whole);
+
+	(void)state;
+	assert_true(before > 0); /* nghttp2's */
+	assert_true(tally_sum(TALLY_BUFFER_BYTES) > before);
+	ask_leave(ask);
+	end(NULL);
+	assert_int_equal(tally_sum(TALLY_BUFFER_BYTES), 0);
+	begin(NULL);
+}
+
 static void who_allows_no_stream_is_not_kept(void **state)
 {
 	(void)state;
@@ -571,6 +586,7 @@ int main(void)
 	    CASE(pings_and_resets_for_what_was_sent_are_no_flood),
 	    CASE(more_pings_than_that_are_one),
 	    CASE(a_connection_that_many_have_left_takes_no_more),
+	    CASE(memory_is_counted_and_given_back),
 	    CASE(who_allows_no_stream_is_not_kept),
 	};
 
