@@ -150,14 +150,21 @@ def test_slots_of_streams_that_were_reset_stay_taken(stage):
     """The app is at work for two seconds, whether anybody waits for it or not."""
     stage.script.seconds = 2
     wire = H2Wire(stage, NAME)
+    first = None
     for batch in (1, 2):
         streams = [wire.request(path="/slow") for _ in range(120)]
         wait_until(lambda: stage.script.total == batch * 120)
+        first = first or time.monotonic()
         for stream in streams:
             wire.reset(stream)
     streams = [wire.request(path="/slow") for _ in range(120)]
-    wire.until(lambda: any(wire.answer(stream).reset == h2.REFUSED_STREAM for stream in streams))
-    assert stage.script.total < 3 * 120
+    took = time.monotonic() - first
+    answers = [wire.answer(stream) for stream in streams]
+    wire.until(lambda: all(answer.ended or answer.reset is not None for answer in answers), 20)
+    refused = sum(answer.reset == h2.REFUSED_STREAM for answer in answers)
+    # 128 a second come free: where machines are slow, all of them.
+    assert refused > 0 or took > 0.5, took
+    assert stage.script.total == 3 * 120 - refused
     wire.close()
     wait_until(lambda: stage.script.now == 0)
 
