@@ -24,8 +24,7 @@ struct h2_stream *h2_stream_new(struct h2_conn *conn, int32_t id, struct h2_fiel
 	stream->refusal = refusal;
 	stream->left = UINT64_MAX;
 	stream->window = H2_WINDOW;
-	stream->arrival = (struct request_arrival){
-	    .size = conn->head_bytes,
+	stream->arrival = (struct request_arrival){.size = conn->head_bytes,
 	    .head_us = clock_monotonic_us() - conn->head_began_us,
 	    .stream = id,
 	    .to_head = conn->head.is_head};
