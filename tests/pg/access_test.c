@@ -13,6 +13,7 @@
 #define ROLE "postern_verifier"
 
 static struct error last;
+static const unsigned char admin_hash[SESSION_ADMIN_HASH] = "the hash of an admin token";
 static const struct scope operator_scope = {.actor = "admin-token", .remote = "192.0.2.7"};
 static const struct scope brand_scope = {.tenant = "brand", .actor = "token:1", .remote = "192.0.2.8"};
 
@@ -111,6 +112,18 @@ static void use_is_noted_once_in_a_quarter_of_an_hour(void **state)
 	    database_value(admin, "SELECT last_used_at > now() - interval '1 minute' FROM api_tokens"), "t");
 }
 
+static void session_ends_with_the_admin_token_it_was_made_under(void **state)
+{
+	static const unsigned char next[SESSION_ADMIN_HASH] = "the hash of its successor";
+	struct pg *pg = database_connect(state, ROLE);
+	char cookie[SESSION_TEXT + 1];
+	struct token_holder holder = {.id = 7};
+	ok(session_create(pg, admin_hash, 0, cookie, &last));
+	ok(session_check(pg, admin_hash, cookie, &holder, &last));
+	assert_int_equal(holder.id, 0);
+	assert_int_equal(session_check(pg, next, cookie, &holder, NULL), R_NONE);
+}
+
 static void session_is_its_tokens_and_ends_with_it(void **state)
 {
 	struct pg *pg = database_connect(state, ROLE);
@@ -118,11 +131,11 @@ static void session_is_its_tokens_and_ends_with_it(void **state)
 	struct token_holder holder;
 	make_tenant(pg, "brand");
 	int64_t id = make_token(pg, "brand", text);
-	ok(session_create(pg, id, cookie, &last));
-	ok(session_check(pg, cookie, &holder, &last));
+	ok(session_create(pg, admin_hash, id, cookie, &last));
+	ok(session_check(pg, admin_hash, cookie, &holder, &last));
 	assert_string_equal(holder.tenant, "brand");
 	ok(token_revoke(pg, &operator_scope, id, &last));
-	assert_int_equal(session_check(pg, cookie, &holder, NULL), R_NONE);
+	assert_int_equal(session_check(pg, admin_hash, cookie, &holder, NULL), R_NONE);
 }
 
 static int count_of(PGresult *rows)
@@ -234,6 +247,7 @@ int main(void)
 	    database_test(token_is_found_until_it_is_revoked),
 	    database_test(expired_token_is_none),
 	    database_test(use_is_noted_once_in_a_quarter_of_an_hour),
+	    database_test(session_ends_with_the_admin_token_it_was_made_under),
 	    database_test(session_is_its_tokens_and_ends_with_it),
 	    database_test(scope_sees_and_changes_its_own_rows_only),
 	    database_test(quota_of_domains_is_the_tenants_or_the_settings),

@@ -14,7 +14,9 @@
 #define NAME "shop.brand.test"
 #define ROLE "postern_verifier"
 
-static struct error last; /* of the test's own thread */
+static struct error last;
+static const unsigned char admin_hash[SESSION_ADMIN_HASH] =
+    "the hash of an admin token"; /* of the test's own thread */
 
 static void ok(enum result result)
 {
@@ -464,20 +466,20 @@ static void session_lives_until_it_ends_or_expires(void **state)
 	struct pg *pg = database_connect(state, ROLE), *admin = database_connect(state, NULL);
 	char cookie[SESSION_TEXT + 1], other[SESSION_TEXT + 1];
 	struct token_holder holder;
-	ok(session_create(pg, 0, cookie, &last));
-	ok(session_create(pg, 0, other, &last));
+	ok(session_create(pg, admin_hash, 0, cookie, &last));
+	ok(session_create(pg, admin_hash, 0, other, &last));
 	assert_string_not_equal(cookie, other);
-	assert_int_equal(session_check(pg, cookie, &holder, NULL), R_OK);
+	assert_int_equal(session_check(pg, admin_hash, cookie, &holder, NULL), R_OK);
 	assert_string_equal(database_value(admin,
 				"SELECT count(*) FROM sessions WHERE encode(token_hash, 'hex') = $1", cookie),
 	    "0");
-	ok(session_end(pg, cookie, &last));
-	assert_int_equal(session_check(pg, cookie, &holder, NULL), R_NONE);
-	assert_int_equal(session_check(pg, other, &holder, NULL), R_OK);
+	ok(session_end(pg, admin_hash, cookie, &last));
+	assert_int_equal(session_check(pg, admin_hash, cookie, &holder, NULL), R_NONE);
+	assert_int_equal(session_check(pg, admin_hash, other, &holder, NULL), R_OK);
 	database_run(admin, "UPDATE sessions SET expires_at = now() - interval '1 second'");
-	assert_int_equal(session_check(pg, other, &holder, NULL), R_NONE);
-	assert_int_equal(session_check(pg, "", &holder, NULL), R_NONE);
-	ok(session_create(pg, 0, cookie, &last));
+	assert_int_equal(session_check(pg, admin_hash, other, &holder, NULL), R_NONE);
+	assert_int_equal(session_check(pg, admin_hash, "", &holder, NULL), R_NONE);
+	ok(session_create(pg, admin_hash, 0, cookie, &last));
 	assert_string_equal(database_value(admin, "SELECT count(*) FROM sessions"), "1");
 }
 

@@ -11,14 +11,18 @@
 enum { QUERY_MS = 2000 };
 static_assert(SESSION_HOURS == 12, "the statement below says 12 hours");
 
-static struct pg_param hash_of(const char *cookie, unsigned char hash[SHA256_DIGEST_LENGTH])
+static struct pg_param hash_of(
+    const unsigned char *admin_hash, const char *cookie, unsigned char hash[SHA256_DIGEST_LENGTH])
 {
-	SHA256((const unsigned char *)cookie, strlen(cookie), hash);
+	unsigned char both[SESSION_ADMIN_HASH + SESSION_TEXT] = {0};
+	memcpy(both, admin_hash, SESSION_ADMIN_HASH);
+	memcpy(both + SESSION_ADMIN_HASH, cookie, strnlen(cookie, SESSION_TEXT));
+	SHA256(both, sizeof both, hash);
 	return pg_bytea(hash, SHA256_DIGEST_LENGTH);
 }
 
-enum result session_create(
-    struct pg *pg, int64_t token_id, char cookie[SESSION_TEXT + 1], struct error *error)
+enum result session_create(struct pg *pg, const unsigned char *admin_hash, int64_t token_id,
+    char cookie[SESSION_TEXT + 1], struct error *error)
 {
 	unsigned char random[SESSION_TEXT / 2], hash[SHA256_DIGEST_LENGTH];
 	process_random(random, sizeof random);
@@ -28,10 +32,11 @@ enum result session_create(
 	    "WITH old AS (DELETE FROM sessions WHERE expires_at < now())"
 	    " INSERT INTO sessions (token_hash, expires_at, token_id)"
 	    " VALUES ($1, now() + interval '12 hours', NULLIF($2::bigint, 0))",
-	    hash_of(cookie, hash), pg_int(token_id));
+	    hash_of(admin_hash, cookie, hash), pg_int(token_id));
 }
 
-enum result session_check(struct pg *pg, const char *cookie, struct token_holder *out, struct error *error)
+enum result session_check(struct pg *pg, const unsigned char *admin_hash, const char *cookie,
+    struct token_holder *out, struct error *error)
 {
 	unsigned char hash[SHA256_DIGEST_LENGTH];
 	if (strlen(cookie) != SESSION_TEXT)
@@ -42,7 +47,7 @@ enum result session_check(struct pg *pg, const char *cookie, struct token_holder
 	    " WHERE s.token_hash = $1 AND s.expires_at > now() AND (s.token_id IS NULL OR (t.revoked_at IS "
 	    "NULL"
 	    "   AND (t.expires_at IS NULL OR t.expires_at > now())))",
-	    hash_of(cookie, hash));
+	    hash_of(admin_hash, cookie, hash));
 	if (result == R_OK && PQntuples(rows) == 0)
 		result = R_NONE;
 	if (result == R_OK) {
@@ -54,11 +59,14 @@ enum result session_check(struct pg *pg, const char *cookie, struct token_holder
 	return result;
 }
 
-enum result session_end(struct pg *pg, const char *cookie, struct error *error)
+enum result session_end(
+    struct pg *pg, const unsigned char *admin_hash, const char *cookie, struct error *error)
 {
 	unsigned char hash[SHA256_DIGEST_LENGTH];
-	return pg_run(
-	    pg, QUERY_MS, NULL, error, "DELETE FROM sessions WHERE token_hash = $1", hash_of(cookie, hash));
+	if (strlen(cookie) != SESSION_TEXT)
+		return R_OK;
+	return pg_run(pg, QUERY_MS, NULL, error, "DELETE FROM sessions WHERE token_hash = $1",
+	    hash_of(admin_hash, cookie, hash));
 }
 
 static bool is_own_origin(const struct session_origin *request)

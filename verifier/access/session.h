@@ -11,15 +11,19 @@
 #include "verifier/access/token.h"
 
 #define SESSION_COOKIE "postern_session"
-enum { SESSION_TEXT = 64, SESSION_HOURS = 12 };
+enum { SESSION_TEXT = 64, SESSION_HOURS = 12, SESSION_ADMIN_HASH = 32 };
 
-/* `token_id`: the token that it logged in with, and ends with; 0: the admin token. */
-enum result session_create(
-    struct pg *pg, int64_t token_id, char cookie[SESSION_TEXT + 1], struct error *error);
+/* `admin_hash`: of the admin token as this process has it, SESSION_ADMIN_HASH bytes. A session is known by it
+ * and the cookie together: with another admin token all sessions have ended. `token_id`: the token that it
+ * logged in with, and ends with; 0: the admin token. */
+enum result session_create(struct pg *pg, const unsigned char *admin_hash, int64_t token_id,
+    char cookie[SESSION_TEXT + 1], struct error *error);
 /* Whose it is: id 0 is the admin token's. R_NONE: unknown, expired, or its token was revoked or has expired.
  */
-enum result session_check(struct pg *pg, const char *cookie, struct token_holder *out, struct error *error);
-enum result session_end(struct pg *pg, const char *cookie, struct error *error);
+enum result session_check(struct pg *pg, const unsigned char *admin_hash, const char *cookie,
+    struct token_holder *out, struct error *error);
+enum result session_end(
+    struct pg *pg, const unsigned char *admin_hash, const char *cookie, struct error *error);
 
 /* Did our own page send this request? A cookie comes along with what any page makes a browser send; only ours
  * can set the X-Postern-Request header. Each may be NULL. `own` is public-url's origin, "" where it is not

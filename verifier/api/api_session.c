@@ -1,6 +1,7 @@
 /*
  * Log-in and log-out of the dashboard, and what a request that comes with its cookie must bring along.
  */
+#include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 
 /* Log-ins for everybody together: a person needs one, a guesser gets nowhere with five a second. */
 enum { LOGINS_PER_SECOND = 5, LOGINS_AT_ONCE = 10 };
+
+static_assert((int)SESSION_ADMIN_HASH == (int)CONFIG_HASH, "sessions are bound to that hash");
 
 static bool take_login(void)
 {
@@ -59,8 +62,9 @@ enum result api_session_accept(struct api_call *call, struct token_holder *out)
 {
 	struct error error = {""};
 	struct pg *pg = pg_pool_take(call->pool, &error);
-	enum result result =
-	    pg ? session_check(pg, mhd_request_cookie(call->request, SESSION_COOKIE), out, &error) : R_DOWN;
+	enum result result = pg ? session_check(pg, call->config->admin_token_hash,
+				      mhd_request_cookie(call->request, SESSION_COOKIE), out, &error)
+				: R_DOWN;
 	if (pg)
 		pg_pool_give(call->pool, pg);
 	if (result == R_NONE)
@@ -86,7 +90,8 @@ static void open_session(struct api_call *call, const struct token_holder *holde
 	char cookie[SESSION_TEXT + 1];
 	struct error error = {""};
 	struct pg *pg = pg_pool_take(call->pool, &error);
-	enum result result = pg ? session_create(pg, holder->id, cookie, &error) : R_DOWN;
+	enum result result =
+	    pg ? session_create(pg, call->config->admin_token_hash, holder->id, cookie, &error) : R_DOWN;
 	if (pg)
 		pg_pool_give(call->pool, pg);
 	if (result != R_OK) {
@@ -142,7 +147,9 @@ void api_session_end(struct api_call *call)
 		return;
 	}
 	struct pg *pg = cookie ? pg_pool_take(call->pool, &error) : NULL;
-	enum result result = !cookie ? R_OK : pg ? session_end(pg, cookie, &error) : R_DOWN;
+	enum result result = !cookie ? R_OK
+			     : pg    ? session_end(pg, call->config->admin_token_hash, cookie, &error)
+				     : R_DOWN;
 	if (pg)
 		pg_pool_give(call->pool, pg);
 	if (result != R_OK) {

@@ -42,6 +42,7 @@ void problem_reply_down(struct mhd_reply *reply, const struct error *error)
 {
 	log_warn("request refused", log_str("error", error->text));
 	problem_reply(reply, MHD_HTTP_SERVICE_UNAVAILABLE, "database_unavailable", NULL,
-	    "The database cannot be reached at the moment. Nothing was changed; try again.");
+	    "The database did not answer. If this was to change something, it may or may not have: try "
+	    "again.");
 	mhd_reply_header(reply, MHD_HTTP_HEADER_RETRY_AFTER, "1");
 }
