@@ -1,9 +1,12 @@
 """One test's laboratory: a folder, platforms and processes in it, and the end of all of them."""
 
+import fcntl
+import glob
 import os
 import re
 import shutil
 import tempfile
+import time
 
 from .authority import Authority
 from .place import loopback_net, program, roomy_memory
@@ -11,15 +14,33 @@ from .platform import Ground, Platform
 from .postgres import Cluster, Database
 from .process import Process, run
 
+PREFIX = "postern-lab-"
 CRASH = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|Assertion .* failed|SUMMARY: \w+Sanit")
+
+
+def remove_leftovers(where):
+    """Of runs that were killed: their folders are locked by nobody."""
+    for path in glob.glob(os.path.join(where, PREFIX + "*", "alive")):
+        try:
+            with open(path) as alive:
+                fcntl.flock(alive, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            continue
+        # Made and not locked yet, maybe, or its servers are about to end.
+        if time.time() - os.path.getmtime(path) > 60:
+            shutil.rmtree(os.path.dirname(path), ignore_errors=True)
 
 
 class Session:
     """What all tests of a run share: a PostgreSQL cluster with one database per test, a key, a small CA."""
 
     def __init__(self):
-        self.directory = tempfile.mkdtemp(prefix="postern-lab-", dir=roomy_memory())
+        where = roomy_memory() or tempfile.gettempdir()
+        remove_leftovers(where)
+        self.directory = tempfile.mkdtemp(prefix=PREFIX, dir=where)
         os.chmod(self.directory, 0o711)
+        self._alive = open(os.path.join(self.directory, "alive"), "w")
+        fcntl.flock(self._alive, fcntl.LOCK_EX)
         self.authority = Authority(self.directory)
         self.seal_key = os.path.join(self.directory, "seal.key")
         run([program("postern"), "seal-key", "new", self.seal_key])

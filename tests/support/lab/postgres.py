@@ -43,7 +43,8 @@ class Cluster:
         speed = [] if self.durable else ["fsync=off", "full_page_writes=off"]
         settings = [f"listen_addresses={self.address}", f"unix_socket_directories={self.directory}",
                     "max_connections=300", "shared_buffers=32MB", "wal_level=replica", "max_wal_size=256MB",
-                    "log_min_messages=warning"] + speed
+                    "log_min_messages=warning",
+                    "dynamic_shared_memory_type=mmap"] + speed  # a killed server leaves nothing outside of its folder
         # Not setpriv's environment: what libfaketime makes as root, PostgreSQL's user may not open.
         argv = ["env"] + [f"{name}={value}" for name, value in self.environment.items()] if self.environment else []
         argv += [f"{BIN}/postgres", "-D", self.data, "-p", str(self.port)]
