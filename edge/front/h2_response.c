@@ -130,6 +130,8 @@ void h2_response_take_priority(
 static void on_head(struct request *request, struct http_head *head, bool interim)
 {
 	struct h2_stream *stream = stream_of(request);
+	/* From HTTP/2 trailers may follow a body of known length: then its end is what the app says it is. */
+	bool ends_by_length = head->body == HTTP_BODY_LENGTH && head->version != HTTP_2;
 	bool is_empty =
 	    head->body == HTTP_BODY_NONE || (head->body == HTTP_BODY_LENGTH && head->content_length == 0);
 
@@ -141,7 +143,7 @@ static void on_head(struct request *request, struct http_head *head, bool interi
 		if (head->body == HTTP_BODY_TUNNEL)
 			h2_tunnel_open(stream, head);
 		h2_response_take_priority(stream, head, H2_PRIORITY_OF_APP);
-		if (head->body == HTTP_BODY_LENGTH)
+		if (ends_by_length)
 			stream->left = head->content_length;
 		submit_head(stream, head, !is_empty);
 		if (stream->asks_tunnel)

@@ -107,6 +107,18 @@ def test_answers_of_trailers_alone(call):
     assert [frame.kind for frame in client.frames if frame.stream == stream and frame.kind < 2] == [1], "one HEADERS"
 
 
+def test_trailers_behind_a_body_of_announced_length(call):
+    body = message(b"olleh")
+
+    def script(stream):
+        stream.head(200, [*HEAD, ("content-length", str(len(body)))])
+        stream.data(body)
+        stream.end(WELL)
+    client, stream = call(script, data=b"hello")
+    answer = client.finish(stream)
+    assert (answer.status, bytes(answer.body), answer.trailers) == (200, body, {"grpc-status": "0"})
+
+
 def test_client_streaming(call):
     def script(stream):
         messages, count = Messages(stream), 0
