@@ -135,13 +135,11 @@ class DataPlane:
                      f"\\copy certificates ({COLUMNS}) from '{rows}'"], timeout=120)
         self.pem = os.path.join(self.folder, "pem", f"{NAME}.pem")
         self.backends = peers.Backends(lab, self.ground, self.pem).start()
-        self.own_upstream(1, f"http://{self.backends.echo.text}")
-        self.own_upstream(2, f"h2c://{self.backends.grpc.text}")
 
-    def own_upstream(self, number, url):
-        """That site's requests go there."""
+    def own_upstream(self, name, url):
+        """That site's requests go there, from the next server on that is started."""
         self.ground.database.query("INSERT INTO domains (tenant, name, status, token, options) VALUES ('default', "
-                                   f"'site{number}.{ZONE}', 'active', '{'0' * 32}', '{{\"upstream\": \"{url}\"}}')")
+                                   f"'{name}', 'active', '{'0' * 32}', '{{\"upstream\": \"{url}\"}}')")
 
     def postern(self, folder, **settings):
         return self.lab.use(peers.Postern(self.lab.folder(folder), self.ground.address(29), self.ground.database,

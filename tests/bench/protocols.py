@@ -85,6 +85,8 @@ def measure(servers, kinds, rounds, rows):
 
 def protocols(plane, rounds=9, rows=None):
     """HTTP/2, WebSockets, gRPC; then, by other servers, TLS that is passed on."""
+    plane.own_upstream(ECHO, f"http://{plane.backends.echo.text}")
+    plane.own_upstream(GRPC, f"h2c://{plane.backends.grpc.text}")
     others, absent = peers.others(plane.lab, plane.pem, plane.backends, plane.ground)
     servers = [plane.postern("postern").start()] + [server.start() for server in others if server.name != "hitch"]
     measure(servers, TERMINATED, rounds, rows)
