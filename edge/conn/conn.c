@@ -279,6 +279,16 @@ static void on_http_closed(void *owner)
 	conn_free(conn);
 }
 
+struct stream conn_give_stream(struct conn *conn, enum conn_state state)
+{
+	struct stream stream = conn->stream;
+
+	conn_enter(conn, state, 0);
+	/* What is left here has no descriptor, and stream_fini leaves it alone. */
+	conn->stream = (struct stream){.loop = conn->worker->loop, .io = {.fd = -1}};
+	return stream;
+}
+
 void conn_start_http(struct conn *conn)
 {
 	conn->name = mem_string(conn->opening->name.text);
@@ -289,12 +299,9 @@ void conn_start_http(struct conn *conn)
 	    .by_default = conn->opening->want == WANT_DEFAULT,
 	    .sni = conn->name,
 	    .times = conn->opening->times};
-	struct stream stream = conn->stream;
 
 	conn_end_opening(conn);
-	conn_enter(conn, CONN_HTTP, 0);
-	/* The stream moves: what is left here has no descriptor, and stream_fini leaves it alone. */
-	conn->stream = (struct stream){.loop = conn->worker->loop, .io = {.fd = -1}};
+	struct stream stream = conn_give_stream(conn, CONN_HTTP);
 	conn->http = http_conn_new(conn->worker, &stream, &peer, on_http_closed, conn);
 }
 

@@ -96,6 +96,8 @@ void conn_refuse(struct conn *conn, enum tls_alert alert, const char *cause);
 /* Shuts our side and drains the other, so that no RST overtakes what was sent last. */
 void conn_close_gently(struct conn *conn);
 void conn_start_http(struct conn *conn);
+/* The stream moves to whoever has the connection in that state. */
+struct stream conn_give_stream(struct conn *conn, enum conn_state state);
 /* Who speaks is known: on to the ClientHello, or to HTTP on port 80. */
 void conn_start_client(struct conn *conn);
 

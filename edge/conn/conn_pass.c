@@ -29,11 +29,8 @@ static void begin(struct conn *conn, const struct pass_way *way)
 	    .is_tls = conn->opening->hello.problem != CLIENT_HELLO_NOT_TLS &&
 		      buf_size(&conn->opening->received) > 0,
 	    .began_us = conn->opening->phase_began_us};
-	struct stream stream = conn->stream;
+	struct stream stream = conn_give_stream(conn, CONN_PASS);
 
-	conn_enter(conn, CONN_PASS, 0);
-	/* The stream moves: what is left here has no descriptor, and stream_fini leaves it alone. */
-	conn->stream = (struct stream){.loop = conn->worker->loop, .io = {.fd = -1}};
 	conn->pass =
 	    pass_conn_new(conn->worker, &stream, &conn->opening->received, way, &peer, on_pass_closed, conn);
 	conn_end_opening(conn);
@@ -56,16 +53,20 @@ bool conn_pass_by_name(struct conn *conn)
 	       take(conn, pass_routes_find(routes, conn->opening->name.text, conn->point.port));
 }
 
+static const struct pass_route *default_route(const struct conn *conn)
+{
+	return pass_routes_default(
+	    conn->worker->config->pass->routes, conn->point.port, conn->point.kind == LISTEN_PASS);
+}
+
 bool conn_pass_by_default(struct conn *conn)
 {
-	return take(conn, pass_routes_default(conn->worker->config->pass->routes, conn->point.port,
-			      conn->point.kind == LISTEN_PASS));
+	return take(conn, default_route(conn));
 }
 
 bool conn_pass_plain(struct conn *conn)
 {
-	const struct pass_route *route = pass_routes_default(
-	    conn->worker->config->pass->routes, conn->point.port, conn->point.kind == LISTEN_PASS);
+	const struct pass_route *route = default_route(conn);
 
 	return route && route->target.takes_plain && take(conn, route);
 }

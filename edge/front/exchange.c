@@ -301,7 +301,7 @@ struct exchange *exchange_start(struct upstream_pool *pool, struct http_head *he
 		exchange->upgrade = mem_copy(head->upgrade.bytes, head->upgrade.size);
 	exchange->client.needs_http1 = exchange->upgrade;
 	exchange->request = (struct upstream_request){.body = head->body,
-	    .to_head = head->method.size == 4 && http_slice_equal(head->method, "HEAD"),
+	    .to_head = http_slice_equal(head->method, "HEAD"),
 	    .expects_continue = head->expects_continue,
 	    .is_whole = head->body == HTTP_BODY_NONE,
 	    .upgrade = exchange->upgrade};

@@ -14,14 +14,9 @@ bool h2_tunnel_may_send(const struct h2_stream *stream)
 /* Section 5: 200 is what says here that it has opened, and what belongs to HTTP/1.1's way stays there. */
 void h2_tunnel_open(struct h2_stream *stream, struct http_head *head)
 {
-	size_t kept = 0;
-
 	stream->request.status = head->status = 200;
-	for (size_t i = 0; i < head->field_count; i++)
-		if (!http_slice_is(head->fields[i].name, "sec-websocket-accept") &&
-		    !http_slice_is(head->fields[i].name, "upgrade"))
-			head->fields[kept++] = head->fields[i];
-	head->field_count = kept;
+	http_head_remove(head, "sec-websocket-accept");
+	http_head_remove(head, "upgrade");
 	stream_probe(&stream->conn->stream);
 }
 

@@ -1,24 +1,12 @@
 #include "edge/front/http_conn.h"
 
-#include <openssl/ssl.h>
-#include <string.h>
-
 #include "edge/front/h1_conn.h"
 #include "edge/front/h2_conn.h"
-
-static bool has_chosen_h2(const SSL *ssl)
-{
-	const unsigned char *protocol = NULL;
-	unsigned size = 0;
-
-	SSL_get0_alpn_selected(ssl, &protocol, &size);
-	return size == 2 && memcmp(protocol, "h2", 2) == 0;
-}
 
 struct http_conn *http_conn_new(struct worker *worker, struct stream *stream, const struct conn_peer *peer,
     void (*on_closed)(void *owner), void *owner)
 {
-	if (stream->ssl && has_chosen_h2(stream->ssl))
+	if (stream_has_chosen_http2(stream))
 		return h2_conn_new(worker, stream, peer, on_closed, owner);
 	return h1_conn_new(worker, stream, peer, on_closed, owner);
 }

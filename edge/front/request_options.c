@@ -79,27 +79,6 @@ static const char *next_string(const struct domain_part *part, size_t *at)
 	return text;
 }
 
-static bool is_listed(struct http_slice name, const struct domain_part *names)
-{
-	const char *listed = NULL;
-	size_t at = 0;
-
-	while ((listed = next_string(names, &at)))
-		if (http_slice_is(name, listed))
-			return true;
-	return false;
-}
-
-static void remove_fields(struct http_head *head, const struct domain_part *names)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < head->field_count; i++)
-		if (!is_listed(head->fields[i].name, names))
-			head->fields[kept++] = head->fields[i];
-	head->field_count = kept;
-}
-
 /* RFC 6797 section 7.2: never without TLS, and 6.1: never two. What the origin or `response_headers` says
  * counts more. */
 static void add_hsts(struct http_head *head, const struct domain_options *options)
@@ -117,8 +96,9 @@ void request_options_complete(struct request *request, struct http_head *head)
 	const char *name = NULL;
 	size_t at = 0;
 
-	if (removed.bytes)
-		remove_fields(head, &removed);
+	while ((name = next_string(&removed, &at)))
+		http_head_remove(head, name);
+	at = 0;
 	while ((name = next_string(&added, &at)))
 		http_head_add(head, http_slice_of(name), http_slice_of(next_string(&added, &at)), HTTP_OTHER);
 	if (request->client->peer.tls)

@@ -71,23 +71,11 @@ static void on_deadline(struct deadline *deadline)
 
 /* ---- asked for over HTTP/2 */
 
-static const char key_field[] = "sec-websocket-key";
-
-static void remove_key(struct http_head *head)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < head->field_count; i++)
-		if (!http_slice_is(head->fields[i].name, key_field))
-			head->fields[kept++] = head->fields[i];
-	head->field_count = kept;
-}
-
 void request_tunnel_complete(struct request *request, struct http_head *head)
 {
 	if (head->version != HTTP_2 || head->upgrade.size == 0)
 		return;
-	remove_key(head);
+	http_head_remove(head, "sec-websocket-key");
 	websocket_key_make(request->websocket_key);
 	http_head_add(
 	    head, http_slice_of("Sec-WebSocket-Key"), http_slice_of(request->websocket_key), HTTP_OTHER);

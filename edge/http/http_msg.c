@@ -93,6 +93,16 @@ void http_head_add(struct http_head *head, struct http_slice name, struct http_s
 	head->fields[head->field_count++] = (struct http_field){name, value, id};
 }
 
+void http_head_remove(struct http_head *head, const char *lower_case_name)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < head->field_count; i++)
+		if (!http_slice_is(head->fields[i].name, lower_case_name))
+			head->fields[kept++] = head->fields[i];
+	head->field_count = kept;
+}
+
 const struct http_field *http_head_find(
     const struct http_head *head, const char *lower_case_name, size_t *count)
 {

@@ -121,6 +121,8 @@ void http_head_clear(struct http_head *head);
 /* Asserts that there is room. */
 void http_head_add(
     struct http_head *head, struct http_slice name, struct http_slice value, enum http_name id);
+/* All fields of that name. */
+void http_head_remove(struct http_head *head, const char *lower_case_name);
 /* The first field of that name; NULL where none. `*count`, if given, is how many there are. */
 const struct http_field *http_head_find(
     const struct http_head *head, const char *lower_case_name, size_t *count);

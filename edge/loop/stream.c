@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -221,6 +222,16 @@ enum result stream_write(struct stream *stream, const char *bytes, size_t size, 
 bool stream_has_buffered(const struct stream *stream)
 {
 	return stream->ssl && !stream->failed && !stream->read_blocked && SSL_has_pending(stream->ssl);
+}
+
+bool stream_has_chosen_http2(const struct stream *stream)
+{
+	const unsigned char *name = NULL;
+	unsigned size = 0;
+
+	if (stream->ssl)
+		SSL_get0_alpn_selected(stream->ssl, &name, &size);
+	return size == 2 && memcmp(name, "h2", 2) == 0;
 }
 
 void stream_shutdown(struct stream *stream)

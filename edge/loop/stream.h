@@ -56,6 +56,8 @@ void stream_expect_long_input(struct stream *stream);
 void stream_allow_bare_end(struct stream *stream);
 /* Bytes that TLS has decrypted and not yet handed out: they raise no EPOLLIN. */
 bool stream_has_buffered(const struct stream *stream);
+/* Is `h2` what the handshake has agreed on (ALPN)? */
+bool stream_has_chosen_http2(const struct stream *stream);
 /* Half-closes the sending side: FIN, for TLS close_notify first. */
 void stream_shutdown(struct stream *stream);
 /* Watches for what the caller wants next, translated for TLS's own needs. */

@@ -4,7 +4,6 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -81,20 +80,11 @@ static void on_deadline(struct deadline *deadline)
 	fail(loop_owner(deadline, struct upstream_dial, deadline), UPSTREAM_CONNECT_TIMEOUT);
 }
 
-static bool chose_http2(SSL *ssl)
-{
-	const unsigned char *name = NULL;
-	unsigned size = 0;
-
-	SSL_get0_alpn_selected(ssl, &name, &size);
-	return size == 2 && memcmp(name, "h2", 2) == 0;
-}
-
 static void open_stream(struct upstream_dial *dial)
 {
 	struct upstream_opened opened = {.stream = dial->stream,
 	    .connect_us = clock_monotonic_us() - dial->began_us,
-	    .http2 = dial->stream.ssl ? chose_http2(dial->stream.ssl) : dial->http2_known,
+	    .http2 = dial->stream.ssl ? stream_has_chosen_http2(&dial->stream) : dial->http2_known,
 	    .single = dial->single};
 
 	dispose(dial);
