@@ -75,6 +75,14 @@ struct http_config {
 	struct http_metrics metrics;
 };
 
+/* How many bytes a client has to move in that time: min-rate, but one at least. */
+static inline int64_t http_config_least(const struct http_config *config, int64_t took_ms)
+{
+	int64_t least = config->min_rate * took_ms / 1000;
+
+	return least > 0 ? least : 1;
+}
+
 /* Reads the files that its settings name. The error names the setting and the mend. */
 enum result http_config_load(struct http_config **out, const struct settings *settings, struct error *error);
 void http_config_free(struct http_config *config); /* NULL is fine */

@@ -30,7 +30,7 @@ void h1_conn_close(struct h1_conn *conn)
 	h1_request_end(conn, false);
 	client_leave_upstream(&conn->client);
 	deadline_fini(&conn->read_deadline);
-	deadline_fini(&conn->write_deadline);
+	deadline_fini(&conn->write_deadline.deadline);
 	stream_fini(&conn->stream);
 	buf_fini(&conn->in);
 	h1_out_fini(&conn->out);

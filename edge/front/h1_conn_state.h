@@ -9,6 +9,7 @@
 #include "edge/front/h1_conn.h"
 #include "edge/front/h1_out.h"
 #include "edge/front/request.h"
+#include "edge/front/write_deadline.h"
 #include "edge/http/h1_body.h"
 #include "edge/loop/deadline.h"
 
@@ -79,9 +80,8 @@ struct h1_conn {
 	int64_t
 	    body_since_ms; /* a window of body-timeout, and what the connection had brought at its start */
 	uint64_t body_mark;
-	int64_t taken; /* what the client had taken of its response when that was looked at last */
 	struct deadline read_deadline;
-	struct deadline write_deadline;
+	struct write_deadline write_deadline;
 	struct buf in;
 	struct h1_scan scan;
 	struct h1_out out;

@@ -2,9 +2,6 @@
  * How long a client may take for what: each thing that is waited for has a deadline, and who goes on slowly
  * keeps it off only as long as he brings and takes min-rate.
  */
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-
 #include "edge/front/h1_conn_state.h"
 
 static enum h1_wait what_is_awaited(const struct h1_conn *conn)
@@ -76,45 +73,12 @@ static void arm_read(struct h1_conn *conn)
 		    wait == H1_WAIT_BODY && is_body_too_slow(conn) ? 0 : longest_wait(conn, wait));
 }
 
-/* What left the socket's queue: a slow reader takes all the time, yet makes room for a write only now and
- * then. TLS's own bytes do not matter to a difference. */
-static int64_t taken_by_client(const struct h1_conn *conn)
-{
-	int unsent = 0;
-
-	ioctl(conn->stream.io.fd, SIOCOUTQ, &unsent);
-	return (int64_t)conn->stream.bytes_out - unsent;
-}
-
-static void arm_write(struct h1_conn *conn, bool wants)
-{
-	if (!wants) {
-		deadline_clear(&conn->write_deadline);
-		return;
-	}
-	if (deadline_is_set(&conn->write_deadline))
-		return;
-	conn->taken = taken_by_client(conn);
-	deadline_set(&conn->write_deadline, h1_config(conn)->write_timeout_ms);
-}
-
-/* min-rate, over each stretch of write-timeout for which there was something to take. */
-static bool takes_enough(struct h1_conn *conn)
-{
-	const struct http_config *config = h1_config(conn);
-	int64_t least = config->min_rate * config->write_timeout_ms / 1000;
-	int64_t taken = taken_by_client(conn);
-	int64_t more = taken - conn->taken;
-
-	conn->taken = taken;
-	return more >= (least > 0 ? least : 1);
-}
-
 void h1_deadlines_arm(struct h1_conn *conn, bool wants_write)
 {
 	arm_read(conn);
 	/* A tunnel's client may rest: tunnel-idle-timeout is for both directions. */
-	arm_write(conn, wants_write && conn->state != H1_TUNNEL);
+	write_deadline_arm(
+	    &conn->write_deadline, &conn->stream, h1_config(conn), wants_write && conn->state != H1_TUNNEL);
 }
 
 static void on_read_deadline(struct deadline *deadline)
@@ -134,12 +98,10 @@ static void on_read_deadline(struct deadline *deadline)
 
 static void on_write_deadline(struct deadline *deadline)
 {
-	struct h1_conn *conn = loop_owner(deadline, struct h1_conn, write_deadline);
+	struct h1_conn *conn = loop_owner(deadline, struct h1_conn, write_deadline.deadline);
 
-	if (takes_enough(conn)) {
-		deadline_set(&conn->write_deadline, h1_config(conn)->write_timeout_ms);
+	if (write_deadline_renew(&conn->write_deadline, &conn->stream, h1_config(conn)))
 		return;
-	}
 	metric_add(h1_config(conn)->metrics.cuts[CUT_SLOW_CLIENT], 1);
 	h1_conn_cut(conn);
 }
@@ -147,5 +109,5 @@ static void on_write_deadline(struct deadline *deadline)
 void h1_deadlines_init(struct h1_conn *conn)
 {
 	deadline_init(&conn->read_deadline, conn->worker->loop, on_read_deadline);
-	deadline_init(&conn->write_deadline, conn->worker->loop, on_write_deadline);
+	deadline_init(&conn->write_deadline.deadline, conn->worker->loop, on_write_deadline);
 }

@@ -16,6 +16,7 @@
 #include "edge/front/h2_conn.h"
 #include "edge/front/h2_limits.h"
 #include "edge/front/request.h"
+#include "edge/front/write_deadline.h"
 #include "edge/http/h2_head.h"
 #include "edge/loop/deadline.h"
 
@@ -148,8 +149,8 @@ struct h2_conn {
 
 	enum h2_wait wait;
 	size_t linger_left; /* bytes that are still read */
-	int64_t taken;      /* what the client had taken when that was looked at last */
-	struct deadline read_deadline, write_deadline, sweep;
+	struct deadline read_deadline, sweep;
+	struct write_deadline write_deadline;
 };
 
 static inline const struct http_config *h2_config(const struct h2_conn *conn)

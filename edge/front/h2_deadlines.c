@@ -3,9 +3,6 @@
  * for silence and for a socket that takes nothing; streams are looked at once a second or so, those that wait
  * for the client's body, or for its window to open.
  */
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-
 #include "common/clock.h"
 #include "edge/front/h2_conn_state.h"
 
@@ -77,47 +74,12 @@ static void on_read_deadline(struct deadline *deadline)
 	h2_conn_drive(conn);
 }
 
-/* What left the socket's queue: a slow reader takes all the time, yet makes room for a write only now and
- * then. */
-static int64_t taken_by_client(const struct h2_conn *conn)
-{
-	int unsent = 0;
-
-	ioctl(conn->stream.io.fd, SIOCOUTQ, &unsent);
-	return (int64_t)conn->stream.bytes_out - unsent;
-}
-
-static void arm_write(struct h2_conn *conn, bool wants)
-{
-	if (!wants) {
-		deadline_clear(&conn->write_deadline);
-		return;
-	}
-	if (deadline_is_set(&conn->write_deadline))
-		return;
-	conn->taken = taken_by_client(conn);
-	deadline_set(&conn->write_deadline, h2_config(conn)->write_timeout_ms);
-}
-
-/* min-rate, over a timeout's time. */
-static bool is_enough(const struct h2_conn *conn, int64_t moved, int64_t took_ms)
-{
-	int64_t least = h2_config(conn)->min_rate * took_ms / 1000;
-
-	return moved >= (least > 0 ? least : 1);
-}
-
 static void on_write_deadline(struct deadline *deadline)
 {
-	struct h2_conn *conn = loop_owner(deadline, struct h2_conn, write_deadline);
-	int64_t timeout_ms = h2_config(conn)->write_timeout_ms;
-	int64_t taken = taken_by_client(conn);
+	struct h2_conn *conn = loop_owner(deadline, struct h2_conn, write_deadline.deadline);
 
-	if (is_enough(conn, taken - conn->taken, timeout_ms)) {
-		conn->taken = taken;
-		deadline_set(&conn->write_deadline, timeout_ms);
+	if (write_deadline_renew(&conn->write_deadline, &conn->stream, h2_config(conn)))
 		return;
-	}
 	h2_conn_end(conn, NGHTTP2_NO_ERROR, H2_END_WRITE_TIMEOUT);
 	h2_conn_close(conn);
 }
@@ -152,7 +114,7 @@ static bool is_too_slow(struct h2_stream *stream, uint64_t moved, int64_t timeou
 
 	if (took_ms < timeout_ms)
 		return false;
-	if (!is_enough(stream->conn, (int64_t)(moved - stream->mark), took_ms))
+	if ((int64_t)(moved - stream->mark) < http_config_least(h2_config(stream->conn), took_ms))
 		return true;
 	begin_stretch(stream, moved);
 	return false;
@@ -205,7 +167,7 @@ static void on_sweep(struct deadline *deadline)
 void h2_deadlines_arm(struct h2_conn *conn, bool wants_write)
 {
 	arm_read(conn);
-	arm_write(conn, wants_write);
+	write_deadline_arm(&conn->write_deadline, &conn->stream, h2_config(conn), wants_write);
 	if (conn->stream_count > 0 && !deadline_is_set(&conn->sweep))
 		deadline_set(&conn->sweep, sweep_ms(conn));
 }
@@ -213,13 +175,13 @@ void h2_deadlines_arm(struct h2_conn *conn, bool wants_write)
 void h2_deadlines_init(struct h2_conn *conn)
 {
 	deadline_init(&conn->read_deadline, conn->worker->loop, on_read_deadline);
-	deadline_init(&conn->write_deadline, conn->worker->loop, on_write_deadline);
+	deadline_init(&conn->write_deadline.deadline, conn->worker->loop, on_write_deadline);
 	deadline_init(&conn->sweep, conn->worker->loop, on_sweep);
 }
 
 void h2_deadlines_fini(struct h2_conn *conn)
 {
 	deadline_fini(&conn->read_deadline);
-	deadline_fini(&conn->write_deadline);
+	deadline_fini(&conn->write_deadline.deadline);
 	deadline_fini(&conn->sweep);
 }
