@@ -257,8 +257,10 @@ def order_of_ends(place, requests):
     wire = H2Wire(place, NAME, settings={h2.INITIAL_WINDOW_SIZE: 16 * MIB}, read_ahead=65536)
     wire.updates = False
     wire.window(0, 64 * MIB)
+    asked = len(place.origin.requests)
     streams = [wire.request(path="/big", extra=extra) for extra in requests]
-    time.sleep(0.3)
+    wait_until(lambda: len(place.origin.requests) == asked + len(requests))
+    time.sleep(0.3)  # so that the answers have come as far as they can: nothing tells
     ended = []
     while len(ended) < len(streams):
         heard = wire.hear()
