@@ -36,8 +36,8 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lunbound -lldns
 
 PROGRAMS  := $(BUILD)/postern-edge $(BUILD)/postern-acme $(BUILD)/postern-verifier $(BUILD)/postern
-# edge/ and verifier/ have rooms, each one library; common/cli and common/dns are libraries of their own.
-objects    = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c $(if $(filter edge verifier,$(1)),$(1)/*/*.c)))
+# edge/, acme/ and verifier/ have rooms, each one library; common/cli and common/dns are libraries of their own.
+objects    = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c $(if $(filter edge acme verifier,$(1)),$(1)/*/*.c)))
 modules    = $(filter-out $(BUILD)/$(1)/main.o,$(call objects,$(1)))
 library    = $(BUILD)/$(1)/lib.a
 AREAS     := edge acme verifier common/cli common/dns common
@@ -126,7 +126,7 @@ test:
 	@$(MAKE) --no-print-directory all unit-tests pg-tests
 	@BUILD=$(BUILD) tests/run $(TESTS)
 
-FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] common/dns/*.[ch] edge/*.[ch] edge/*/*.[ch] acme/*.[ch] verifier/*.[ch] verifier/*/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c tests/bench/load/*.[ch] tests/support/*.h)
+FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] common/dns/*.[ch] edge/*.[ch] edge/*/*.[ch] acme/*.[ch] acme/*/*.[ch] verifier/*.[ch] verifier/*/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c tests/bench/load/*.[ch] tests/support/*.h)
 lint:
 	@tests/support/install_packages build lint
 	clang-format --dry-run -Werror $(FORMATTED)

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "acme/acme_msg.h"
-#include "acme/challenge_set.h"
-#include "acme/csr.h"
+#include "acme/ca/acme_msg.h"
 #include "acme/issuer.h"
+#include "acme/order/csr.h"
+#include "acme/proof/challenge_set.h"
 #include "common/buf.h"
 #include "common/dns/dns_settings.h"
 #include "common/dns/our_place.h"

@@ -5,7 +5,7 @@
 #ifndef ACME_ACME_SETTINGS_H
 #define ACME_ACME_SETTINGS_H
 
-#include "acme/ca.h"
+#include "acme/ca/ca.h"
 #include "common/settings.h"
 
 extern const struct settings_program acme_program;

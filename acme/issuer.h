@@ -10,10 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "acme/account/ca_list.h"
 #include "acme/ask.h"
-#include "acme/ca_list.h"
-#include "acme/challenge_set.h"
-#include "acme/csr.h"
+#include "acme/order/csr.h"
+#include "acme/proof/challenge_set.h"
 #include "common/seal.h"
 
 enum { ISSUER_JOBS_MAX = 64, ISSUER_STOP_MS = 10 * 1000 };

@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "acme/acme_http.h"
+#include "acme/account/ca_list.h"
 #include "acme/acme_settings.h"
-#include "acme/ca_list.h"
-#include "acme/enquiry.h"
+#include "acme/ca/acme_http.h"
+#include "acme/desk/operator_desk.h"
 #include "acme/issuer.h"
-#include "acme/operator_desk.h"
-#include "acme/preflight.h"
-#include "acme/renew.h"
+#include "acme/preflight/preflight.h"
+#include "acme/renewal/enquiry.h"
+#include "acme/renewal/renew.h"
 #include "common/admin.h"
 #include "common/dns/dns_settings.h"
 #include "common/log.h"

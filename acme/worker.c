@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "acme/ca_choose.h"
-#include "acme/order.h"
-#include "acme/store.h"
+#include "acme/account/ca_choose.h"
+#include "acme/order/order.h"
+#include "acme/order/store.h"
 #include "common/clock.h"
 #include "common/log.h"
 

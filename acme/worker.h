@@ -4,11 +4,11 @@
 #ifndef ACME_WORKER_H
 #define ACME_WORKER_H
 
-#include "acme/abandon.h"
 #include "acme/ask.h"
-#include "acme/breaker.h"
 #include "acme/issuer.h"
-#include "acme/job.h"
+#include "acme/order/abandon.h"
+#include "acme/queue/breaker.h"
+#include "acme/queue/job.h"
 
 struct worker {
 	const struct issuer_config *config;

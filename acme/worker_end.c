@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "acme/ca_choose.h"
-#include "acme/order.h"
+#include "acme/account/ca_choose.h"
+#include "acme/order/order.h"
 #include "acme/worker.h"
 #include "common/clock.h"
 #include "common/log.h"

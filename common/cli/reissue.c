@@ -1,5 +1,5 @@
 /* `postern reissue`: begins, shows and cancels campaigns of re-issue. The issuers do the work
- * (acme/reissue.h), paced by the CA's quota; what is here writes a row and reads it. */
+ * (acme/renewal/reissue.h), paced by the CA's quota; what is here writes a row and reads it. */
 #include <stdio.h>
 #include <string.h>
 

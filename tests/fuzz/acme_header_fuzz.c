@@ -2,7 +2,7 @@
  * The header of a CA's answer, line by line: what is kept of it is safe to send back, to request and to wait
  * for, whatever else stood there, in whichever order.
  */
-#include "acme/acme_header.h"
+#include "acme/ca/acme_header.h"
 #include "tests/fuzz/fuzz.h"
 
 static const char base[] = "https://ca.test/acme/cert/1";

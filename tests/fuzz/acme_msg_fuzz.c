@@ -2,7 +2,7 @@
  * The CA's documents and its Retry-After: what is accepted is safe to store, log and request, whatever else
  * stood beside it. The first byte says which document it is.
  */
-#include "acme/acme_msg.h"
+#include "acme/ca/acme_msg.h"
 #include "tests/fuzz/fuzz.h"
 
 static struct acme_order order;

@@ -2,8 +2,8 @@
  * Records that a customer publishes, on the way to a decision about an order: TXT of dns-persist-01, CAA, the
  * alias of _acme-challenge. Input: a byte that says which; then records, each led by two bytes of length.
  */
-#include "acme/caa.h"
-#include "acme/persist_record.h"
+#include "acme/proof/caa.h"
+#include "acme/proof/persist_record.h"
 #include "common/dns/rdata.h"
 #include "tests/fuzz/fuzz.h"
 

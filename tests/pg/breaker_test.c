@@ -1,5 +1,5 @@
 /* The circuit breaker of a CA: what opens it, who tries, what closes it. */
-#include "acme/breaker.h"
+#include "acme/queue/breaker.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* The ledger: what is taken, kept for others, promised, given back, and learnt from the CA. */
-#include "acme/budget.h"
-#include "acme/order.h"
+#include "acme/order/order.h"
+#include "acme/queue/budget.h"
 
 #include <pthread.h>
 #include <stdio.h>

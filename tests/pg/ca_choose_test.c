@@ -1,11 +1,11 @@
 /* Which CA a name goes to: the first, until what it has against the name has lasted; and which keys are
  * barred. */
-#include "acme/ca_choose.h"
+#include "acme/account/ca_choose.h"
 
 #include <openssl/evp.h>
 #include <string.h>
 
-#include "acme/jws.h"
+#include "acme/ca/jws.h"
 #include "common/barred_key.h"
 #include "tests/pg/database.h"
 

@@ -1,5 +1,5 @@
 /* The operator's tasks: what has ended is kept for a month, what has not for ever. */
-#include "acme/ca_task.h"
+#include "acme/desk/ca_task.h"
 
 #include "tests/pg/database.h"
 

@@ -1,5 +1,5 @@
 /* Which certificates a tick of renewals takes, as the role postern_acme. */
-#include "acme/due.h"
+#include "acme/renewal/due.h"
 
 #include <stdlib.h>
 #include <string.h>

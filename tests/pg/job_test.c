@@ -1,10 +1,10 @@
 /* Claims, lanes, fences and ends of issuance jobs, as the role postern_acme may do them. */
-#include "acme/job.h"
+#include "acme/queue/job.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "acme/challenge_set.h"
+#include "acme/proof/challenge_set.h"
 #include "tests/pg/database.h"
 
 static const char directory[] = "https://ca.test/dir";

@@ -1,5 +1,5 @@
 /* Campaigns of re-issue, step by step, as the role postern_acme. */
-#include "acme/reissue.h"
+#include "acme/renewal/reissue.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,11 +2,11 @@
  * there are: PostgreSQL's own counters say so. */
 #include <stdlib.h>
 
-#include "acme/budget.h"
-#include "acme/challenge_set.h"
-#include "acme/due.h"
-#include "acme/job.h"
-#include "acme/reissue.h"
+#include "acme/proof/challenge_set.h"
+#include "acme/queue/budget.h"
+#include "acme/queue/job.h"
+#include "acme/renewal/due.h"
+#include "acme/renewal/reissue.h"
 #include "tests/pg/database.h"
 
 static struct error error;

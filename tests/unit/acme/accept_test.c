@@ -1,5 +1,5 @@
 /* What may be stored: a certificate for this key and exactly this name; and when its renewal is due. */
-#include "acme/accept.h"
+#include "acme/order/accept.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include "acme/jws.h"
+#include "acme/ca/jws.h"
 
 enum { DAY = 24 * 60 * 60, NOW = 1900000000 };
 

@@ -1,5 +1,5 @@
 /* Problems become causes, causes become delays, and the CA's words become safe to store. */
-#include "acme/acme_error.h"
+#include "acme/ca/acme_error.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Link headers with alternates: one or several, absolute or relative, and broken ones. */
-#include "acme/acme_link.h"
+#include "acme/ca/acme_link.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

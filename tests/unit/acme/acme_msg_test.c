@@ -1,6 +1,6 @@
 /* The CA's documents: what is right is read, what is odd is left out, what is hostile is refused with its
  * place. */
-#include "acme/acme_directory.h"
+#include "acme/ca/acme_directory.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

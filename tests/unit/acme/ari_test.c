@@ -1,5 +1,5 @@
 /* Renewal information: the id of RFC 9773's own example, windows good and bad, and a moment that stays. */
-#include "acme/ari.h"
+#include "acme/ca/ari.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

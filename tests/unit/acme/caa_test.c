@@ -1,5 +1,5 @@
 /* CAA: who may issue, by which account and which methods; what is malformed, unknown or bogus. */
-#include "acme/caa.h"
+#include "acme/proof/caa.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

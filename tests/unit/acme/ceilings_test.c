@@ -1,5 +1,5 @@
 /* What the ceilings of a CA are: said by the operator, or known. */
-#include "acme/ceilings.h"
+#include "acme/ca/ceilings.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Which challenge is answered: by preference, the next type after a failure, never two at once. */
-#include "acme/challenge_set.h"
+#include "acme/proof/challenge_set.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* The certificate request: signed, one name, nothing else. */
-#include "acme/csr.h"
+#include "acme/order/csr.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include "acme/jws.h"
+#include "acme/ca/jws.h"
 
 static X509_REQ *request_for(const char *name, EVP_PKEY *key)
 {

@@ -1,5 +1,5 @@
 /* What the CA reads: base64url, ES256, JWK and thumbprint, against the vectors of RFC 7515 and RFC 7638. */
-#include "acme/jws.h"
+#include "acme/ca/jws.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* The pool of nonces: bounded, freshest first, short-lived. */
-#include "acme/nonce.h"
+#include "acme/ca/nonce.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

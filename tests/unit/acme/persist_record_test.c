@@ -1,5 +1,5 @@
 /* The record of dns-persist-01: which one counts, until when, for whom. */
-#include "acme/persist_record.h"
+#include "acme/proof/persist_record.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

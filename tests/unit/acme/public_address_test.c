@@ -1,5 +1,5 @@
 /* What a request of our own may be sent to. */
-#include "acme/public_address.h"
+#include "acme/preflight/public_address.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
