@@ -1,5 +1,6 @@
 #include "acme/preflight/preflight.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,10 +107,21 @@ static enum result judge_dnssec(struct preflight_look *look)
 	return R_OK;
 }
 
+static_assert((int)ACME_CHALLENGE_TYPES <= (int)CAA_METHODS_MAX, "a method is a challenge's type");
+
 static void read_caa(struct preflight_look *look, size_t first)
 {
-	const struct caa_asker asker = {.directory = look->asker->directory,
+	const struct acme_directory *directory = look->asker->directory;
+	const char *identities[ACME_CAA_IDENTITIES_MAX], *methods[ACME_CHALLENGE_TYPES];
+	for (size_t i = 0; i < directory->caa_identity_count; i++)
+		identities[i] = directory->caa_identities[i];
+	for (int type = 0; type < ACME_CHALLENGE_TYPES; type++)
+		methods[type] = acme_challenge_name((enum acme_challenge_type)type);
+	const struct caa_asker asker = {.identities = identities,
+	    .identity_count = directory->caa_identity_count,
 	    .account_url = look->asker->account_url,
+	    .methods = methods,
+	    .method_count = ACME_CHALLENGE_TYPES,
 	    .is_wildcard = hostname_is_wildcard(look->name)};
 	caa_judge(&look->caa, &asker, look->climb, &look->answers[first], look->climb_count);
 }
@@ -308,7 +320,7 @@ static struct preflight_look *look_new(struct preflight *preflight, const struct
 
 static void take_methods(struct preflight_look *look, bool methods[ACME_CHALLENGE_TYPES])
 {
-	memcpy(methods, look->caa.methods, sizeof look->caa.methods);
+	memcpy(methods, look->caa.methods, ACME_CHALLENGE_TYPES * sizeof *methods);
 	free(look);
 }
 

@@ -7,8 +7,9 @@
 
 #include <stdatomic.h>
 
+#include "acme/ca/acme_directory.h"
 #include "acme/preflight/preflight.h"
-#include "acme/proof/caa.h"
+#include "common/dns/caa.h"
 
 enum {
 	NAME_A,

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "acme/preflight/public_address.h"
+#include "common/dns/public_address.h"
 #include "common/version.h"
 
 enum { BODY_MAX = 512, REDIRECTS_MAX = 5, URL_SIZE = 600 };

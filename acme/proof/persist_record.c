@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "acme/proof/issue_value.h"
+#include "common/dns/issue_value.h"
 
 enum { UNTIL_DIGITS_MAX = 15 };
 

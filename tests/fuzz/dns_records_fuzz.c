@@ -2,8 +2,8 @@
  * Records that a customer publishes, on the way to a decision about an order: TXT of dns-persist-01, CAA, the
  * alias of _acme-challenge. Input: a byte that says which; then records, each led by two bytes of length.
  */
-#include "acme/proof/caa.h"
 #include "acme/proof/persist_record.h"
+#include "common/dns/caa.h"
 #include "common/dns/rdata.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -68,10 +68,14 @@ static void check_persist(struct records *records)
 
 static void check_caa(struct records *records, bool is_wildcard)
 {
-	static struct acme_directory directory = {.caa_identity_count = 1, .caa_identities = {"ca.test"}};
+	static const char *const identity = "ca.test", *const methods[] = {"tls-alpn-01", "http-01"};
 	static const char *const climb[CLIMBED] = {"www.brand.test", "brand.test", "test"};
-	const struct caa_asker asker = {
-	    .directory = &directory, .account_url = ACCOUNT, .is_wildcard = is_wildcard};
+	const struct caa_asker asker = {.identities = &identity,
+	    .identity_count = 1,
+	    .account_url = ACCOUNT,
+	    .methods = methods,
+	    .method_count = 2,
+	    .is_wildcard = is_wildcard};
 	struct resolver_answer answers[CLIMBED] = {
 	    {.outcome = RESOLVER_NO_DATA}, answer_of(records), {.outcome = RESOLVER_NO_NAME}};
 	struct caa_verdict verdict;
@@ -81,6 +85,7 @@ static void check_caa(struct records *records, bool is_wildcard)
 	fuzz_check(memchr(verdict.note, '\0', sizeof verdict.note));
 	for (const char *at = verdict.note; *at; at++)
 		fuzz_check((unsigned char)*at >= 0x20 && *at != 0x7f);
+	fuzz_check((verdict.caa == CAA_FORBIDDEN) == (verdict.record[0] != '\0'));
 	fuzz_check(!verdict.place || verdict.place == climb[1]);
 	fuzz_check((verdict.caa == CAA_FORBIDDEN) == (verdict.note[0] != '\0') || verdict.caa == CAA_ALLOWED);
 	fuzz_check(answers[1].count > 0 || verdict.caa == CAA_ALLOWED);

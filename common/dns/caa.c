@@ -1,10 +1,11 @@
-#include "acme/proof/caa.h"
+#include "common/dns/caa.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#include "acme/proof/issue_value.h"
+#include "common/dns/issue_value.h"
 
 enum { FLAG_CRITICAL = 0x80 };
 
@@ -55,10 +56,10 @@ static bool is_known(const struct property *property)
 	return false;
 }
 
-static bool is_identity(const struct acme_directory *directory, const char *issuer)
+static bool is_identity(const struct caa_asker *asker, const char *issuer)
 {
-	for (size_t i = 0; i < directory->caa_identity_count; i++)
-		if (strcasecmp(directory->caa_identities[i], issuer) == 0)
+	for (size_t i = 0; i < asker->identity_count; i++)
+		if (strcasecmp(asker->identities[i], issuer) == 0)
 			return true;
 	return false;
 }
@@ -76,17 +77,18 @@ static bool lists_method(const struct issue_parameter *list, const char *method)
 	return false;
 }
 
-/* How near a property comes to allowing this CA, account and some way to prove control. */
-enum nearness { NOT_THIS_CA, NOT_THIS_ACCOUNT, NO_METHOD, ALLOWS };
+/* How near a property comes to allowing this CA, account and some way to prove control. OUR_ACCOUNT: it names
+ * the account, and no method. */
+enum nearness { NOT_THIS_CA, NOT_THIS_ACCOUNT, NO_METHOD, NO_METHOD_OUR_ACCOUNT, ALLOWS };
 
 static enum nearness judge_property(
-    const struct property *property, const struct caa_asker *asker, bool methods[ACME_CHALLENGE_TYPES])
+    const struct property *property, const struct caa_asker *asker, bool methods[CAA_METHODS_MAX])
 {
 	struct issue_value value;
 	const struct issue_parameter *account = NULL;
 	const struct issue_parameter *list = NULL;
 	if (issue_value_parse(&value, property->value, property->value_size) != R_OK ||
-	    !is_identity(asker->directory, value.issuer))
+	    !is_identity(asker, value.issuer))
 		return NOT_THIS_CA;
 	if (issue_value_find(&value, "accounturi", &account) == R_INVALID ||
 	    (account && !issue_parameter_is(account, asker->account_url)))
@@ -94,24 +96,47 @@ static enum nearness judge_property(
 	if (issue_value_find(&value, "validationmethods", &list) == R_INVALID)
 		return NO_METHOD;
 	bool any = false;
-	for (int type = 0; type < ACME_CHALLENGE_TYPES; type++)
-		if (!list || lists_method(list, acme_challenge_name((enum acme_challenge_type)type)))
-			any = methods[type] = true;
-	return any ? ALLOWS : NO_METHOD;
+	for (size_t i = 0; i < asker->method_count; i++)
+		if (!list || lists_method(list, asker->methods[i]))
+			any = methods[i] = true;
+	return any ? ALLOWS : account ? NO_METHOD_OUR_ACCOUNT : NO_METHOD;
+}
+
+static const char *tag_for(const struct caa_asker *asker)
+{
+	return asker->is_wildcard ? "issuewild" : "issue";
+}
+
+/* A record beside those that are there: one that allows is enough. It is as narrow as they are. */
+static void write_record(struct caa_verdict *out, const struct caa_asker *asker, enum nearness nearest)
+{
+	char *text = out->record;
+	size_t size = sizeof out->record;
+	size_t at = (size_t)snprintf(text, size, "0 %s \"%s", tag_for(asker), asker->identities[0]);
+	if (nearest == NOT_THIS_ACCOUNT || nearest == NO_METHOD_OUR_ACCOUNT)
+		at += (size_t)snprintf(text + at, size - at, "; accounturi=%s", asker->account_url);
+	for (size_t i = 0; out->reason == CAA_OTHER_METHOD && i < asker->method_count && at < size; i++)
+		at += (size_t)snprintf(
+		    text + at, size - at, "%s%s", i ? "," : "; validationmethods=", asker->methods[i]);
+	if (at < size)
+		snprintf(text + at, size - at, "\"");
 }
 
 static void explain(struct caa_verdict *out, const struct caa_asker *asker, enum nearness nearest)
 {
-	const char *tag = asker->is_wildcard ? "issuewild" : "issue";
-	const char *identity = asker->directory->caa_identities[0];
+	const char *identity = asker->identities[0];
 	out->caa = CAA_FORBIDDEN;
-	if (nearest == NOT_THIS_ACCOUNT)
+	out->reason = nearest == NOT_THIS_ACCOUNT ? CAA_OTHER_ACCOUNT
+		      : nearest == NOT_THIS_CA    ? CAA_OTHER_CA
+						  : CAA_OTHER_METHOD;
+	write_record(out, asker, nearest);
+	if (out->reason == CAA_OTHER_ACCOUNT)
 		snprintf(out->note, sizeof out->note,
 		    "The CAA records of %s allow %s to issue for another account only: write accounturi=%s "
 		    "into "
 		    "that record, or take accounturi out of it.",
 		    out->place, identity, asker->account_url);
-	else if (nearest == NO_METHOD)
+	else if (out->reason == CAA_OTHER_METHOD)
 		snprintf(out->note, sizeof out->note,
 		    "The CAA records of %s allow %s to issue only after validation by methods that are not "
 		    "in use "
@@ -122,7 +147,7 @@ static void explain(struct caa_verdict *out, const struct caa_asker *asker, enum
 		    "The CAA records of %s do not allow our certificate authority to issue. Add the record "
 		    "CAA 0 %s "
 		    "\"%s\" there, or remove those that forbid it.",
-		    out->place, tag, identity);
+		    out->place, tag_for(asker), identity);
 }
 
 /* RFC 8659 section 4.3: where issuewild is there, issue says nothing about wildcards. */
@@ -137,8 +162,20 @@ static const char *deciding_tag(const struct resolver_answer *answer, const stru
 
 static void allow_all(struct caa_verdict *out)
 {
-	for (int type = 0; type < ACME_CHALLENGE_TYPES; type++)
-		out->methods[type] = true;
+	for (size_t i = 0; i < CAA_METHODS_MAX; i++)
+		out->methods[i] = true;
+}
+
+static void forbid_critical(struct caa_verdict *out, const struct property *property)
+{
+	out->caa = CAA_FORBIDDEN;
+	out->reason = CAA_CRITICAL;
+	for (size_t i = 0; i < property->tag_size; i++)
+		out->record[i] = isalnum((unsigned char)property->tag[i]) ? property->tag[i] : '?';
+	snprintf(out->note, sizeof out->note,
+	    "The CAA records of %s have a critical property that certificate authorities do not know: remove "
+	    "it.",
+	    out->place);
 }
 
 static void judge_set(
@@ -153,12 +190,7 @@ static void judge_set(
 		if (!read_property(&property, &answer->values[i]))
 			continue;
 		if (property.critical && !is_known(&property)) {
-			out->caa = CAA_FORBIDDEN;
-			snprintf(out->note, sizeof out->note,
-			    "The CAA records of %s have a critical property that certificate authorities do "
-			    "not know: "
-			    "remove it.",
-			    out->place);
+			forbid_critical(out, &property);
 			return;
 		}
 		if (!has_tag(&property, tag))
@@ -178,7 +210,7 @@ void caa_judge(struct caa_verdict *out, const struct caa_asker *asker, const cha
 {
 	*out = (struct caa_verdict){.caa = CAA_ALLOWED};
 	allow_all(out);
-	for (size_t i = 0; i < count && asker->directory->caa_identity_count > 0; i++) {
+	for (size_t i = 0; i < count && asker->identity_count > 0; i++) {
 		switch (answers[i].outcome) {
 		case RESOLVER_FOUND:
 			out->place = climb[i];

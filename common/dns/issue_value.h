@@ -2,8 +2,8 @@
  * The `issue-value` of RFC 8659 section 4.2: an issuer's domain name and parameters. What CAA records and
  * dns-persist-01 records are written in.
  */
-#ifndef ACME_ISSUE_VALUE_H
-#define ACME_ISSUE_VALUE_H
+#ifndef COMMON_DNS_ISSUE_VALUE_H
+#define COMMON_DNS_ISSUE_VALUE_H
 
 #include <stdbool.h>
 #include <stddef.h>

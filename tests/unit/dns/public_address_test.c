@@ -1,5 +1,5 @@
 /* What a request of our own may be sent to. */
-#include "acme/preflight/public_address.h"
+#include "common/dns/public_address.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,8 +2,8 @@
  * Is an address one that the public internet can reach? What is private, loopback, link-local or set aside
  * otherwise (IANA's special-purpose registries) is not.
  */
-#ifndef ACME_PUBLIC_ADDRESS_H
-#define ACME_PUBLIC_ADDRESS_H
+#ifndef COMMON_DNS_PUBLIC_ADDRESS_H
+#define COMMON_DNS_PUBLIC_ADDRESS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* CAA: who may issue, by which account and which methods; what is malformed, unknown or bogus. */
-#include "acme/proof/caa.h"
+#include "common/dns/caa.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,9 +12,14 @@
 
 #define ACCOUNT "https://ca.test/acct/1"
 
-static const struct acme_directory directory = {
-    .caa_identity_count = 2, .caa_identities = {"ca.test", "old.ca.test"}};
-static struct caa_asker asker = {.directory = &directory, .account_url = ACCOUNT};
+enum { ALPN, HTTP };
+static const char *const identities[] = {"ca.test", "old.ca.test"};
+static const char *const methods[] = {[ALPN] = "tls-alpn-01", [HTTP] = "http-01"};
+static struct caa_asker asker = {.identities = identities,
+    .identity_count = 2,
+    .account_url = ACCOUNT,
+    .methods = methods,
+    .method_count = 2};
 
 static struct caa_verdict got;
 
@@ -76,13 +81,13 @@ static void methods_are_only_those_that_are_listed(void **state)
 {
 	(void)state;
 	assert_int_equal(judge_issue("ca.test; validationmethods=dns-01,http-01"), CAA_ALLOWED);
-	assert_true(got.methods[ACME_HTTP_01]);
-	assert_false(got.methods[ACME_TLS_ALPN_01]);
+	assert_true(got.methods[HTTP]);
+	assert_false(got.methods[ALPN]);
 	assert_int_equal(judge_issue("ca.test; validationmethods=nothing-01"), CAA_FORBIDDEN);
 	assert_non_null(strstr(got.note, "validationmethods"));
 	assert_string_equal(got.place, "shop.brand.test");
 	assert_int_equal(judge_issue("ca.test"), CAA_ALLOWED);
-	assert_true(got.methods[ACME_TLS_ALPN_01] && got.methods[ACME_HTTP_01]);
+	assert_true(got.methods[ALPN] && got.methods[HTTP]);
 }
 
 static void one_property_that_allows_is_enough(void **state)
@@ -92,8 +97,8 @@ static void one_property_that_allows_is_enough(void **state)
 	answers_add_caa(&answers, 0, "issue", "other.test");
 	answers_add_caa(&answers, 0, "ISSUE", "ca.test; validationmethods=http-01");
 	assert_int_equal(judge(&answers), CAA_ALLOWED);
-	assert_true(got.methods[ACME_HTTP_01]);
-	assert_false(got.methods[ACME_TLS_ALPN_01]);
+	assert_true(got.methods[HTTP]);
+	assert_false(got.methods[ALPN]);
 }
 
 static void a_set_without_issue_says_nothing(void **state)
@@ -128,6 +133,41 @@ static void wildcards_go_by_issuewild_where_there_is_one(void **state)
 	assert_int_equal(judge(&answers), CAA_FORBIDDEN);
 	asker.is_wildcard = false;
 	assert_int_equal(judge(&answers), CAA_ALLOWED);
+}
+
+/* Beside what is there: narrower than that it must not be, nor wider. */
+static void the_record_to_add_is_as_narrow_as_those_that_are_there(void **state)
+{
+	(void)state;
+	judge_issue("other.test");
+	assert_int_equal(got.reason, CAA_OTHER_CA);
+	assert_string_equal(got.record, "0 issue \"ca.test\"");
+	judge_issue("ca.test; accounturi=https://ca.test/acct/2");
+	assert_int_equal(got.reason, CAA_OTHER_ACCOUNT);
+	assert_string_equal(got.record, "0 issue \"ca.test; accounturi=" ACCOUNT "\"");
+	judge_issue("old.ca.test; validationmethods=dns-01");
+	assert_int_equal(got.reason, CAA_OTHER_METHOD);
+	assert_string_equal(got.record, "0 issue \"ca.test; validationmethods=tls-alpn-01,http-01\"");
+	judge_issue("ca.test; accounturi=" ACCOUNT "; validationmethods=dns-01");
+	assert_string_equal(
+	    got.record, "0 issue \"ca.test; accounturi=" ACCOUNT "; validationmethods=tls-alpn-01,http-01\"");
+	asker.is_wildcard = true;
+	judge_issue(";");
+	assert_string_equal(got.record, "0 issuewild \"ca.test\"");
+	asker.is_wildcard = false;
+	judge_issue("ca.test");
+	assert_int_equal(got.reason, CAA_NO_REASON);
+	assert_string_equal(got.record, "");
+}
+
+static void a_critical_property_is_named_without_what_could_harm_a_reader(void **state)
+{
+	(void)state;
+	struct dns_answers answers = {.answer = {.count = 0}};
+	answers_add_caa(&answers, 128, "t<b\x1b", "unknown");
+	judge(&answers);
+	assert_int_equal(got.reason, CAA_CRITICAL);
+	assert_string_equal(got.record, "t?b?");
 }
 
 static void broken_records_are_passed_over(void **state)
@@ -171,10 +211,9 @@ static void a_look_up_that_failed_on_the_way_leaves_it_open(void **state)
 static void without_identities_of_the_ca_nothing_is_compared(void **state)
 {
 	(void)state;
-	static const struct acme_directory silent = {.caa_identity_count = 0};
-	asker.directory = &silent;
+	asker.identity_count = 0;
 	assert_int_equal(judge_issue(";"), CAA_ALLOWED);
-	asker.directory = &directory;
+	asker.identity_count = 2;
 }
 
 int main(void)
@@ -189,6 +228,8 @@ int main(void)
 	    cmocka_unit_test(a_set_without_issue_says_nothing),
 	    cmocka_unit_test(an_unknown_critical_property_forbids),
 	    cmocka_unit_test(wildcards_go_by_issuewild_where_there_is_one),
+	    cmocka_unit_test(the_record_to_add_is_as_narrow_as_those_that_are_there),
+	    cmocka_unit_test(a_critical_property_is_named_without_what_could_harm_a_reader),
 	    cmocka_unit_test(broken_records_are_passed_over),
 	    cmocka_unit_test(the_climb_ends_at_the_first_that_has_records),
 	    cmocka_unit_test(a_look_up_that_failed_on_the_way_leaves_it_open),

@@ -1,4 +1,4 @@
-#include "acme/proof/issue_value.h"
+#include "common/dns/issue_value.h"
 
 #include <ctype.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "acme/preflight/public_address.h"
+#include "common/dns/public_address.h"
 
 #include <stdint.h>
 #include <string.h>
