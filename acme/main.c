@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "acme/account/ca_list.h"
+#include "acme/account/ceilings_share.h"
 #include "acme/acme_settings.h"
 #include "acme/ca/acme_http.h"
 #include "acme/desk/operator_desk.h"
@@ -17,6 +18,7 @@
 #include "acme/renewal/renew.h"
 #include "common/admin.h"
 #include "common/dns/dns_settings.h"
+#include "common/heartbeat.h"
 #include "common/log.h"
 #include "common/pg.h"
 #include "common/process.h"
@@ -38,6 +40,7 @@ struct daemon {
 	struct enquiry *enquiry;
 	struct operator_desk *desk;
 	struct admin *admin;
+	struct heartbeat *heartbeat;
 	atomic_bool abandon;
 	atomic_bool started; /* issuer and account may be looked at */
 };
@@ -103,6 +106,13 @@ static enum result read_settings(struct daemon *daemon, struct issuer_config *co
 	return result;
 }
 
+/* On the heartbeat's thread. */
+static void share_ceilings(void *arg, struct pg *pg)
+{
+	const struct daemon *daemon = arg;
+	ceilings_share(&daemon->cas, pg);
+}
+
 static void add_ca(struct daemon *daemon, const struct ca_config *config, int64_t lease_ms)
 {
 	struct ca *ca = ca_new(config, &daemon->abandon);
@@ -160,6 +170,11 @@ static enum result start(struct daemon *daemon, struct issuer_config *config, st
 	daemon->renew = renew_start(config->database);
 	daemon->enquiry = enquiry_start(config->database, &daemon->cas, daemon->proof.lookup);
 	daemon->desk = operator_desk_start(config->database, &daemon->cas, daemon->keys);
+	daemon->heartbeat = heartbeat_start(&(struct heartbeat_config){.conninfo = config->database,
+	    .role = "acme",
+	    .admin = daemon->admin,
+	    .more = share_ceilings,
+	    .arg = daemon});
 	atomic_store(&daemon->started, true);
 	log_info("postern-acme started", log_str("directory", daemon->first.directory_url),
 	    log_int("jobs", config->jobs));
@@ -168,6 +183,7 @@ static enum result start(struct daemon *daemon, struct issuer_config *config, st
 
 static void stop(struct daemon *daemon)
 {
+	heartbeat_stop(daemon->heartbeat);
 	admin_stop(daemon->admin);
 	issuer_stop(daemon->issuer);
 	renew_stop(daemon->renew);

@@ -12,6 +12,7 @@
 
 #include "common/admin.h"
 #include "common/clock.h"
+#include "common/heartbeat.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/process.h"
@@ -44,6 +45,7 @@ struct node {
 	struct edge edge;
 	struct seal_keys *keys;
 	struct admin *admin;
+	struct heartbeat *heartbeat;
 	struct upstream_checks *upstream_checks;
 	struct pass_groups *pass_groups;
 	struct worker **workers;
@@ -279,6 +281,7 @@ static void close_bound(struct node *node)
 /* The broker and the challenges' threads end before the mailboxes that they send to. */
 static void free_node(struct node *node)
 {
+	heartbeat_stop(node->heartbeat);
 	admin_stop(node->admin);
 	if (!stop_workers(node)) {
 		log_error("a worker does not end; leaving it behind");
@@ -370,6 +373,10 @@ int main(int argc, char **argv)
 	}
 	log_info("started", log_int("workers", node.worker_count),
 	    log_int("max_connections", node.edge.config->limits.max_connections));
+	node.heartbeat = heartbeat_start(
+	    &(struct heartbeat_config){.conninfo = settings_string(node.edge.config->settings, "database"),
+		.role = "edge",
+		.admin = node.admin});
 	metric_set(draining_gauge(), 0);
 	metrics_before_render(show_memory, &node.edge);
 	metrics_before_render(show_sessions, &node.edge);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acme/account/ceilings_share.h"
 #include "tests/pg/database.h"
 
 static const char directory[] = "https://ca.test/dir";
@@ -387,6 +388,29 @@ static void a_wildcard_counts_for_what_it_stands_under(void **state)
 	    "sandbox.brand.com");
 }
 
+/* Others can read the ledger: what this issuer keeps to is there, and what it does not keep to any more is
+ * not. */
+static void ceilings_are_told(void **state)
+{
+	struct pg *admin = database_connect(state, NULL), *pg = database_connect(state, "postern_acme");
+	struct ca_config config = {
+	    .directory_url = directory, .ceilings = ceilings("300/3h", "0", "5/7d", "0")};
+	static const char sql[] =
+	    "SELECT string_agg(ceiling || ' ' || capacity || ' ' || seconds, ', ' ORDER BY ceiling)"
+	    " FROM ca_ceilings";
+	atomic_bool abandon = false;
+	struct ca_list cas = {.count = 1, .cas = {ca_new(&config, &abandon)}};
+	database_run(admin, "INSERT INTO ca_ceilings VALUES ('https://ca.test/dir', 'failures', 9, 9)");
+	ceilings_share(&cas, pg);
+	assert_string_equal(database_value(admin, sql), "exact 5 120960, orders 300 36");
+	const char *xmin = "SELECT min(xmin::text) FROM ca_ceilings";
+	char before[32];
+	snprintf(before, sizeof before, "%s", database_value(admin, xmin));
+	ceilings_share(&cas, pg);
+	assert_string_equal(database_value(admin, xmin), before);
+	ca_free(cas.cas[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +429,7 @@ int main(void)
 	    database_test(forty_at_once_get_what_is_there_and_no_more),
 	    database_test(who_lost_the_job_takes_nothing),
 	    database_test(full_buckets_are_swept_and_others_stay),
+	    database_test(ceilings_are_told),
 	};
 	return cmocka_run_group_tests_name("budget", tests, NULL, NULL);
 }

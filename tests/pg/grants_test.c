@@ -48,6 +48,7 @@ static const struct right {
     {"postern_acme", "ca_tasks", ALL, NULL, ALL, true},
     {"postern_acme", "barred_keys", ALL, ALL, NULL, false},
     {"postern_acme", "persist_records", ALL, ALL, ALL, false},
+    {"postern_acme", "ca_ceilings", ALL, ALL, ALL, true},
 
     {"postern_verifier", "schema_migrations", ALL, NULL, NULL, false},
     {"postern_verifier", "tenants", ALL, ALL, "title max_domains verifications_per_hour", false},
@@ -57,7 +58,6 @@ static const struct right {
     {"postern_verifier", "import_results", ALL, ALL, NULL, true},
     {"postern_verifier", "domains", ALL, ALL, DOMAIN_STATE, true},
     {"postern_verifier", "domain_checks", ALL, ALL, NULL, true},
-    {"postern_verifier", "domain_diagnoses", ALL, ALL, ALL, false},
     {"postern_verifier", "domain_events", ALL, ALL, NULL, false},
     {"postern_verifier", "sessions", ALL, ALL, NULL, true},
     {"postern_verifier", "certificates", PUBLIC_HALF, NULL, NULL, false},
@@ -65,7 +65,11 @@ static const struct right {
     {"postern_verifier", "failures", ALL, NULL, NULL, false},
     {"postern_verifier", "challenges", "id type label digest expires_at", NULL, NULL, false},
     {"postern_verifier", "persist_records", ALL, NULL, NULL, false},
-    {"postern_verifier", "ca_accounts", "directory account_url status issuer_names created_at", NULL, NULL, false},
+    {"postern_verifier", "nodes", ALL, NULL, NULL, false},
+    {"postern_verifier", "ca_ceilings", ALL, NULL, NULL, false},
+    {"postern_verifier", "ca_budget", "directory ceiling key tokens counted_at blocked_until full_at", NULL,
+	NULL, false},
+    {"postern_verifier", "ca_accounts", "directory account_url status issuer_names", NULL, NULL, false},
 };
 
 static const char *const roles[] = {"postern_edge", "postern_acme", "postern_verifier"};
@@ -201,6 +205,9 @@ static void functions_and_sequences_are_for_whom_they_are_for(void **state)
 		    !strcmp(roles[i], "postern_edge"));
 		try_statement(
 		    pg, roles[i], "SELECT add_ticket_key(1, '')", !strcmp(roles[i], "postern_edge"));
+		try_statement(pg, roles[i], "SELECT node_leave('a')", true);
+		try_statement(pg, roles[i], "SELECT count_about('nodes', 'true')",
+		    !strcmp(roles[i], "postern_verifier"));
 		try_statement(pg, roles[i], "SELECT nextval('fences')", !strcmp(roles[i], "postern_acme"));
 		try_statement(pg, roles[i], "SELECT setval('fences', 1)", false);
 		try_statement(
