@@ -36,18 +36,18 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lunbound -lldns
 
 PROGRAMS  := $(BUILD)/postern-edge $(BUILD)/postern-acme $(BUILD)/postern-verifier $(BUILD)/postern
-# edge/, acme/ and verifier/ have rooms, each one library; common/cli and common/dns are libraries of their own.
+# edge/, acme/ and verifier/ have rooms, each one library; the rooms of common/ are libraries of their own.
 objects    = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c $(if $(filter edge acme verifier,$(1)),$(1)/*/*.c)))
 modules    = $(filter-out $(BUILD)/$(1)/main.o,$(call objects,$(1)))
 library    = $(BUILD)/$(1)/lib.a
-AREAS     := edge acme verifier common/cli common/dns common
+AREAS     := edge acme verifier common/cli common/explain common/dns common
 
 all: $(PROGRAMS)
 
 $(BUILD)/postern-edge: $(BUILD)/edge/main.o $(call library,edge) $(call library,common)
 $(BUILD)/postern-acme: $(BUILD)/acme/main.o $(call library,acme) $(call library,common/dns) $(call library,common)
-$(BUILD)/postern-verifier: $(BUILD)/verifier/main.o $(call library,verifier) $(call library,common/dns) $(call library,common)
-$(BUILD)/postern: $(BUILD)/common/cli/main.o $(call library,common/cli) $(call library,common)
+$(BUILD)/postern-verifier: $(BUILD)/verifier/main.o $(foreach area,verifier common/explain common/dns common,$(call library,$(area)))
+$(BUILD)/postern: $(BUILD)/common/cli/main.o $(foreach area,common/cli common/explain common,$(call library,$(area)))
 $(PROGRAMS):
 	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS)
 
@@ -70,11 +70,12 @@ $(BUILD)/common/cli/migrations.o: $(wildcard sql/*.sql)
 $(BUILD)/verifier/web/web.o: $(wildcard verifier/web/*)
 $(BUILD)/verifier/api/api_openapi.o: verifier/api/openapi.json
 
-# A unit test sees its own folder, common and common/dns (tests/unit/dns); a test against PostgreSQL sees everything.
+# A unit test sees its own folder, common and what is in common/explain and common/dns (tests/unit/explain, tests/unit/dns); a
+# test against PostgreSQL sees everything.
 UNIT      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/*/*_test.c))
 PGTESTS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/pg/*_test.c))
 area       = $(notdir $(patsubst %/,%,$(dir $(1))))
-$(UNIT): %: %.o $$(foreach area,$$(filter-out common dns,$$(call area,%)) common/dns common,$$(call library,$$(area)))
+$(UNIT): %: %.o $$(foreach area,$$(filter-out common dns explain,$$(call area,%)) common/explain common/dns common,$$(call library,$$(area)))
 	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS) -lcmocka
 $(PGTESTS): %: %.o $(BUILD)/tests/pg/database.o $(foreach area,$(AREAS),$(call library,$(area)))
 	@echo "LD $@"; $(LINK) -o $@ $^ $(LDLIBS) -lcmocka
@@ -126,7 +127,7 @@ test:
 	@$(MAKE) --no-print-directory all unit-tests pg-tests
 	@BUILD=$(BUILD) tests/run $(TESTS)
 
-FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] common/dns/*.[ch] edge/*.[ch] edge/*/*.[ch] acme/*.[ch] acme/*/*.[ch] verifier/*.[ch] verifier/*/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c tests/bench/load/*.[ch] tests/support/*.h)
+FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] common/dns/*.[ch] common/explain/*.[ch] edge/*.[ch] edge/*/*.[ch] acme/*.[ch] acme/*/*.[ch] verifier/*.[ch] verifier/*/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c tests/bench/load/*.[ch] tests/support/*.h)
 lint:
 	@tests/support/install_packages build lint
 	clang-format --dry-run -Werror $(FORMATTED)

@@ -41,6 +41,9 @@ struct pg_param {
 #define pg_int(value) ((struct pg_param){.text = pg_int_text((char[24]){0}, (value))})
 const char *pg_int_text(char text[24], int64_t value);
 
+/* In a statement's text: a time as the API and the operator's command write it, 2026-11-23T09:00:00Z. */
+#define PG_UTC(time) "to_char(" time " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+
 /* Runs one statement. `timeout_ms` bounds it all. On R_OK *out holds the result, to be cleared by the caller
  * (out may be NULL). R_DOWN: no connection, or it broke (the statement may or may not have run). R_TIMEOUT:
  * as R_DOWN, after the deadline. R_ERROR: the server refused the statement; pg_sqlstate has its code. Result

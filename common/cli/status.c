@@ -4,6 +4,7 @@
 
 #include "common/cli/command.h"
 #include "common/delegation.h"
+#include "common/explain/overview.h"
 #include "common/hostname.h"
 #include "common/schema.h"
 
@@ -14,7 +15,8 @@ struct page_part {
 };
 
 static const struct page_part status_parts[] = {
-    {"domains", "none", "SELECT status, count(*) FROM domains GROUP BY status ORDER BY status"},
+    {"nodes", "none has been heard of", overview_nodes_sql},
+    {"domains", "none", overview_domains_sql},
     {"certificates", "none",
 	"SELECT count(*) AS stored, count(*) FILTER (WHERE renew_at <= now()) AS due,"
 	" count(*) FILTER (WHERE not_after <= now()) AS expired,"
@@ -27,21 +29,14 @@ static const struct page_part status_parts[] = {
     {"accounts at CAs", "none",
 	"SELECT directory, status, account_url, contact, key_version,"
 	" key_next_sealed IS NOT NULL AS rollover_begun FROM ca_accounts ORDER BY directory"},
-    {"waiting for the CA", "nothing",
-	"SELECT waits_on AS for, lane, count(*), date_trunc('second', min(next_try_at)) AS next,"
-	" date_trunc('second', max(next_try_at)) AS last FROM issuance_jobs WHERE waits_on IS NOT NULL"
-	" GROUP BY waits_on, lane ORDER BY waits_on, lane_rank(lane)"},
+    {"waiting", "nothing", overview_waiting_sql},
     {"CAs", "none used yet",
 	"SELECT directory, CASE WHEN open_until IS NULL THEN 'works' WHEN open_until > clock_timestamp() THEN"
 	" 'left alone' ELSE 'tried by one' END AS state, failures, date_trunc('second', open_until) AS until,"
 	" last_error FROM ca_health ORDER BY directory"},
-    {"quota used most", "nothing used",
-	"SELECT directory, ceiling, nullif(key, '') AS key, round(tokens::numeric, 1) AS left_when_last_used,"
-	" date_trunc('second', blocked_until) AS closed_until, date_trunc('second', full_at) AS whole_again"
-	" FROM ca_budget WHERE full_at > now() ORDER BY full_at DESC LIMIT 10"},
-    {"failures by cause", "none",
-	"SELECT cause, count(*) AS names, date_trunc('second', max(last_at)) AS last FROM failures"
-	" GROUP BY cause ORDER BY 2 DESC"},
+    {"quota in use", "nothing used", overview_budget_sql},
+    {"failures by cause", "none", overview_failures_sql},
+    {"renewals by day", "none", overview_renewals_sql},
     {"next renewals", "none",
 	"SELECT name, date_trunc('second', renew_at) AS renew_at, date_trunc('second', not_after) AS "
 	"not_after"
@@ -107,7 +102,8 @@ static bool print_parts(struct pg *pg, const struct page_part *parts, size_t cou
 	const struct pg_param params[] = {pg_text(name)};
 	for (size_t i = 0; i < count; i++) {
 		const struct page_part *part = &parts[i];
-		if (!command_print_rows(pg, part->title, part->none, part->sql, params, name != NULL))
+		int used = strstr(part->sql, "$1") ? 1 : 0;
+		if (!command_print_rows(pg, part->title, part->none, part->sql, params, used))
 			return false;
 	}
 	return true;

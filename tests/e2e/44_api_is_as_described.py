@@ -114,6 +114,8 @@ def test_description_is_valid_and_every_operation_is_exercised(client):
     jsonschema.validate(json.loads(result[1]), client.schema({"schema": {"$ref": "#/components/schemas/ImportResult"}}))
     kinds = {event["event"] for event in call("/v1/events", "GET", query="?tenant=brand")[1]["events"]}
     assert {"tenant_created", "token_created", "added", "options_changed", "suspended", "resumed", "renewal_forced"} <= kinds
+    assert call("/v1/overview", "GET")[1]["domains"]["active"] == 1
+    assert call("/v1/overview", "GET", token=token)[0] == 403
     assert call("/v1/domains/{name}", "DELETE", [name], token=token)[0] == 204
     assert call("/v1/tokens/{id}", "DELETE", [str(made["id"])], token=token)[0] == 204
     assert call("/v1/domains", "GET", token=token)[0] == 401

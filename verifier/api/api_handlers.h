@@ -25,6 +25,8 @@ void api_certificates_renew(struct api_call *call);
 
 void api_events_list(struct api_call *call);
 
+void api_overview_show(struct api_call *call);
+
 void api_tenants_list(struct api_call *call);
 void api_tenants_create(struct api_call *call);
 void api_tenants_show(struct api_call *call);

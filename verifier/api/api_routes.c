@@ -30,6 +30,8 @@ const struct api_route api_routes[] = {
     {"GET", "/v1/events", API_TENANT, 0, WORDS("tenant", "name", "event", "limit", "cursor"), NULL,
 	api_events_list},
 
+    {"GET", "/v1/overview", API_OPERATOR, 0, none, NULL, api_overview_show},
+
     {"GET", "/v1/tenants", API_TENANT, 0, WORDS("limit", "cursor"), NULL, api_tenants_list},
     {"POST", "/v1/tenants", API_OPERATOR, 0, none,
 	WORDS("id", "title", "max_domains", "verifications_per_hour"), api_tenants_create},
