@@ -14,6 +14,7 @@
 #include "verifier/api/api.h"
 #include "verifier/ask.h"
 #include "verifier/claim/poller.h"
+#include "verifier/diagnose/diagnoser.h"
 #include "verifier/dns/dns_server.h"
 #include "verifier/http/mhd.h"
 
@@ -22,6 +23,7 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2, READY_QUERY_MS = 1000 };
 struct verifier {
 	struct config *config;
 	struct resolver *resolver;
+	struct diagnoser *diagnoser;
 	struct pg_pool *pool;
 	struct admin *admin;
 	struct heartbeat *heartbeat;
@@ -69,18 +71,22 @@ static enum result start_all(struct verifier *verifier, struct error *error)
 {
 	const struct settings *settings = verifier->config->settings;
 	struct admin_hooks hooks = {.ready = is_ready, .arg = verifier};
+	verifier->diagnoser = diagnoser_new(verifier->config, verifier->resolver);
 	verifier->pool = pg_pool_new(settings_string(settings, "database"), "postern-verifier");
 	enum result result =
 	    admin_start(&verifier->admin, settings_string(settings, "admin-listen"), &hooks, error);
 	if (result == R_OK)
 		result = ask_start(&verifier->ask, verifier->config, verifier->ask_fd, error);
 	if (result == R_OK)
-		result = api_start(&verifier->api, verifier->config, verifier->api_fd, verifier->pool,
-		    verifier->resolver, error);
+		result = api_start(&verifier->api,
+		    &(struct api_parts){
+			verifier->config, verifier->pool, verifier->resolver, verifier->diagnoser},
+		    verifier->api_fd, error);
 	if (result == R_OK)
 		result = dns_server_start(&verifier->dns, settings, &verifier->dns_sockets, error);
 	if (result == R_OK)
-		result = poller_start(&verifier->poller, verifier->config, verifier->resolver, error);
+		result = poller_start(
+		    &verifier->poller, verifier->config, verifier->resolver, verifier->diagnoser, error);
 	if (result == R_OK)
 		verifier->heartbeat = heartbeat_start(
 		    &(struct heartbeat_config){.conninfo = settings_string(settings, "database"),
@@ -98,6 +104,7 @@ static void stop_all(struct verifier *verifier)
 	dns_server_stop(verifier->dns);
 	heartbeat_stop(verifier->heartbeat);
 	admin_stop(verifier->admin);
+	diagnoser_free(verifier->diagnoser);
 	resolver_free(verifier->resolver);
 	pg_pool_free(verifier->pool);
 	config_free(verifier->config);

@@ -226,3 +226,28 @@ void caa_judge(struct caa_verdict *out, const struct caa_asker *asker, const cha
 		}
 	}
 }
+
+static size_t copy_printable(char *text, size_t room, const char *bytes, size_t size)
+{
+	size_t copied = size < room ? size : room;
+	for (size_t i = 0; i < copied; i++)
+		text[i] = bytes[i] >= ' ' && bytes[i] <= '~' ? bytes[i] : '?';
+	text[copied] = '\0';
+	return copied;
+}
+
+void caa_text(const struct resolver_value *record, char *text, size_t size)
+{
+	enum { AROUND = 8 }; /* flags, blanks, quotes */
+	struct property property;
+	if (!read_property(&property, record) || size < AROUND + property.tag_size) {
+		snprintf(text, size, "(malformed)");
+		return;
+	}
+	size_t at = (size_t)snprintf(text, size, "%d ", record->bytes[0]);
+	at += copy_printable(text + at, size - AROUND, property.tag, property.tag_size);
+	at += (size_t)snprintf(text + at, size - at, " \"");
+	at +=
+	    copy_printable(text + at, size > at + 2 ? size - at - 2 : 0, property.value, property.value_size);
+	snprintf(text + at, size - at, "\"");
+}

@@ -56,4 +56,8 @@ size_t caa_climb(const char *name, const char *climb[CAA_CLIMB_MAX]);
 void caa_judge(struct caa_verdict *out, const struct caa_asker *asker, const char *const *climb,
     const struct resolver_answer *answers, size_t count);
 
+/* A record as in a zone file: 0 issue "ca.example". What is not printable ASCII is `?`; cut where `size`
+ * ends. */
+void caa_text(const struct resolver_value *record, char *text, size_t size);
+
 #endif

@@ -47,7 +47,7 @@ def test_moves_bring_token_label_and_status(platform):
                                "txt_label": "_proof", "status": "active", "options": {"upstream": "http://10.0.0.7"}})
     assert results[0]["result"] == "added"
     assert results[0]["record"] == {"type": "TXT", "name": "_proof.moved.import.test",
-                                    "value": "Token_of-the-old-system1.verify.saas.test"}
+                                    "value": "Token_of-the-old-system1.verify.saas.test", "purpose": "ownership"}
     shown = platform.api.show("moved.import.test")
     assert (shown["status"], shown["records"][0]["name"]) == ("active", "_proof.moved.import.test")
     assert platform.verifier.ask("moved.import.test") == 200

@@ -58,6 +58,7 @@ static const struct right {
     {"postern_verifier", "import_results", ALL, ALL, NULL, true},
     {"postern_verifier", "domains", ALL, ALL, DOMAIN_STATE, true},
     {"postern_verifier", "domain_checks", ALL, ALL, NULL, true},
+    {"postern_verifier", "domain_diagnoses", ALL, ALL, ALL, false},
     {"postern_verifier", "domain_events", ALL, ALL, NULL, false},
     {"postern_verifier", "sessions", ALL, ALL, NULL, true},
     {"postern_verifier", "certificates", PUBLIC_HALF, NULL, NULL, false},
@@ -69,7 +70,8 @@ static const struct right {
     {"postern_verifier", "ca_ceilings", ALL, NULL, NULL, false},
     {"postern_verifier", "ca_budget", "directory ceiling key tokens counted_at blocked_until full_at", NULL,
 	NULL, false},
-    {"postern_verifier", "ca_accounts", "directory account_url status issuer_names", NULL, NULL, false},
+    {"postern_verifier", "ca_accounts", "directory account_url status issuer_names created_at", NULL, NULL,
+	false},
 };
 
 static const char *const roles[] = {"postern_edge", "postern_acme", "postern_verifier"};

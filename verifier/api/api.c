@@ -19,9 +19,7 @@
 enum { CONNECTIONS = 256, CLASSES = 6 };
 
 struct api {
-	const struct config *config;
-	struct pg_pool *pool;
-	struct resolver *resolver;
+	struct api_parts parts;
 	struct rate_limit *limit;
 	struct mhd_server *server;
 	struct metric *requests[CLASSES];
@@ -154,9 +152,10 @@ static void route(struct api *api, struct api_call *call)
 static struct api_call *new_call(struct api *api, const struct mhd_request *request, struct mhd_reply *reply)
 {
 	struct api_call *call = mem_alloc(sizeof *call);
-	call->config = api->config;
-	call->pool = api->pool;
-	call->resolver = api->resolver;
+	call->config = api->parts.config;
+	call->pool = api->parts.pool;
+	call->resolver = api->parts.resolver;
+	call->diagnoser = api->parts.diagnoser;
 	call->request = request;
 	call->reply = reply;
 	return call;
@@ -205,14 +204,11 @@ static void register_metrics(struct api *api)
 		    "Requests to the API and the dashboard by class of status.");
 }
 
-enum result api_start(struct api **out, const struct config *config, int fd, struct pg_pool *pool,
-    struct resolver *resolver, struct error *error)
+enum result api_start(struct api **out, const struct api_parts *parts, int fd, struct error *error)
 {
 	struct api *api = mem_alloc(sizeof *api);
-	api->config = config;
-	api->pool = pool;
-	api->resolver = resolver;
-	api->limit = rate_limit_new(config->api_rate);
+	api->parts = *parts;
+	api->limit = rate_limit_new(parts->config->api_rate);
 	register_metrics(api);
 	struct mhd_options options = {.fd = fd,
 	    .thread_per_connection = true,

@@ -9,10 +9,18 @@
 #include "verifier/pg_pool.h"
 
 struct api;
+struct diagnoser;
+
+/* What the handlers work with; all of it outlives the API. */
+struct api_parts {
+	const struct config *config;
+	struct pg_pool *pool;
+	struct resolver *resolver;
+	struct diagnoser *diagnoser;
+};
 
 /* `fd` listens, and is taken. */
-enum result api_start(struct api **out, const struct config *config, int fd, struct pg_pool *pool,
-    struct resolver *resolver, struct error *error);
+enum result api_start(struct api **out, const struct api_parts *parts, int fd, struct error *error);
 void api_stop(struct api *api);
 
 #endif

@@ -16,6 +16,7 @@
 #include "verifier/pg_pool.h"
 
 struct api_route;
+struct diagnoser;
 
 #define API_DEFAULT_TENANT "default"
 enum { API_VALUES = 2, API_VALUE_MAX = 1024, API_PAGE_MAX = 500, API_PAGE_DEFAULT = 100, API_TAG = 20 };
@@ -32,6 +33,7 @@ struct api_call {
 	const struct config *config;
 	struct pg_pool *pool;
 	struct resolver *resolver;
+	struct diagnoser *diagnoser;
 	const struct mhd_request *request;
 	struct mhd_reply *reply;
 	const struct api_route *route;

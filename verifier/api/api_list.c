@@ -77,7 +77,7 @@ static json_t *page_json(const struct config *config, const PGresult *rows, int 
 	int count = PQntuples(rows);
 	for (int i = 0; i < count && i < limit; i++) {
 		domain_view_read(rows, i, &view);
-		json_array_append_new(list, domain_json(config, &view));
+		json_array_append_new(list, domain_json_short(config, &view));
 	}
 	if (count > limit)
 		next = json_sprintf("%s/%s/%lld", view.name, view.tenant, (long long)view.id);

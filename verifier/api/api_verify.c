@@ -10,6 +10,7 @@
 #include "verifier/api/api_handlers.h"
 #include "verifier/api/domain_json.h"
 #include "verifier/claim/domain_check.h"
+#include "verifier/diagnose/diagnoser.h"
 #include "verifier/http/problem.h"
 
 /* The tenant's quota counts what is looked up. */
@@ -50,6 +51,7 @@ static bool claim_for_check(struct api_call *call, struct domain_claim *claim)
 	    take_verification(call, &work)) {
 		enum result result = domain_claim(work.pg, &call->scope, work.view.id, claim, &work.error);
 		claimed = result == R_OK;
+		diagnoser_learn(call->diagnoser, work.pg);
 		if (result == R_NONE)
 			problem_reply(call->reply, MHD_HTTP_NOT_FOUND, "no_such_domain", NULL,
 			    "%s was deleted just now.", work.name.text);
@@ -117,6 +119,8 @@ void api_domains_verify(struct api_call *call)
 		return;
 	struct domain_check *check = domain_check_start(call->resolver, call->config, &claim);
 	domain_check_finish(check, "api", &verdict);
+	diagnoser_judge(call->diagnoser, &claim, check, &verdict);
 	settle_check(call, &claim, &verdict);
-	free(verdict.found);
+	domain_verdict_fini(&verdict);
+	domain_check_free(check);
 }

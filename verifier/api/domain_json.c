@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "verifier/claim/records.h"
+#include "verifier/diagnose/domain_state.h"
 
 static void set_text(json_t *object, const char *name, const char *text)
 {
@@ -18,8 +19,8 @@ static json_t *records_json(const struct config *config, const struct domain_vie
 	size_t count = records_of(
 	    config, records_label(config, view->txt_label), view->name, view->tenant, view->token, records);
 	for (size_t i = 0; i < count; i++) {
-		json_t *record = json_pack("{s:s, s:s, s:s}", "type", records[i].type, "name",
-		    records[i].name, "value", records[i].value);
+		json_t *record = json_pack("{s:s, s:s, s:s, s:s}", "type", records[i].type, "name",
+		    records[i].name, "value", records[i].value, "purpose", i ? "routing" : "ownership");
 		if (records[i].note)
 			set_text(record, "note", records[i].note);
 		json_array_append_new(list, record);
@@ -48,7 +49,25 @@ static json_t *found_json(const char *text)
 	return found ? found : json_object();
 }
 
-static json_t *last_check_json(const struct domain_view *view)
+/* Before the first diagnosis there is nothing to say. */
+static void add_diagnosis(json_t *check, const json_t *diagnosis, bool with_servers)
+{
+	json_t *verdicts = json_object_get(diagnosis, "verdicts"),
+	       *provider = json_object_get(diagnosis, "provider");
+	json_t *servers = json_object_get(diagnosis, "servers");
+	json_object_set_new(check, "verdicts", verdicts ? json_incref(verdicts) : json_array());
+	json_object_set_new(check, "provider", provider ? json_incref(provider) : json_null());
+	if (with_servers)
+		json_object_set_new(check, "servers", servers ? json_incref(servers) : json_array());
+}
+
+static json_t *state_json(const struct domain_view *view, const json_t *diagnosis)
+{
+	const struct domain_state state = domain_state(view, json_object_get(diagnosis, "verdicts"));
+	return json_pack("{s:s, s:s, s:s}", "code", state.code, "title", state.title, "who", state.who);
+}
+
+static json_t *last_check_json(const struct domain_view *view, const json_t *diagnosis, bool with_servers)
 {
 	if (!view->check_outcome)
 		return json_null();
@@ -57,12 +76,13 @@ static json_t *last_check_json(const struct domain_view *view)
 	set_text(check, "detail", view->check_detail);
 	set_text(check, "at", view->checked_at);
 	set_text(check, "by", view->checked_by);
+	add_diagnosis(check, diagnosis, with_servers);
 	return check;
 }
 
-json_t *domain_json(const struct config *config, const struct domain_view *view)
+static json_t *make_json(const struct config *config, const struct domain_view *view, bool with_servers)
 {
-	json_t *domain = json_object();
+	json_t *domain = json_object(), *diagnosis = found_json(view->diagnosis);
 	char unicode[HOSTNAME_UNICODE_MAX];
 	hostname_unicode(unicode, view->name);
 	set_text(domain, "name", view->name);
@@ -71,6 +91,7 @@ json_t *domain_json(const struct config *config, const struct domain_view *view)
 	set_text(domain, "status", view->status);
 	set_text(domain, "kind", view->kind);
 	set_text(domain, "suspended_by", view->suspended_by);
+	json_object_set_new(domain, "state", state_json(view, diagnosis));
 	json_object_set_new(domain, "certificate", certificate_json(view));
 	json_object_set_new(domain, "records", records_json(config, view));
 	json_object_set_new(domain, "points_here",
@@ -79,8 +100,19 @@ json_t *domain_json(const struct config *config, const struct domain_view *view)
 	set_text(domain, "created_at", view->created_at);
 	set_text(domain, "verified_at", view->verified_at);
 	set_text(domain, "next_check_at", view->next_check_at);
-	json_object_set_new(domain, "last_check", last_check_json(view));
+	json_object_set_new(domain, "last_check", last_check_json(view, diagnosis, with_servers));
+	json_decref(diagnosis);
 	return domain;
+}
+
+json_t *domain_json(const struct config *config, const struct domain_view *view)
+{
+	return make_json(config, view, true);
+}
+
+json_t *domain_json_short(const struct config *config, const struct domain_view *view)
+{
+	return make_json(config, view, false);
 }
 
 json_t *domain_json_check(const struct domain_verdict *verdict)

@@ -143,7 +143,8 @@ static void add_txt(json_t *answer, const struct import_line *line, const struct
 	const struct domain_new *claim = &line->claim;
 	records_txt(config, records_label(config, claim->txt_label), claim->name, claim->token, &record);
 	json_object_set_new(answer, "record",
-	    json_pack("{s:s, s:s, s:s}", "type", record.type, "name", record.name, "value", record.value));
+	    json_pack("{s:s, s:s, s:s, s:s}", "type", record.type, "name", record.name, "value", record.value,
+		"purpose", "ownership"));
 }
 
 char *import_line_answer(

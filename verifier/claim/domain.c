@@ -21,11 +21,12 @@
 	" to_char(d.created_at" UTC ", to_char(d.verified_at" UTC ", to_char(d.next_check_at" UTC "," \
 	" d.options, d.suspended_by," CERTIFICATE " AS certificate," \
 	" COALESCE(j.waits_for, j.last_error), c.issuer, to_char(c.not_after" UTC \
-	", to_char(j.next_try_at" UTC "," \
-	" k.outcome, k.detail, k.found, to_char(k.checked_at" UTC ", k.checked_by" \
+	", to_char(j.next_try_at" UTC ", j.last_actor," \
+	" k.outcome, k.detail, k.found, to_char(k.checked_at" UTC ", k.checked_by, g.diagnosis" \
 	" FROM domains d" \
 	" LEFT JOIN certificates c ON c.name = d.name" \
 	" LEFT JOIN issuance_jobs j ON j.name = d.name" \
+	" LEFT JOIN domain_diagnoses g ON g.domain_id = d.id" \
 	" LEFT JOIN LATERAL" \
 	" (SELECT * FROM domain_checks WHERE domain_id = d.id ORDER BY id DESC LIMIT 1) k ON true"
 
@@ -37,8 +38,8 @@ void domain_view_read(const PGresult *rows, int row, struct domain_view *view)
 	    &view->txt_label, &view->kind, &view->points_here, &view->created_at, &view->verified_at,
 	    &view->next_check_at, &view->options, &view->suspended_by, &view->certificate,
 	    &view->certificate_reason, &view->certificate_issuer, &view->not_after, &view->next_try_at,
-	    &view->check_outcome, &view->check_detail, &view->check_found, &view->checked_at,
-	    &view->checked_by};
+	    &view->certificate_actor, &view->check_outcome, &view->check_detail, &view->check_found,
+	    &view->checked_at, &view->checked_by, &view->diagnosis};
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
 		*fields[i] = pg_get(rows, row, ++column);
 }

@@ -26,6 +26,14 @@ struct domain_rival {
 	char txt_label[TXT_LABEL_MAX + 1];
 };
 
+/* The last diagnosis of a claim, as it is remembered: whether another one is due (verifier/diagnose/). */
+enum { DOMAIN_BASIS = 32 };
+struct domain_memory {
+	char basis[DOMAIN_BASIS + 1]; /* of what the ordinary check had found then; "": there is none */
+	bool is_full, is_troubled;
+	int age_s;
+};
+
 /* What a look-up needs to know about a claim, and what makes its result still count: the token. */
 struct domain_claim {
 	int64_t id;
@@ -36,6 +44,13 @@ struct domain_claim {
 	char txt_label[TXT_LABEL_MAX + 1]; /* "": the setting's */
 	int checks;                        /* since the schedule (re)started */
 	struct domain_rival rival;
+	struct domain_memory memory;
+};
+
+/* What a check, or a thorough look besides it, says about the domain's DNS. */
+struct domain_diagnosis {
+	char *json; /* owned; NULL: the one that is stored holds */
+	struct domain_memory memory;
 };
 
 struct domain_verdict {
@@ -43,7 +58,9 @@ struct domain_verdict {
 	enum routing routing;
 	enum txt_outcome rival; /* of the owner's record, where there is a rival */
 	char detail[1400];
-	char *found; /* JSON, owned */
+	char *found;                  /* JSON, owned */
+	char basis[DOMAIN_BASIS + 1]; /* a digest of all that was found */
+	struct domain_diagnosis diagnosis;
 	int took_ms;
 	const char *by; /* "api", "poller" */
 };
@@ -54,8 +71,10 @@ struct domain_view {
 	const char *tenant, *name, *status, *token, *txt_label, *kind;
 	const char *points_here; /* "t", "f" */
 	const char *created_at, *verified_at, *next_check_at, *options, *suspended_by;
-	const char *certificate, *certificate_reason, *certificate_issuer, *not_after, *next_try_at;
+	const char *certificate, *certificate_reason, *certificate_issuer, *not_after, *next_try_at,
+	    *certificate_actor;
 	const char *check_outcome, *check_detail, *check_found, *checked_at, *checked_by;
+	const char *diagnosis; /* JSON */
 };
 void domain_view_read(const PGresult *rows, int row, struct domain_view *view);
 
@@ -123,8 +142,8 @@ enum domain_settled {
 	DOMAIN_IS_STALE, /* proven by a token that is older than the name's last owner */
 	DOMAIN_IS_LOST,  /* the claim changed meanwhile; the check is stored, nothing else */
 };
-/* Stores the check and what follows from it: the claim's state, the next check, the certificate ordered once
- * the name is active and points here. */
+/* Stores the check, its diagnosis, and what follows from it: the claim's state, the next check, the
+ * certificate ordered once the name is active and points here. */
 enum result domain_settle(struct pg *pg, const struct scope *scope, const struct domain_claim *claim,
     const struct domain_verdict *verdict, const struct claim_rules *rules, enum domain_settled *settled,
     struct error *error);

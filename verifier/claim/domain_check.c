@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <jansson.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,8 @@ struct domain_check {
 	struct record record, rival; /* the TXT records */
 	int lookups;
 	char target[HOSTNAME_MAX + 1];
-	struct resolver_query *queries[LOOKUPS];
+	struct resolver_query *queries[LOOKUPS]; /* NULL once it is finished */
+	struct resolver_answer answers[LOOKUPS];
 	int64_t started_ms;
 };
 
@@ -65,29 +67,51 @@ const struct domain_claim *domain_check_claim(const struct domain_check *check)
 	return &check->claim;
 }
 
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* In an order of their own: servers turn theirs around from one answer to the next. Takes the texts. */
+static void add_sorted(json_t *list, char **texts, size_t count)
+{
+	qsort(texts, count, sizeof *texts, compare_texts);
+	for (size_t i = 0; i < count; i++) {
+		if (i < KEPT_VALUES)
+			json_array_append_new(list, json_string(texts[i]));
+		free(texts[i]);
+	}
+	free(texts);
+}
+
 static json_t *found_strings(const struct resolver_answer *answer)
 {
 	json_t *list = json_array();
-	for (size_t i = 0; i < answer->count && i < KEPT_VALUES; i++) {
+	char **texts = mem_alloc_array(answer->count + 1, sizeof *texts);
+	for (size_t i = 0; i < answer->count; i++) {
 		char text[KEPT_TEXT];
 		txt_value_text(&answer->values[i], text, sizeof text);
-		json_array_append_new(list, json_string(text));
+		texts[i] = mem_string(text);
 	}
+	add_sorted(list, texts, answer->count);
 	return list;
 }
 
 static void add_addresses(json_t *list, const struct resolver_answer *answer)
 {
-	for (size_t i = 0; i < answer->count && i < KEPT_VALUES; i++) {
+	char **texts = mem_alloc_array(answer->count + 1, sizeof *texts);
+	for (size_t i = 0; i < answer->count; i++) {
 		char text[INET6_ADDRSTRLEN];
 		const struct resolver_value *value = &answer->values[i];
 		inet_ntop(value->size == 4 ? AF_INET : AF_INET6, value->bytes, text, sizeof text);
-		json_array_append_new(list, json_string(text));
+		texts[i] = mem_string(text);
 	}
+	add_sorted(list, texts, answer->count);
 }
 
-static char *found_json(const struct domain_check *check, const struct resolver_answer answers[LOOKUPS])
+static char *found_json(const struct domain_check *check)
 {
+	const struct resolver_answer *answers = check->answers;
 	json_t *addresses = json_array();
 	add_addresses(addresses, &answers[NAME_A]);
 	add_addresses(addresses, &answers[NAME_AAAA]);
@@ -113,43 +137,68 @@ static void count_outcome(enum txt_outcome outcome)
 	    1);
 }
 
-static void judge(
-    const struct domain_check *check, struct resolver_answer answers[LOOKUPS], struct domain_verdict *verdict)
+static void digest(const struct domain_check *check, struct domain_verdict *verdict)
+{
+	unsigned char hash[SHA256_DIGEST_LENGTH];
+	char *text = mem_format("%d %d %d %d %d %s", verdict->txt, verdict->routing, verdict->rival,
+	    check->answers[NAME_A].outcome, check->answers[NAME_AAAA].outcome, verdict->found);
+	SHA256((const unsigned char *)text, strlen(text), hash);
+	for (size_t i = 0; i < DOMAIN_BASIS / 2; i++)
+		snprintf(verdict->basis + 2 * i, 3, "%02x", hash[i]);
+	free(text);
+}
+
+static void judge(const struct domain_check *check, struct domain_verdict *verdict)
 {
 	char txt[1000], routing[300];
-	verdict->txt = txt_check(&answers[TXT], check->record.value);
-	txt_check_explain(verdict->txt, &answers[TXT], &check->record, txt, sizeof txt);
-	struct routing_facts facts = {.target = check->target,
-	    .name_a = answers[NAME_A],
-	    .name_aaaa = answers[NAME_AAAA],
-	    .target_a = answers[TARGET_A],
-	    .target_aaaa = answers[TARGET_AAAA],
-	    .apex = check->config->place.apex,
-	    .apex_count = check->config->place.apex_count};
-	verdict->routing = routing_check(&facts, routing, sizeof routing);
+	const struct domain_sight sight = domain_check_sight(check);
+	verdict->txt = txt_check(sight.txt, check->record.value);
+	txt_check_explain(verdict->txt, sight.txt, &check->record, txt, sizeof txt);
+	verdict->routing = routing_check(&sight.routing, routing, sizeof routing);
 	verdict->rival =
-	    check->claim.rival.id ? txt_check(&answers[RIVAL_TXT], check->rival.value) : TXT_TEMPORARY;
+	    check->claim.rival.id ? txt_check(&check->answers[RIVAL_TXT], check->rival.value) : TXT_TEMPORARY;
 	snprintf(verdict->detail, sizeof verdict->detail, "%s %s", txt, routing);
-	verdict->found = found_json(check, answers);
+	verdict->found = found_json(check);
+	digest(check, verdict);
 }
 
 void domain_check_finish(struct domain_check *check, const char *by, struct domain_verdict *verdict)
 {
-	struct resolver_answer answers[LOOKUPS];
-	for (int i = 0; i < check->lookups; i++)
-		resolver_finish(check->queries[i], &answers[i]);
+	for (int i = 0; i < check->lookups; i++) {
+		resolver_finish(check->queries[i], &check->answers[i]);
+		check->queries[i] = NULL;
+	}
 	*verdict = (struct domain_verdict){.by = by};
-	judge(check, answers, verdict);
+	judge(check, verdict);
 	verdict->took_ms = (int)(clock_monotonic_ms() - check->started_ms);
 	count_outcome(verdict->txt);
-	for (int i = 0; i < check->lookups; i++)
-		resolver_answer_free(&answers[i]);
+}
+
+void domain_verdict_fini(struct domain_verdict *verdict)
+{
+	free(verdict->found);
+	free(verdict->diagnosis.json);
+	verdict->found = verdict->diagnosis.json = NULL;
+}
+
+void domain_check_free(struct domain_check *check)
+{
+	for (int i = 0; i < check->lookups; i++) {
+		if (check->queries[i])
+			resolver_cancel(check->queries[i]);
+		resolver_answer_free(&check->answers[i]);
+	}
 	free(check);
 }
 
-void domain_check_cancel(struct domain_check *check)
+struct domain_sight domain_check_sight(const struct domain_check *check)
 {
-	for (int i = 0; i < check->lookups; i++)
-		resolver_cancel(check->queries[i]);
-	free(check);
+	return (struct domain_sight){.txt = &check->answers[TXT],
+	    .routing = {.target = check->target,
+		.name_a = check->answers[NAME_A],
+		.name_aaaa = check->answers[NAME_AAAA],
+		.target_a = check->answers[TARGET_A],
+		.target_aaaa = check->answers[TARGET_AAAA],
+		.apex = check->config->place.apex,
+		.apex_count = check->config->place.apex_count}};
 }

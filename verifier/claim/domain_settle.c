@@ -14,9 +14,11 @@ static_assert(DOMAIN_CHECKS_KEPT == 200, "claim_settle of sql/0005_tenants.sql s
 /* Of a claim `d` that was just leased. */
 #define CLAIM_COLUMNS \
 	" SELECT d.id, d.tenant, d.name, d.status, d.token, d.txt_label, d.checks, o.id, o.token, " \
-	"o.txt_label" \
+	"o.txt_label," \
+	" g.basis, g.is_full, g.is_troubled, extract(epoch FROM clock_timestamp() - g.made_at)::int" \
 	" FROM d LEFT JOIN domains o ON o.name = d.name AND o.id <> d.id AND d.status = 'pending'" \
-	" AND o.status IN ('active', 'drifted', 'suspended')"
+	" AND o.status IN ('active', 'drifted', 'suspended')" \
+	" LEFT JOIN domain_diagnoses g ON g.domain_id = d.id"
 
 static void copy(char *out, size_t size, const char *text)
 {
@@ -35,6 +37,10 @@ static void read_claim(const PGresult *rows, int row, struct domain_claim *claim
 	claim->rival.id = pg_get_int(rows, row, 7);
 	copy(claim->rival.token, sizeof claim->rival.token, pg_get(rows, row, 8));
 	copy(claim->rival.txt_label, sizeof claim->rival.txt_label, pg_get(rows, row, 9));
+	copy(claim->memory.basis, sizeof claim->memory.basis, pg_get(rows, row, 10));
+	claim->memory.is_full = pg_get_bool(rows, row, 11);
+	claim->memory.is_troubled = pg_get_bool(rows, row, 12);
+	claim->memory.age_s = (int)pg_get_int(rows, row, 13);
 }
 
 enum result domain_claim(
@@ -104,6 +110,25 @@ static const char *txt_word(enum txt_outcome outcome)
 	return NULL;
 }
 
+/* A claim that is gone meanwhile takes none. */
+static enum result keep_diagnosis(struct pg *pg, const struct scope *scope, const struct domain_claim *claim,
+    const struct domain_diagnosis *diagnosis, struct error *error)
+{
+	if (!diagnosis->json)
+		return R_OK;
+	return scope_run(pg, scope, NULL, error,
+	    "INSERT INTO domain_diagnoses AS g (domain_id, basis, is_full, is_troubled, diagnosis)"
+	    " SELECT d.id, $3, $4::bool, $5::bool, $6::jsonb FROM domains d"
+	    " WHERE " SCOPE_OF("d") " AND d.id = $2 AND d.status <> 'released' FOR KEY SHARE"
+				    " ON CONFLICT (domain_id) DO UPDATE SET made_at = clock_timestamp(), "
+				    "basis = EXCLUDED.basis,"
+				    "  is_full = EXCLUDED.is_full, is_troubled = EXCLUDED.is_troubled, "
+				    "diagnosis = EXCLUDED.diagnosis",
+	    pg_int(claim->id), pg_text(diagnosis->memory.basis),
+	    pg_text(diagnosis->memory.is_full ? "t" : "f"),
+	    pg_text(diagnosis->memory.is_troubled ? "t" : "f"), pg_text(diagnosis->json));
+}
+
 enum result domain_settle(struct pg *pg, const struct scope *scope, const struct domain_claim *claim,
     const struct domain_verdict *verdict, const struct claim_rules *rules, enum domain_settled *settled,
     struct error *error)
@@ -116,7 +141,11 @@ enum result domain_settle(struct pg *pg, const struct scope *scope, const struct
 	int next_s = schedule_next_s(checks);
 	const char *rival = txt_word(verdict->rival);
 	PGresult *rows = NULL;
-	enum result result = scope_run(pg, scope, &rows, error,
+	enum result result = keep_diagnosis(pg, scope, claim, &verdict->diagnosis, error);
+	*settled = DOMAIN_IS_LOST;
+	if (result != R_OK)
+		return result;
+	result = scope_run(pg, scope, &rows, error,
 	    "SELECT claim_settle(d.id, $3, $4, $5, $6::jsonb, $7::int, $8, $9, $10, $11::bool, $12::bool, "
 	    "$13::bigint,"
 	    " $14::bool, $15::int, $16::int, $17::bigint, $18::bigint, $19::bigint, $20::bool)"

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "verifier/claim/domain_check.h"
+#include "verifier/diagnose/diagnoser.h"
 
 /* At most SLOTS domains are looked up at once. */
 enum { SLOTS = 64, LOOK_MS = 1000, TICK_MS = 100, RECONNECT_MS = 500 };
@@ -16,6 +17,7 @@ enum { SLOTS = 64, LOOK_MS = 1000, TICK_MS = 100, RECONNECT_MS = 500 };
 struct poller {
 	const struct config *config;
 	struct resolver *resolver;
+	struct diagnoser *diagnoser;
 	struct pg *pg;
 	pthread_t thread;
 	atomic_bool stopping;
@@ -49,10 +51,12 @@ static void settle(struct poller *poller, struct domain_check *check)
 	struct domain_verdict verdict;
 	struct error error = {""};
 	domain_check_finish(check, "poller", &verdict);
+	diagnoser_judge(poller->diagnoser, &claim, check, &verdict);
 	enum domain_settled settled = DOMAIN_IS_LOST;
 	enum result result =
 	    domain_settle(poller->pg, &own, &claim, &verdict, &poller->config->rules, &settled, &error);
-	free(verdict.found);
+	domain_verdict_fini(&verdict);
+	domain_check_free(check);
 	if (result == R_OK)
 		tell(&claim, &verdict, settled);
 	else
@@ -90,6 +94,7 @@ static void claim_due(struct poller *poller)
 	enum result result = pg_wait_ready(poller->pg, RECONNECT_MS, &error);
 	if (result == R_OK)
 		result = domain_claim_due(poller->pg, room, claims, &count, &error);
+	diagnoser_learn(poller->diagnoser, poller->pg);
 	if (result != R_OK && !poller->complained)
 		log_warn("cannot look for domains to check", log_str("error", error.text));
 	poller->complained = result != R_OK;
@@ -117,16 +122,17 @@ static void *poller_run(void *arg)
 	}
 	for (int i = 0; i < SLOTS; i++)
 		if (poller->checks[i])
-			domain_check_cancel(poller->checks[i]);
+			domain_check_free(poller->checks[i]);
 	return NULL;
 }
 
-enum result poller_start(
-    struct poller **out, const struct config *config, struct resolver *resolver, struct error *error)
+enum result poller_start(struct poller **out, const struct config *config, struct resolver *resolver,
+    struct diagnoser *diagnoser, struct error *error)
 {
 	struct poller *poller = mem_alloc(sizeof *poller);
 	poller->config = config;
 	poller->resolver = resolver;
+	poller->diagnoser = diagnoser;
 	poller->pg = pg_new(settings_string(config->settings, "database"), "postern-verifier poller");
 	if (pthread_create(&poller->thread, NULL, poller_run, poller) != 0) {
 		error_set(error, "cannot start the poller's thread");

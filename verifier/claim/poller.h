@@ -10,9 +10,10 @@
 #include "verifier/config.h"
 
 struct poller;
+struct diagnoser;
 
-enum result poller_start(
-    struct poller **out, const struct config *config, struct resolver *resolver, struct error *error);
+enum result poller_start(struct poller **out, const struct config *config, struct resolver *resolver,
+    struct diagnoser *diagnoser, struct error *error);
 /* Ends its checks in flight without deciding about them: their leases run out. */
 void poller_stop(struct poller *poller);
 

@@ -1,0 +1,83 @@
+/*
+ * The DNS providers that most domains are with: by which servers they are known, what their forms call the
+ * two fields, what the first of them takes. Where a provider takes both, the shorter form.
+ */
+#include "verifier/diagnose/provider.h"
+
+#define DOT_ENDS_IT \
+	"Write a dot behind the value of a CNAME record: without it the domain is added to the value."
+
+const struct provider_entry provider_table[] = {
+    {"ns.cloudflare.com",
+	{"cloudflare", "Cloudflare", "Name", "Content", PROVIDER_RELATIVE,
+	    "Set \"Proxy status\" of the CNAME, A and AAAA records to \"DNS only\" (grey cloud)."}},
+    {"awsdns-*", {"route53", "Amazon Route 53", "Record name", "Value", PROVIDER_RELATIVE_OR_EMPTY,
+		     "Put the TXT value in quotation marks here: Route 53 wants them."}},
+    {"domaincontrol.com", {"godaddy", "GoDaddy", "Name", "Value", PROVIDER_RELATIVE, NULL}},
+    {"registrar-servers.com", {"namecheap", "Namecheap", "Host", "Value", PROVIDER_RELATIVE, NULL}},
+    {"ui-dns.com", {"ionos", "IONOS", "Host name", "Value", PROVIDER_RELATIVE, NULL}},
+    {"ui-dns.de", {"ionos", "IONOS", "Host name", "Value", PROVIDER_RELATIVE, NULL}},
+    {"ui-dns.org", {"ionos", "IONOS", "Host name", "Value", PROVIDER_RELATIVE, NULL}},
+    {"ui-dns.biz", {"ionos", "IONOS", "Host name", "Value", PROVIDER_RELATIVE, NULL}},
+    {"ovh.net", {"ovh", "OVHcloud", "Sub-domain", "Value", PROVIDER_RELATIVE_OR_EMPTY, DOT_ENDS_IT}},
+    {"anycast.me", {"ovh", "OVHcloud", "Sub-domain", "Value", PROVIDER_RELATIVE_OR_EMPTY, DOT_ENDS_IT}},
+    {"gandi.net", {"gandi", "Gandi", "Name", "Value", PROVIDER_RELATIVE, DOT_ENDS_IT}},
+    {"ns.hetzner.com", {"hetzner", "Hetzner", "Name", "Value", PROVIDER_RELATIVE, DOT_ENDS_IT}},
+    {"ns.hetzner.de", {"hetzner", "Hetzner", "Name", "Value", PROVIDER_RELATIVE, DOT_ENDS_IT}},
+    {"digitalocean.com",
+	{"digitalocean", "DigitalOcean", "Hostname", "Value", PROVIDER_RELATIVE, DOT_ENDS_IT}},
+    {"googledomains.com", {"google", "Google Cloud DNS", "Host", "Data", PROVIDER_RELATIVE,
+			      "Domains of Squarespace and Shopify are on these servers too: then change the "
+			      "records in the domain "
+			      "settings there."}},
+    {"squarespacedns.com", {"squarespace", "Squarespace", "Host", "Data", PROVIDER_RELATIVE, NULL}},
+    {"wixdns.net", {"wix", "Wix", "Host name", "Value", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"azure-dns.com", {"azure", "Azure DNS", "Name", "Value", PROVIDER_RELATIVE, NULL}},
+    {"azure-dns.net", {"azure", "Azure DNS", "Name", "Value", PROVIDER_RELATIVE, NULL}},
+    {"azure-dns.org", {"azure", "Azure DNS", "Name", "Value", PROVIDER_RELATIVE, NULL}},
+    {"azure-dns.info", {"azure", "Azure DNS", "Name", "Value", PROVIDER_RELATIVE, NULL}},
+    {"nsone.net", {"ns1", "NS1", "Name", "Value", PROVIDER_RELATIVE,
+		      "Domains of Netlify are on these servers too: then change the records in the domain "
+		      "settings there."}},
+    {"dnsimple.com", {"dnsimple", "DNSimple", "Name", "Content", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"dnsimple-edge.net", {"dnsimple", "DNSimple", "Name", "Content", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"dnsimple-edge.org", {"dnsimple", "DNSimple", "Name", "Content", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"rzone.de", {"strato", "STRATO", "Prefix", "Value", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"dns-parking.com", {"hostinger", "Hostinger", "Name", "Content", PROVIDER_RELATIVE, NULL}},
+    {"porkbun.com", {"porkbun", "Porkbun", "Host", "Answer", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"name.com", {"name.com", "Name.com", "Host", "Answer", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"bluehost.com", {"bluehost", "Bluehost", "Host record", "Value", PROVIDER_RELATIVE, NULL}},
+    {"dnsmadeeasy.com",
+	{"dnsmadeeasy", "DNS Made Easy", "Name", "Value", PROVIDER_RELATIVE_OR_EMPTY, DOT_ENDS_IT}},
+    {"vercel-dns.com", {"vercel", "Vercel", "Name", "Value", PROVIDER_RELATIVE, NULL}},
+    {"linode.com", {"linode", "Linode (Akamai)", "Hostname", "Value", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"akam.net", {"akamai", "Akamai Edge DNS", "Name", "Record data", PROVIDER_FULL, NULL}},
+    {"dynadot.com", {"dynadot", "Dynadot", "Subdomain", "Record value", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"infomaniak.ch", {"infomaniak", "Infomaniak", "Source", "Target", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"infomaniak.com", {"infomaniak", "Infomaniak", "Source", "Target", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"loopia.se", {"loopia", "Loopia", "Subdomain", "Data", PROVIDER_RELATIVE, NULL}},
+    {"transip.net", {"transip", "TransIP", "Name", "Value", PROVIDER_RELATIVE, DOT_ENDS_IT}},
+    {"transip.nl", {"transip", "TransIP", "Name", "Value", PROVIDER_RELATIVE, DOT_ENDS_IT}},
+    {"transip.eu", {"transip", "TransIP", "Name", "Value", PROVIDER_RELATIVE, DOT_ENDS_IT}},
+    {"register.it", {"register.it", "Register.it", "Name", "Value", PROVIDER_FULL, NULL}},
+    {"technorail.com", {"aruba", "Aruba", "Host name", "Value", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"arubadns.net", {"aruba", "Aruba", "Host name", "Value", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"arubadns.cz", {"aruba", "Aruba", "Host name", "Value", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"combell.net", {"combell", "Combell", "Record", "Content", PROVIDER_RELATIVE, NULL}},
+    {"combell.com", {"combell", "Combell", "Record", "Content", PROVIDER_RELATIVE, NULL}},
+    {"worldnic.com", {"networksolutions", "Network Solutions", "Host", "Value", PROVIDER_RELATIVE, NULL}},
+    {"hover.com", {"hover", "Hover", "Hostname", "Content", PROVIDER_RELATIVE, NULL}},
+    {"dreamhost.com", {"dreamhost", "DreamHost", "Host", "Value", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"siteground.net", {"siteground", "SiteGround", "Name", "Value", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"inwx.de", {"inwx", "INWX", "Name", "Value", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"hyp.net", {"domeneshop", "Domeneshop", "Host", "Data", PROVIDER_RELATIVE, NULL}},
+    {"one.com", {"one.com", "one.com", "Hostname", "Value", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"simply.com", {"simply", "Simply.com", "Host name", "Data", PROVIDER_RELATIVE, NULL}},
+    {"wordpress.com", {"wordpress", "WordPress.com", "Name", "Value", PROVIDER_RELATIVE, NULL}},
+    {"cloudns.net", {"cloudns", "ClouDNS", "Host", "Points to", PROVIDER_RELATIVE_OR_EMPTY, NULL}},
+    {"desec.io", {"desec", "deSEC", "Subname", "Content", PROVIDER_RELATIVE_OR_EMPTY, DOT_ENDS_IT}},
+    {"alidns.com", {"alibaba", "Alibaba Cloud DNS", "Hostname", "Value", PROVIDER_RELATIVE, NULL}},
+    {"hichina.com", {"alibaba", "Alibaba Cloud DNS", "Hostname", "Value", PROVIDER_RELATIVE, NULL}},
+    {"dnspod.net", {"dnspod", "DNSPod", "Host", "Value", PROVIDER_RELATIVE, NULL}},
+};
+const size_t provider_table_size = sizeof provider_table / sizeof *provider_table;
