@@ -274,8 +274,11 @@ static void run_go_on(struct loop_task *task)
 
 /* ---- reading */
 
-static void take_input(struct h2_conn *conn, const char *bytes, size_t size)
+/* Behind an error nothing counts. */
+static void hand_on(struct h2_conn *conn, const char *bytes, size_t size)
 {
+	if (size == 0 || conn->state != H2_OPEN)
+		return;
 	conn->in_session = true;
 	ssize_t taken = nghttp2_session_mem_recv(conn->session, (const uint8_t *)bytes, size);
 	conn->in_session = false;
@@ -287,6 +290,21 @@ static void take_input(struct h2_conn *conn, const char *bytes, size_t size)
 		h2_conn_end(conn, NGHTTP2_ENHANCE_YOUR_CALM, H2_END_CONTINUATIONS);
 	else if (taken < 0)
 		h2_conn_end(conn, NGHTTP2_INTERNAL_ERROR, H2_END_PROTOCOL);
+}
+
+/* nghttp2 looks at a frame's header when it has the last byte: DATA is judged just before. */
+static void take_input(struct h2_conn *conn, const char *bytes, size_t size)
+{
+	struct h2_scan_data data;
+	size_t scanned = 0;
+	size_t handed = 0;
+
+	while (conn->state == H2_OPEN && h2_scan_next(&conn->scan, bytes, size, &scanned, &data)) {
+		hand_on(conn, bytes + handed, scanned - 1 - handed);
+		handed = scanned - 1;
+		h2_rules_data_begins(conn, &data);
+	}
+	hand_on(conn, bytes + handed, size - handed);
 }
 
 /* What is not whole will never be. */
@@ -438,6 +456,7 @@ struct http_conn *h2_conn_new(struct worker *worker, struct stream *stream, cons
 	h2_deadlines_init(conn);
 	buf_init(&conn->out, H2_OUT_MAX);
 	h2_head_init(&conn->head);
+	h2_scan_init(&conn->scan);
 	conn->session = h2_session_new(conn);
 	limit_unsent(conn->stream.io.fd);
 	stream_allow_bare_end(&conn->stream);

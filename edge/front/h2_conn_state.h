@@ -1,7 +1,8 @@
 /*
  * What the parts of an HTTP/2 connection share: h2_conn.c knows bytes, events and the end, h2_session.c what
- * nghttp2 calls back, h2_stream.c one request, h2_response.c its response, h2_tunnel.c one that becomes a
- * WebSocket, h2_turns.c who writes next, h2_deadlines.c who takes too long. Nobody else includes this.
+ * nghttp2 calls back, h2_rules.c what it lets pass, h2_stream.c one request, h2_response.c its response,
+ * h2_tunnel.c one that becomes a WebSocket, h2_turns.c who writes next, h2_deadlines.c who takes too long.
+ * Nobody else includes this.
  *
  * nghttp2 does no I/O and must not be called from its own callbacks to read or write: `in_session` says that
  * one is on the stack. Memory of streams is freed when nothing of the connection is on the stack.
@@ -14,7 +15,9 @@
 
 #include "common/buf.h"
 #include "edge/front/h2_conn.h"
+#include "edge/front/h2_ids.h"
 #include "edge/front/h2_limits.h"
+#include "edge/front/h2_scan.h"
 #include "edge/front/request.h"
 #include "edge/front/write_deadline.h"
 #include "edge/http/h2_head.h"
@@ -132,6 +135,10 @@ struct h2_conn {
 	bool read_eof;
 	struct buf out;
 	struct h2_limits limits;
+	struct h2_scan scan;
+	struct h2_ids ids;
+	int64_t widest; /* by how much the widest of the streams' windows surpassed the initial one, when
+			   SETTINGS began */
 
 	struct h2_head head;   /* of the block that arrives */
 	int64_t head_began_us; /* 0: none arrives */
@@ -182,6 +189,16 @@ void h2_conn_wake(struct h2_conn *conn);
 
 /* h2_session.c */
 nghttp2_session *h2_session_new(struct h2_conn *conn);
+/* Who has spent it all is sent GOAWAY. */
+void h2_session_spend(struct h2_conn *conn, enum h2_limit limit);
+
+/* h2_rules.c */
+/* Of any frame but DATA its header has come, and nghttp2 is about to look at it. */
+void h2_rules_frame_begins(struct h2_conn *conn, const nghttp2_frame_hd *hd);
+/* The same for DATA, of which nghttp2 does not tell where it throws it away. */
+void h2_rules_data_begins(struct h2_conn *conn, const struct h2_scan_data *data);
+/* nghttp2 has adopted them. */
+void h2_rules_settings(struct h2_conn *conn, const nghttp2_settings *settings);
 
 /* h2_stream.c */
 /* Takes `fields` where there are any; `refusal` is the status of an answer where there are none. */

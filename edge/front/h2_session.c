@@ -25,7 +25,7 @@ static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
 	return id > 0 ? nghttp2_session_get_stream_user_data(session, id) : NULL;
 }
 
-static void spend(struct h2_conn *conn, enum h2_limit limit)
+void h2_session_spend(struct h2_conn *conn, enum h2_limit limit)
 {
 	if (!h2_limits_spend(&conn->limits, limit, h2_now(conn)))
 		h2_conn_end(conn, NGHTTP2_ENHANCE_YOUR_CALM, h2_limit_end(limit));
@@ -38,6 +38,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 	struct h2_conn *conn = arg;
 	struct h2_stream *stream = NULL;
 
+	h2_rules_frame_begins(conn, hd);
 	switch (hd->type) {
 	case NGHTTP2_HEADERS:
 		conn->head_bytes = H2_FRAME_HEADER + hd->length;
@@ -57,7 +58,7 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
 	}
 	/* DATA earns it back with its bytes, a head with its request: one for a stream that is over has none.
 	 */
-	spend(conn, H2_LIMIT_IDLE_FRAMES);
+	h2_session_spend(conn, H2_LIMIT_IDLE_FRAMES);
 	return 0;
 }
 
@@ -159,7 +160,7 @@ static void take_block(struct h2_conn *conn, const nghttp2_frame *frame)
 static void take_reset(struct h2_conn *conn, const struct h2_stream *stream)
 {
 	if (stream && !stream->is_whole)
-		spend(conn, H2_LIMIT_RESETS);
+		h2_session_spend(conn, H2_LIMIT_RESETS);
 }
 
 static void take_priority(struct h2_conn *conn, const nghttp2_ext_priority_update *update)
@@ -189,7 +190,10 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 		if (stream || frame->hd.stream_id == 0)
 			h2_turns_window(conn, stream);
 		break;
-	case NGHTTP2_SETTINGS: h2_turns_window(conn, NULL); break;
+	case NGHTTP2_SETTINGS:
+		h2_rules_settings(conn, &frame->settings);
+		h2_turns_window(conn, NULL);
+		break;
 	case NGHTTP2_PING:
 		if (frame->hd.flags & NGHTTP2_FLAG_ACK)
 			h2_conn_say_last(conn);
@@ -250,7 +254,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 	struct h2_stream *stream = stream_of(session, frame->hd.stream_id);
 
 	if (frame->hd.type == NGHTTP2_RST_STREAM && is_clients_doing(frame->rst_stream.error_code))
-		spend(conn, H2_LIMIT_OWN_RESETS);
+		h2_session_spend(conn, H2_LIMIT_OWN_RESETS);
 	if (!stream || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
 		return 0;
 	stream->request.bytes_out += H2_FRAME_HEADER + frame->hd.length;

@@ -190,7 +190,44 @@ BROKEN = {
                                     (h2.PROTOCOL_ERROR,)),
     "bad HPACK index": (lambda w: w.send(frame(h2.HEADERS, 5, 1, b"\xff\xff\xff\x7f")), (h2.COMPRESSION_ERROR,)),
     "padding longer than the frame": (lambda w: w.send(frame(h2.HEADERS, 5 | 8, 1, b"\xff\x82")), (h2.PROTOCOL_ERROR,)),
+    "padding longer than DATA": (lambda w: w.send(frame(h2.DATA, 8, open_stream(w), b"\5abc")), (h2.PROTOCOL_ERROR,)),
+    "number that was passed over": (lambda w: (w.finish(w.request(stream=5)), w.request(stream=3)), (h2.PROTOCOL_ERROR,)),
+    "head on a stream that has ended": (lambda w: (w.finish(w.request(stream=1)), w.request(stream=1)), (h2.STREAM_CLOSED,)),
+    "head on a stream that it has reset": (
+        lambda w: (w.reset(w.request(stream=1, path="/wait/reset")), w.request(stream=1)), (h2.STREAM_CLOSED,)),
+    "HEADERS on stream 0": (lambda w: w.request(stream=0), (h2.PROTOCOL_ERROR,)),
+    "SETTINGS on a stream": (lambda w: w.send(frame(h2.SETTINGS, 0, 1)), (h2.PROTOCOL_ERROR,)),
+    "acknowledgement with SETTINGS": (lambda w: w.send(frame(h2.SETTINGS, h2.ACK, 0, b"\0\4\0\0\0\1")),
+                                      (h2.FRAME_SIZE_ERROR,)),
+    "push neither on nor off": (lambda w: w.send(setting(2, 2)), (h2.PROTOCOL_ERROR,)),
+    "frames shorter than allowed": (lambda w: w.send(setting(5, 16383)), (h2.PROTOCOL_ERROR,)),
+    "frames longer than possible": (lambda w: w.send(setting(5, 2**24)), (h2.PROTOCOL_ERROR,)),
+    "window made too large by SETTINGS": (
+        lambda w: (w.window(w.request(path="/wait/window"), 0x7fffffff - 65535), w.send(setting(4, 65536))),
+        (h2.FLOW_CONTROL_ERROR,)),
+    "PING on a stream": (lambda w: w.send(frame(h2.PING, 0, 1, b"12345678")), (h2.PROTOCOL_ERROR,)),
+    "GOAWAY on a stream": (lambda w: w.send(frame(h2.GOAWAY, 0, 1, b"\0" * 8)), (h2.PROTOCOL_ERROR,)),
+    "short GOAWAY": (lambda w: w.send(frame(h2.GOAWAY, 0, 0, b"\0" * 7)), (h2.FRAME_SIZE_ERROR,)),
+    "short RST_STREAM": (lambda w: w.send(frame(h2.RST_STREAM, 0, open_stream(w), b"\0\0\0")), (h2.FRAME_SIZE_ERROR,)),
+    "RST_STREAM on stream 0": (lambda w: w.reset(0), (h2.PROTOCOL_ERROR,)),
+    "RST_STREAM of an idle stream": (lambda w: w.reset(7), (h2.PROTOCOL_ERROR,)),
+    "window of an idle stream": (lambda w: w.window(7, 1), (h2.PROTOCOL_ERROR,)),
+    "short WINDOW_UPDATE": (lambda w: w.send(frame(h2.WINDOW_UPDATE, 0, 0, b"\0\0\1")), (h2.FRAME_SIZE_ERROR,)),
+    "PRIORITY on stream 0": (lambda w: w.send(frame(h2.PRIORITY, 0, 0, b"\0\0\0\1\0")), (h2.PROTOCOL_ERROR,)),
+    "CONTINUATION of another stream": (
+        lambda w: w.send(frame(h2.HEADERS, 0, 1, b"\x82") + frame(h2.CONTINUATION, 4, 3, b"\x84")), (h2.PROTOCOL_ERROR,)),
+    "table larger than offered": (lambda w: w.send(frame(h2.HEADERS, 5, 1, b"\x3f\xe2\x1f")), (h2.COMPRESSION_ERROR,)),
+    "update of the table inside a block": (lambda w: w.send(frame(h2.HEADERS, 5, 1, w.block(w.head()) + b"\x20")),
+                                           (h2.COMPRESSION_ERROR,)),
 }
+
+
+def open_stream(wire):
+    return wire.request(method="POST", end=False)
+
+
+def setting(key, value):
+    return frame(h2.SETTINGS, 0, 0, struct.pack(">HI", key, value))
 
 
 @pytest.mark.parametrize("what", BROKEN)
@@ -202,12 +239,47 @@ def test_what_breaks_the_protocol_ends_the_connection(place, what):
     wire.close()
 
 
-def test_closed_stream_takes_no_more_data(wire):
-    stream = wire.request()
-    wire.finish(stream)
+STREAM_ERRORS = {
+    "window overflows": (lambda w, stream: w.window(stream, 0x7fffffff), h2.FLOW_CONTROL_ERROR),
+    "window update of nothing": (lambda w, stream: w.window(stream, 0), h2.PROTOCOL_ERROR),
+    "short PRIORITY": (lambda w, stream: w.send(frame(h2.PRIORITY, 0, stream, b"\0\0\0\0")), h2.FRAME_SIZE_ERROR),
+    "DATA behind the end": (lambda w, stream: (w.data(stream, b"", True), w.data(stream, b"x")), h2.STREAM_CLOSED),
+    "head behind the end": (lambda w, stream: (w.data(stream, b"", True), w.request(stream=stream)), h2.STREAM_CLOSED),
+}
+
+
+@pytest.mark.parametrize("what", STREAM_ERRORS)
+def test_what_breaks_the_protocol_on_a_stream_is_told_by_its_code(wire, what):
+    """By a reset of the stream, or by the end of the connection (section 5.4.1 leaves the choice)."""
+    act, error = STREAM_ERRORS[what]
+    stream = wire.request(path=f"/wait/{what}".replace(" ", "-"), method="POST", end=False)
+    act(wire, stream)
+    wire.until(lambda: wire.answer(stream).reset is not None or wire.goaways)
+    assert error in (wire.answer(stream).reset, *(goaway.error for goaway in wire.goaways))
+
+
+@pytest.mark.parametrize("ending", ["both sides", "the client's reset"])
+def test_closed_stream_takes_no_more_data(wire, ending):
+    stream = wire.request(path="/" if ending == "both sides" else "/wait/closed")
+    if ending == "both sides":
+        assert wire.finish(stream).status == 200
+    else:
+        wire.reset(stream)
     wire.data(stream, b"x")
-    wire.send(frame(h2.PING, 0, 0, b"12345678"))
-    wire.until(lambda: any(f.kind in (h2.PING, h2.GOAWAY) or f.kind == h2.RST_STREAM for f in wire.frames[-3:]))
+    wire.until(lambda: any(heard.kind == h2.RST_STREAM for heard in wire.frames))
+    assert wire.answer(stream).reset == h2.STREAM_CLOSED
+    assert wire.get().status == 200 and not wire.goaways
+
+
+def test_what_was_under_way_when_we_ended_a_stream_is_forgiven(wire):
+    """An upload that was answered early: its rest, and its trailers, may have been sent before that was heard."""
+    stream = wire.request(path="/early", method="POST", end=False)
+    wire.until(lambda: wire.answer(stream).reset is not None)
+    wire.data(stream, b"x" * 5000)
+    wire.send(frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, stream, wire.block([("x-sum", "3")])))
+    assert wire.get().status == 200 and not wire.goaways
+    resets = [heard for heard in wire.frames if heard.kind == h2.RST_STREAM]
+    assert [heard.error for heard in resets] == [h2.NO_ERROR]
 
 
 def test_responses_that_break_off_are_seen_to_be_cut(wire):

@@ -34,6 +34,7 @@ class App:
             if request.target == "/upload":
                 time.sleep(3)
             request.answer(b"b" * (MIB if request.target == "/big" else 10))
+            return request.target != "/early"
         finally:
             with self.lock:
                 self.now -= 1
@@ -125,6 +126,23 @@ def test_empty_data(stage):
     flood(wire, frame(h2.DATA, 0, stream) * 50)
     calmed(wire)
     wait_until(lambda: ends(stage, "idle_frames") == before + 1)
+    wire.close()
+
+
+@pytest.mark.parametrize("whose,cause", [("the client's", "stream_errors"), ("ours", "idle_frames")])
+def test_data_for_a_stream_that_is_over(stage, whose, cause):
+    """nghttp2 throws it away without a word, and would do so for ever."""
+    before = ends(stage, cause)
+    wire = H2Wire(stage, NAME)
+    if whose == "ours":
+        stream = wire.request(path="/early", method="POST", end=False)
+        wire.until(lambda: wire.answer(stream).reset is not None)
+    else:
+        stream = wire.request()
+        assert wire.finish(stream).status == 200
+    flood(wire, frame(h2.DATA, 0, stream) * 50)
+    calmed(wire)
+    wait_until(lambda: ends(stage, cause) == before + 1)
     wire.close()
 
 
