@@ -1,6 +1,5 @@
 """Pebble: a real ACME CA, for tests."""
 
-import functools
 import json
 import os
 import re
@@ -8,7 +7,8 @@ import subprocess
 import urllib.request
 import ssl
 
-from .place import BUILD, free_port, one_at_a_time, tool
+from .go import go_program
+from .place import free_port, tool
 from .process import Process, connects
 
 
@@ -16,20 +16,9 @@ from .process import Process, connects
 NEWER = "github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.1"
 
 
-@functools.cache
 def newer_pebble():
-    """Path of a newer Pebble, built once by Go where Go can; None elsewhere."""
-    folder = os.path.join(BUILD, "go")
-    path = os.path.join(folder, "pebble")
-    with one_at_a_time("pebble"):
-        if not os.path.exists(path):
-            try:
-                environment = {**os.environ, "GOBIN": folder, "GOFLAGS": "-p=1"}
-                subprocess.run([tool("go"), "install", NEWER], env=environment, timeout=240, check=True,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            except (OSError, subprocess.SubprocessError):
-                return None
-    return path
+    """Path of a newer Pebble; None where Go cannot build it."""
+    return go_program(NEWER)
 
 
 class Pebble:
