@@ -64,7 +64,7 @@ static enum http_body framing_to_client(const struct h1_conn *conn, enum http_bo
 /* Interim responses help or do not matter: a client that is slow to read gets none. */
 static void write_interim(struct h1_conn *conn, const struct http_head *head)
 {
-	conn->message.awaits_100 = false;
+	conn->message.awaits_100 = conn->message.awaits_100 && head->status != 100;
 	if (conn->request.version > HTTP_1_0 && buf_size(&conn->out.buf) < H1_OUT_GATHER)
 		h1_write_response(&conn->out.buf, head, HTTP_BODY_NONE, NULL);
 }

@@ -86,7 +86,7 @@ static bool waits_for_upstream(const struct upstream_h1 *upstream)
 			    !upstream->wants_room && !upstream->request.expects_continue;
 
 	/* A tunnel's silence is judged for both sides together, by whoever holds both. */
-	if (upstream_h1_is_tunnel(upstream) || (upstream->response == RESPONSE_AWAITED && client_sends))
+	if (upstream_h1_is_tunnel(upstream) || (upstream->response <= RESPONSE_INTERIM && client_sends))
 		return false;
 	return !upstream->held_back && upstream->response != RESPONSE_DONE;
 }
@@ -94,7 +94,8 @@ static bool waits_for_upstream(const struct upstream_h1 *upstream)
 static int64_t longest_silence(const struct upstream_h1 *upstream)
 {
 	const struct upstream_timeouts *timeouts = upstream->place->timeouts;
-	bool awaits_answer = upstream->response == RESPONSE_AWAITED && upstream_h1_unsent(upstream) == 0;
+	bool takes_all = upstream_h1_unsent(upstream) == 0 && !upstream->wants_room;
+	bool awaits_answer = upstream->response <= RESPONSE_INTERIM && takes_all;
 
 	return awaits_answer ? timeouts->first_byte_ms : timeouts->idle_ms;
 }

@@ -20,7 +20,9 @@ static void take_interim(struct upstream_h1 *upstream, struct http_head *head, s
 		upstream_h1_fail(upstream, UPSTREAM_MALFORMED);
 		return;
 	}
-	upstream->request.expects_continue = false;
+	if (head->status == 100)
+		upstream->request.expects_continue = false;
+	upstream->response = RESPONSE_INTERIM;
 	upstream->scan = (struct h1_scan){0};
 	upstream->user->on_head(upstream->arg, head, true);
 	if (upstream->state == LINK_OPEN)
@@ -196,7 +198,7 @@ static bool receive_once(struct upstream_h1 *upstream)
 	buf_commit(&upstream->in, got);
 	upstream->filled = got == room;
 	upstream_h1_forget_request(upstream);
-	if (upstream->response == RESPONSE_AWAITED)
+	if (upstream->response <= RESPONSE_INTERIM)
 		upstream->response = RESPONSE_HEAD;
 	digest(upstream);
 	return (got == room || stream_has_buffered(&upstream->stream)) && upstream_h1_is_receiving(upstream);

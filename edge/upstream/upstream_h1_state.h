@@ -17,7 +17,13 @@ enum request_state {
 	REQUEST_SHUT,   /* a tunnel's: all of it went out, and our end of the connection */
 	REQUEST_BROKEN, /* the upstream takes no more of it; it may still answer */
 };
-enum response_state { RESPONSE_AWAITED, RESPONSE_HEAD, RESPONSE_BODY, RESPONSE_DONE };
+enum response_state {
+	RESPONSE_AWAITED,
+	RESPONSE_INTERIM, /* a 1xx came: the answer is still awaited */
+	RESPONSE_HEAD,
+	RESPONSE_BODY,
+	RESPONSE_DONE
+};
 
 enum {
 	READ_SMALL = 16 * 1024 - 1, /* struct buf rounds up with a byte to spare */

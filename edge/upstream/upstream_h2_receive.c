@@ -43,7 +43,8 @@ bool upstream_stream_take_head(struct upstream_stream *stream, struct http_head 
 	if (interim && ++stream->interim_count > UPSTREAM_INTERIM_MAX)
 		return false;
 	stream->response = interim ? UPSTREAM_H2_INTERIM : UPSTREAM_H2_BODY;
-	stream->about.expects_continue = false;
+	if (!interim || head->status == 100)
+		stream->about.expects_continue = false;
 	stream->user->on_head(stream->arg, head, interim);
 	return true;
 }

@@ -33,7 +33,7 @@ static bool waits_for_upstream(const struct upstream_stream *stream)
 	bool client_sends = stream->sending == UPSTREAM_H2_SENDING && buf_size(&stream->out) == 0 &&
 			    !stream->wants_room && !stream->about.expects_continue;
 
-	if (stream->response == UPSTREAM_H2_AWAITED && client_sends)
+	if (stream->response <= UPSTREAM_H2_INTERIM && client_sends)
 		return false;
 	return !stream->held_back && stream->response < UPSTREAM_H2_LAST;
 }
@@ -45,7 +45,8 @@ void upstream_stream_arm(struct upstream_stream *stream)
 	if (!stream->conn || stream->id == 0)
 		return;
 	timeouts = stream->conn->place->timeouts;
-	bool awaits_answer = stream->response == UPSTREAM_H2_AWAITED && buf_size(&stream->out) == 0;
+	bool takes_all = buf_size(&stream->out) == 0 && !stream->wants_room;
+	bool awaits_answer = stream->response <= UPSTREAM_H2_INTERIM && takes_all;
 	if (waits_for_upstream(stream))
 		deadline_set(&stream->deadline, awaits_answer ? timeouts->first_byte_ms : timeouts->idle_ms);
 	else

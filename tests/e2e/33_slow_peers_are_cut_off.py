@@ -2,12 +2,14 @@
 that stays silent. Each ends the one connection; the others do not notice."""
 
 import socket
+import threading
 import time
 
 import pytest
 
 from lab import client_hello
 from lab.origin import Origin
+from lab.place import free_port
 
 NAME = "shop.brand.test"
 
@@ -93,6 +95,89 @@ def test_app_that_stays_silent_is_504(lab):
     assert visit.status == 504
     assert visit.seconds < 3
     assert platform.visit(NAME).body == b"ok\n"
+
+
+def test_answer_that_stops_is_seen_to_be_cut(lab):
+    gone = threading.Event()
+
+    def script(request):
+        request.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes.")
+        if not request.sock.recv(1):
+            gone.set()
+    platform, origin = platform_with(lab, upstream_idle_timeout="500ms", upstream_timeout="60s")
+    origin.script = script
+    sock = platform.connect(NAME, edge=platform.edge)
+    sock.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+    data, seconds = read_to_end(sock, 20)
+    assert data.endswith(b"ten bytes.") and 0.4 < seconds < 15
+    assert gone.wait(10), "the app's connection ends with it"
+    assert platform.edge.metric("postern_edge_answers_cut_total", cause="app") == 1
+
+
+def test_app_that_takes_nothing_of_an_upload_is_504(lab):
+    go_on = threading.Event()
+
+    def script(request):
+        if request.method == "POST":
+            go_on.wait(30)
+            return False
+        return request.answer()
+    platform, _ = platform_with(lab, script, upstream_idle_timeout="500ms", upstream_timeout="60s", body_timeout="60s")
+    sock = platform.connect(NAME, edge=platform.edge)
+    sock.sendall(f"POST / HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 100000000\r\n\r\n".encode())
+    sock.settimeout(0.2)
+    answer = b""
+    for _ in range(1000):
+        try:
+            sock.sendall(b"x" * 65536)
+        except OSError:
+            break
+    try:
+        answer = read_to_end(sock, 20)[0]
+    finally:
+        go_on.set()
+    assert answer.startswith(b"HTTP/1.1 504 "), answer[:100]
+    assert platform.visit(NAME).status == 200
+
+
+class Deaf:
+    """A port whose queue is full: who connects hears nothing, as from a host that is not there."""
+
+    def __init__(self, address):
+        self.listener = socket.socket()
+        self.listener.bind((address, free_port(address)))
+        self.listener.listen(0)
+        self.url = f"http://{address}:{self.listener.getsockname()[1]}"
+        self.socks = []
+        while self.hears():
+            assert len(self.socks) < 50
+
+    def hears(self):
+        sock = socket.socket()
+        sock.settimeout(1)
+        self.socks.append(sock)
+        try:
+            sock.connect(self.listener.getsockname())
+        except TimeoutError:
+            return False
+        return True
+
+    def stop(self):
+        for sock in [self.listener, *self.socks]:
+            sock.close()
+
+
+def test_connect_that_takes_too_long_goes_elsewhere_and_alone_is_504(lab):
+    platform, origin = platform_with(lab)
+    deaf = lab.use(Deaf(platform.ground.address(6)))
+    edge = platform.edge.restart(upstream=[deaf.url, origin.url], upstream_connect_timeout="500ms")
+    visits = [platform.visit(NAME, edge=edge) for _ in range(12)]
+    assert all(visit.status == 200 for visit in visits)
+    assert edge.metric("postern_edge_upstream_failures_total", cause="connect_timeout") >= 1
+    assert edge.metric("postern_edge_upstream_retries_total", reason="connect") >= 1
+    edge.restart(upstream=deaf.url)
+    visit = platform.visit(NAME, edge=edge)
+    assert visit.status == 504 and visit.seconds < 15
 
 
 def test_handshake_that_stops(lab):

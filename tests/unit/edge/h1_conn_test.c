@@ -243,6 +243,45 @@ static void early_hints_are_passed_on(void **state)
 	    "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 }
 
+/* A 103 is not the word that it waits for: it sends nothing, and that is no fault of its own. */
+static void who_awaits_100_is_not_hurried_by_a_103(void **state)
+{
+	(void)state;
+	visit();
+	say(&rig.client, "PUT / HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+	origin_accepts();
+	say(&rig.origin, "HTTP/1.1 103 Early Hints\r\n\r\n");
+	client_gets("HTTP/1.1 103 Early Hints\r\n\r\n");
+	time_passes(31000);
+	say(&rig.origin, "HTTP/1.1 100 Continue\r\n\r\n");
+	client_gets("HTTP/1.1 100 Continue\r\n\r\n");
+	say(&rig.client, "hello");
+	say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	client_gets("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+}
+
+/* upstream-timeout is for the answer; upstream-idle-timeout is for pauses in it. */
+static void behind_a_1xx_the_answer_is_awaited_as_before(void **state)
+{
+	struct upstream_config *config = plain_upstream_config();
+
+	(void)state;
+	config->idle_ms = 5000;
+	add_upstream(config, &rig.origin_address);
+	upstreams_configure(rig.edge.upstreams, config);
+	upstream_config_unref(config);
+	visit();
+	say(&rig.client, GET("/"));
+	origin_accepts();
+	for (int i = 0; i < 2; i++) {
+		say(&rig.origin, "HTTP/1.1 103 Early Hints\r\n\r\n");
+		client_gets("HTTP/1.1 103 Early Hints\r\n\r\n");
+		time_passes(59000);
+	}
+	time_passes(2000);
+	client_gets_page(504);
+}
+
 static void http_1_0_gets_no_interim_response_and_no_chunks(void **state)
 {
 	(void)state;
@@ -607,6 +646,8 @@ int main(void)
 	    rig_test(expect_100_continue_goes_both_ways),
 	    rig_test(expect_100_continue_may_be_refused_without_the_body),
 	    rig_test(early_hints_are_passed_on),
+	    rig_test(who_awaits_100_is_not_hurried_by_a_103),
+	    rig_test(behind_a_1xx_the_answer_is_awaited_as_before),
 	    rig_test(http_1_0_gets_no_interim_response_and_no_chunks),
 	    rig_test(http_1_0_may_keep_the_connection),
 	    rig_test(a_connection_ends_when_its_site_is_not_served_any_more),

@@ -311,7 +311,7 @@ static inline struct http_config *plain_config(void)
 	return config;
 }
 
-/* What a test has changed of it counts from harness_configure on. */
+/* What a test has changed of it counts from upstreams_configure on. */
 static inline struct upstream_config *plain_upstream_config(void)
 {
 	struct upstream_config *config = calloc(1, sizeof *config);
