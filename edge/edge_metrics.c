@@ -9,6 +9,10 @@ static const char handshakes[] = "postern_edge_handshakes_total";
 static const char handshakes_help[] = "TLS handshakes that were completed.";
 static const char accepted[] = "postern_edge_accepted_total";
 static const char accepted_help[] = "Connections accepted, by listener.";
+static const char drained[] = "postern_edge_drain_queued_total";
+static const char drained_help[] = "Connections that were queued when a drain closed the listeners: "
+				   "accepted, or reset by the close for want of "
+				   "descriptors.";
 static const char lookups[] = "postern_edge_site_cache_lookups_total";
 static const char lookups_help[] = "Look-ups of a name's certificate in memory.";
 
@@ -28,6 +32,8 @@ struct edge_metrics *edge_metrics_new(void)
 	    .cache_misses = metrics_counter(lookups, "result=\"miss\"", lookups_help),
 	    .accept_pauses = metrics_counter("postern_edge_accept_pauses_total", NULL,
 		"Times that accepting was paused because descriptors or memory had run out."),
+	    .drain_accepted = metrics_counter(drained, "outcome=\"accepted\"", drained_help),
+	    .drain_reset = metrics_counter(drained, "outcome=\"reset\"", drained_help),
 	    .hello_seconds = metrics_histogram("postern_edge_hello_seconds", NULL,
 		"From accepting a TLS connection to its whole ClientHello."),
 	    .handshake_seconds = metrics_histogram("postern_edge_handshake_seconds", NULL,

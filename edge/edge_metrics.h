@@ -26,6 +26,7 @@ struct edge_metrics {
 	struct metric *handshakes_full, *handshakes_resumed;
 	struct metric *cache_hits, *cache_misses;
 	struct metric *accept_pauses;
+	struct metric *drain_accepted, *drain_reset;
 	struct histogram *hello_seconds, *certificate_wait, *handshake_seconds;
 	struct cause_counter refused;
 	struct cause_counter handshake_failures;

@@ -67,7 +67,7 @@ static void register_metrics(struct http_metrics *metrics)
 		    "Connections (streams in HTTP/2) that the edge ended in the middle of a request or its "
 		    "answer. app: "
 		    "the upstream failed or was too slow; slow_client: body-timeout, write-timeout; drain: "
-		    "drain-timeout, in HTTP/1.1.");
+		    "drain-timeout.");
 	metrics->shed = metrics_counter("postern_edge_requests_shed_total", NULL,
 	    "Requests answered with 503 because max-memory was reached.");
 	metrics->refused_address = metrics_counter("postern_edge_requests_refused_total", "cause=\"address\"",

@@ -191,13 +191,22 @@ void worker_connection_ended(struct worker *worker)
 /* All that is queued is accepted before anything is closed: closing resets what is queued. */
 static void stop_accepting(struct worker *worker)
 {
+	int accepted = 0;
+	int reset = 0;
+
 	if (worker->closed)
 		return;
 	worker->closed = true;
 	for (size_t i = 0; i < worker->listener_count; i++)
-		listener_accept_queued(worker->listeners[i]);
-	for (size_t i = 0; i < worker->listener_count; i++)
+		accepted += listener_accept_queued(worker->listeners[i]);
+	for (size_t i = 0; i < worker->listener_count; i++) {
+		reset += listener_queued(worker->listeners[i]);
 		listener_close(worker->listeners[i]);
+	}
+	metric_add(worker->metrics->drain_accepted, accepted);
+	metric_add(worker->metrics->drain_reset, reset);
+	log_info("listeners closed", log_int("worker", worker->index), log_int("accepted", accepted),
+	    log_int("reset", reset));
 }
 
 static void on_settled(struct loop_timer *timer)

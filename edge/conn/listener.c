@@ -149,12 +149,26 @@ void listener_stop_new(struct listener *listener)
 }
 
 /* Bounded, should clients come faster than they can be accepted. */
-void listener_accept_queued(struct listener *listener)
+int listener_accept_queued(struct listener *listener)
 {
 	enum accepted accepted = ACCEPTED;
+	int count = 0;
 
-	for (int i = 0; i < 100 * 1000 && (accepted == ACCEPTED || accepted == GONE); i++)
+	for (int i = 0; i < 100 * 1000 && (accepted == ACCEPTED || accepted == GONE); i++) {
 		accepted = accept_one(listener);
+		count += accepted == ACCEPTED;
+	}
+	return count;
+}
+
+/* Where other sockets have the segments on their way, listening ones have their queue. */
+int listener_queued(const struct listener *listener)
+{
+	struct tcp_info info = {.tcpi_unacked = 0};
+	socklen_t size = sizeof info;
+
+	getsockopt(listener->io.fd, IPPROTO_TCP, TCP_INFO, &info, &size);
+	return (int)info.tcpi_unacked;
 }
 
 void listener_close(struct listener *listener)

@@ -19,8 +19,11 @@ struct listener *listener_new(struct worker *worker, int fd, struct listen_point
 enum result listener_start(struct listener *listener);
 /* The beginning of a drain: no new connection comes to the queue any more, but those that had begun. */
 void listener_stop_new(struct listener *listener);
-/* Accepts until nothing is queued: the step before listener_close, which would reset what is. */
-void listener_accept_queued(struct listener *listener);
+/* Accepts until nothing is queued: the step before listener_close, which would reset what is. Returns how
+ * many. */
+int listener_accept_queued(struct listener *listener);
+/* How many connections are queued, as far as the kernel tells. */
+int listener_queued(const struct listener *listener);
 void listener_close(struct listener *listener);
 void listener_free(struct listener *listener);
 

@@ -382,12 +382,25 @@ static void drain(struct http_conn *base)
 	h2_conn_drive(conn);
 }
 
+static void count_cut(struct h2_conn *conn)
+{
+	struct h2_stream *stream = NULL;
+
+	TAILQ_FOREACH(stream, &conn->streams, entry)
+	{
+		if (stream->request.tunnel)
+			request_tunnel_ends(&stream->request, TUNNEL_DRAIN);
+		else if (!stream->is_whole)
+			metric_add(h2_config(conn)->metrics.cuts[CUT_DRAIN], 1);
+	}
+}
+
 /* The GOAWAY goes as far as it does. */
 static void abort_now(struct http_conn *base)
 {
 	struct h2_conn *conn = conn_of(base);
 
-	h2_tunnels_drained(conn);
+	count_cut(conn);
 	h2_conn_end(conn, NGHTTP2_NO_ERROR, H2_END_ORDERLY);
 	h2_conn_drive(conn);
 	h2_conn_close(conn);

@@ -249,8 +249,6 @@ bool h2_tunnel_may_send(const struct h2_stream *stream);
 void h2_tunnel_open(struct h2_stream *stream, struct http_head *head);
 /* Ends it once both directions have. */
 void h2_tunnel_settle(struct h2_stream *stream);
-/* Those of the connection are about to be cut. */
-void h2_tunnels_drained(struct h2_conn *conn);
 
 /* h2_turns.c */
 /* What is said of it (RFC 9218); what cannot be read changes nothing. A client's head that has been overtaken

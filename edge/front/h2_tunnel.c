@@ -28,12 +28,3 @@ void h2_tunnel_settle(struct h2_stream *stream)
 	if (is_over && !stream->is_over)
 		h2_stream_over(stream);
 }
-
-void h2_tunnels_drained(struct h2_conn *conn)
-{
-	struct h2_stream *stream = NULL;
-
-	TAILQ_FOREACH(stream, &conn->streams, entry)
-	if (stream->request.tunnel)
-		request_tunnel_ends(&stream->request, TUNNEL_DRAIN);
-}

@@ -1,6 +1,7 @@
 """The end of a node under load: nobody whose connection it had taken is reset, those who say nothing hold it up no
 longer than a moment, and a second signal cuts at once."""
 
+import collections
 import signal
 import socket
 import threading
@@ -8,6 +9,7 @@ import time
 
 from lab import client_hello, tls
 from lab.daemons import Edge
+from lab.one_thread import FrozenThread
 from lab.origin import Origin
 from lab.process import wait_until
 
@@ -70,6 +72,82 @@ def test_rolling_restart_on_one_port_loses_no_visit(lab):
         visitors.stop()
     print(f"{visitors.served} visits over two restarts on one port, {len(visitors.failures)} failed")
     assert not visitors.failures, visitors.failures[:3]
+
+
+class Knockers:
+    """Threads that connect to port 80 as fast as they can and ask; what became of each connection is counted."""
+
+    def __init__(self, edge, count):
+        self.edge, self.going, self.outcomes, self.lock = edge, True, collections.Counter(), threading.Lock()
+        self.threads = []
+        self.come(count)
+
+    def come(self, count):
+        threads = [threading.Thread(target=self.run) for _ in range(count)]
+        self.threads += threads
+        for thread in threads:
+            thread.start()
+
+    def run(self):
+        while self.going:
+            outcome = self.knock()
+            with self.lock:
+                self.outcomes[outcome] += 1
+
+    def knock(self):
+        with socket.socket() as sock:
+            sock.settimeout(0.5)
+            try:
+                sock.connect((self.edge.address, self.edge.http))
+            except OSError:
+                return "not let in"
+            sock.settimeout(20)
+            try:
+                sock.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
+                return "served" if sock.recv(100).startswith(b"HTTP/1.1 308 ") else "ended without a word"
+            except ConnectionResetError:
+                return "reset"
+
+    def stop(self):
+        self.going = False
+        for thread in self.threads:
+            thread.join(30)
+
+
+def queued(edge):
+    """Connections in the queue of the listener for port 80, as the kernel shows it."""
+    place = f":{edge.http:04X}"
+    with open("/proc/net/tcp") as file:
+        lines = [line.split() for line in file.readlines()[1:]]
+    return sum(int(line[4].split(":")[1], 16) for line in lines if line[1].endswith(place) and line[3] == "0A")
+
+
+def test_nothing_that_is_queued_is_reset(lab):
+    """A worker that is held up while connections queue, and a drain meanwhile: both sides count what became of them."""
+    stop = threading.Event()
+    platform = node(lab, lambda request: (request.target == "/held" and stop.wait(60), request.answer())[1],
+                    workers=1, drain_delay="0", drain_timeout="60s")
+    edge = platform.edge
+    held = platform.connect(NAME, edge=edge)
+    held.sendall(f"GET /held HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+    knockers = Knockers(edge, 4)
+    try:
+        wait_until(lambda: knockers.outcomes["served"] > 50, 20, "visits before the end")
+        with FrozenThread(edge.process, "worker-0"):
+            knockers.come(8)
+            wait_until(lambda: queued(edge) >= 8, 20, "a queue")
+            edge.process.send(signal.SIGTERM)
+            edge.process.wait_log("draining")
+        edge.process.wait_log("listeners closed")
+        counted = {how: edge.metric("postern_edge_drain_queued_total", outcome=how) for how in ("accepted", "reset")}
+    finally:
+        knockers.stop()
+        stop.set()
+    assert edge.process.wait(20) == 0
+    print(f"a drain among visitors: {dict(knockers.outcomes)}; the node's own count of its queue: {counted}")
+    assert counted["reset"] == 0
+    assert set(knockers.outcomes) <= {"served", "not let in"}, knockers.outcomes
+    held.close()
 
 
 def test_silent_connections_do_not_hold_the_end_up(lab):

@@ -130,6 +130,23 @@ static void a_drain_does_not_wait_for_ever_for_its_ping(void **state)
 	assert_null(rig.conn);
 }
 
+static void what_the_end_of_a_drain_cuts_is_counted(void **state)
+{
+	(void)state;
+	visit_h2();
+	say_head(1, END_STREAM, GET_HEAD NAME);
+	origin_accepts();
+	say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	hear(HEADERS, 1, 0);
+	say_head(3, END_STREAM, GET_HEAD NAME);
+	say_head(5, END_STREAM, GET_HEAD NAME);
+	turns(5);
+	int64_t before = metric_get(rig.config->metrics.cuts[CUT_DRAIN]);
+	http_conn_drain(rig.conn);
+	leave();
+	assert_int_equal(metric_get(rig.config->metrics.cuts[CUT_DRAIN]), before + 2);
+}
+
 static void a_body_that_does_not_come_is_408(void **state)
 {
 	(void)state;
@@ -200,6 +217,7 @@ int main(void)
 	    rig_test(a_reset_in_the_same_breath_costs_no_upstream),
 	    rig_test(an_idle_connection_is_told_twice_to_go),
 	    rig_test(a_drain_does_not_wait_for_ever_for_its_ping),
+	    rig_test(what_the_end_of_a_drain_cuts_is_counted),
 	    rig_test(a_body_that_does_not_come_is_408),
 	    rig_test(look_ups_of_two_streams_are_told_apart),
 	    cmocka_unit_test(a_purse_fills_with_time_and_with_work),

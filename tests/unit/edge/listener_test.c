@@ -155,7 +155,9 @@ static void all_that_is_queued_is_accepted_before_the_end(void **state)
 
 	for (int i = 0; i < COUNT; i++)
 		clients[i] = dial(&local);
-	listener_accept_queued(listener);
+	assert_int_equal(listener_queued(listener), COUNT);
+	assert_int_equal(listener_accept_queued(listener), COUNT);
+	assert_int_equal(listener_queued(listener), 0);
 	listener_close(listener);
 	assert_int_equal(accepted.count, COUNT);
 	for (int i = 0; i < COUNT; i++)
@@ -232,6 +234,24 @@ static void without_its_reserve_it_pauses(void **state)
 	listener_free(listener);
 }
 
+static void what_cannot_be_accepted_is_left_to_be_counted(void **state)
+{
+	struct worker *worker = *state;
+	struct net_address local;
+	struct listener *listener = listen_alone(worker, &local);
+	int clients[2] = {dial(&local), dial(&local)};
+	struct rlimit before;
+
+	getrlimit(RLIMIT_NOFILE, &before);
+	limit_descriptors(3);
+	assert_int_equal(listener_accept_queued(listener), 0);
+	assert_int_equal(listener_queued(listener), 2);
+	limit_descriptors(before.rlim_cur);
+	close(clients[0]);
+	close(clients[1]);
+	listener_free(listener);
+}
+
 /* What is queued stays; who asks only now is not heard, which is no reset either. */
 static void a_drain_lets_no_new_connection_begin(void **state)
 {
@@ -268,6 +288,7 @@ int main(void)
 	    TEST(all_that_is_queued_is_accepted_before_the_end),
 	    TEST(out_of_descriptors_who_comes_is_told),
 	    TEST(without_its_reserve_it_pauses),
+	    TEST(what_cannot_be_accepted_is_left_to_be_counted),
 	    TEST(a_drain_lets_no_new_connection_begin),
 	};
 
