@@ -22,7 +22,9 @@ enum {
 	EAB_KID_MAX = 256,
 	EAB_FILE_MAX = 4096,
 	NAME_MAX_SIZE = 40,
+	OFF_AFTER_MIN_MS = 60 * 60 * 1000,
 };
+#define OFF_AFTER_MAX_MS (INT64_C(30) * 24 * 60 * 60 * 1000)
 
 static const struct setting table[] = {
     SETTINGS_OF_EVERY_DAEMON("127.0.0.1:2020"),
@@ -139,6 +141,15 @@ static const struct setting table[] = {
 	"the order. "
 	"Prolonged while work goes on; a request to the CA may take 30 s.",
 	NULL, LEASE_MIN_MS, LEASE_MAX_MS},
+    {"webhook-deliveries", SETTING_INTEGER, 0, "32",
+	"Webhooks to which this process sends at a time, a message each. 0: it sends to none.", NULL, 0,
+	COURIER_ENDPOINTS_MAX},
+    SETTINGS_OF_WEBHOOK_RULES,
+    {"webhook-ca", SETTING_FILE, 0, NULL,
+	"PEM file of CAs that may vouch for webhooks' endpoints besides the system's.", NULL, 0, 0},
+    {"webhook-off-after", SETTING_DURATION, 0, "5d",
+	"A webhook that has taken nothing for so long, in ten tries at least, is switched off.", NULL,
+	OFF_AFTER_MIN_MS, OFF_AFTER_MAX_MS},
 };
 
 const struct settings_program acme_program = {
@@ -312,4 +323,15 @@ enum result acme_settings_ca(
 	if (result == R_OK)
 		result = read_ceilings(settings, is_fallback ? "acme-fallback-budget" : "budget", out, error);
 	return result == R_OK ? read_external(settings, &names, &out->external, error) : result;
+}
+
+enum result acme_settings_webhooks(
+    const struct settings *settings, struct courier_config *out, struct error *error)
+{
+	*out = (struct courier_config){.database = settings_string(settings, "database"),
+	    .ca_file = settings_string(settings, "webhook-ca"),
+	    .endpoints = (int)settings_number(settings, "webhook-deliveries"),
+	    .patience_ms = settings_number(settings, "webhook-off-after")};
+	enum result result = check_ca("webhook-ca", out->ca_file, error);
+	return result == R_OK ? webhook_rules_load(&out->rules, settings, error) : result;
 }

@@ -6,6 +6,7 @@
 #define ACME_ACME_SETTINGS_H
 
 #include "acme/ca/ca.h"
+#include "acme/webhook/courier.h"
 #include "common/settings.h"
 
 extern const struct settings_program acme_program;
@@ -15,5 +16,10 @@ extern const struct settings_program acme_program;
  * R_INVALID: the error names the setting. */
 enum result acme_settings_ca(
     const struct settings *settings, const char *prefix, struct ca_config *out, struct error *error);
+
+/* What they say about webhooks; `rules` are the caller's to free. R_INVALID: the error names
+ * the setting. */
+enum result acme_settings_webhooks(
+    const struct settings *settings, struct courier_config *out, struct error *error);
 
 #endif

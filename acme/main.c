@@ -39,6 +39,8 @@ struct daemon {
 	struct renew *renew;
 	struct enquiry *enquiry;
 	struct operator_desk *desk;
+	struct courier_config webhooks;
+	struct courier *courier;
 	struct admin *admin;
 	struct heartbeat *heartbeat;
 	atomic_bool abandon;
@@ -97,6 +99,8 @@ static enum result read_settings(struct daemon *daemon, struct issuer_config *co
 	if (result == R_OK && ask_url)
 		result = ask_endpoint_init(&daemon->ask, ask_url, settings_string(settings, "ask-ca"),
 		    settings_string(settings, "ask-token"), error);
+	if (result == R_OK)
+		result = acme_settings_webhooks(settings, &daemon->webhooks, error);
 	for (size_t i = 0; result == R_OK && i < settings_count(settings, "challenge-types"); i++)
 		result = challenge_types_add(
 		    &config->types, settings_string_at(settings, "challenge-types", i), error);
@@ -140,6 +144,14 @@ static enum result start_preflight(struct daemon *daemon, struct error *error)
 	return R_OK;
 }
 
+static void start_courier(struct daemon *daemon)
+{
+	daemon->webhooks.keys = daemon->keys;
+	daemon->webhooks.resolver = lookup_resolver(daemon->proof.lookup);
+	if (daemon->webhooks.endpoints > 0)
+		daemon->courier = courier_start(&daemon->webhooks);
+}
+
 static enum result start(struct daemon *daemon, struct issuer_config *config, struct error *error)
 {
 	const struct settings *settings = daemon->settings;
@@ -175,6 +187,7 @@ static enum result start(struct daemon *daemon, struct issuer_config *config, st
 	    .admin = daemon->admin,
 	    .more = share_ceilings,
 	    .arg = daemon});
+	start_courier(daemon);
 	atomic_store(&daemon->started, true);
 	log_info("postern-acme started", log_str("directory", daemon->first.directory_url),
 	    log_int("jobs", config->jobs));
@@ -189,6 +202,8 @@ static void stop(struct daemon *daemon)
 	renew_stop(daemon->renew);
 	enquiry_stop(daemon->enquiry);
 	operator_desk_stop(daemon->desk);
+	courier_stop(daemon->courier);
+	webhook_rules_fini(&daemon->webhooks.rules);
 	ca_list_fini(&daemon->cas);
 	preflight_free(daemon->preflight);
 	lookup_free(daemon->proof.lookup);

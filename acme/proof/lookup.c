@@ -32,6 +32,11 @@ void lookup_free(struct lookup *lookup)
 	free(lookup);
 }
 
+struct resolver *lookup_resolver(struct lookup *lookup)
+{
+	return lookup->resolver;
+}
+
 /* When the time is over one asks again; the others go on without until it knows. */
 static bool may_ask(struct lookup *lookup)
 {

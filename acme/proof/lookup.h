@@ -17,6 +17,8 @@ struct lookup;
 /* Takes the resolver over. */
 struct lookup *lookup_new(struct resolver *resolver);
 void lookup_free(struct lookup *lookup);
+/* For who does not wait; lives as long as *lookup. */
+struct resolver *lookup_resolver(struct lookup *lookup);
 
 /* R_OK: the answers are there, to be freed. R_DOWN: DNS is not to be reached, nothing was asked or nothing
  * came; none are. `name` is what it is all about. */

@@ -10,6 +10,7 @@
 #include "acme/queue/job.h"
 #include "acme/renewal/due.h"
 #include "acme/renewal/reissue.h"
+#include "acme/webhook/webhook_upkeep.h"
 #include "common/background.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -44,6 +45,8 @@ static enum result read_gauges(struct renew *renew, struct error *error)
 	metric_set(renew->queued, queued);
 	metric_set(renew->due, due);
 	result = persist_watch_show(renew->pg, error);
+	if (result == R_OK)
+		result = webhook_upkeep_show(renew->pg, error);
 	return result == R_OK ? breaker_show(renew->pg, error) : result;
 }
 
@@ -69,12 +72,25 @@ static enum result sweep(struct renew *renew, struct error *error)
 	enum result result = challenge_sweep(renew->pg, error);
 	if (result == R_OK)
 		result = budget_sweep(renew->pg, error);
+	if (result == R_OK)
+		result = webhook_upkeep_sweep(renew->pg, error);
 	return result == R_OK ? ca_task_sweep(renew->pg, error) : result;
+}
+
+static enum result warn_of_ends(struct renew *renew, struct error *error)
+{
+	bool more = true;
+	enum result result = R_OK;
+	for (int batch = 0; batch < BATCHES && more && result == R_OK; batch++)
+		result = webhook_upkeep_warn(renew->pg, &more, error);
+	return result;
 }
 
 static enum result tick(struct renew *renew, struct error *error)
 {
 	enum result result = enqueue_due(renew, error);
+	if (result == R_OK)
+		result = warn_of_ends(renew, error);
 	if (result == R_OK)
 		result = sweep(renew, error);
 	return result == R_OK ? read_gauges(renew, error) : result;

@@ -25,6 +25,8 @@ static const struct sealed_column {
     {"ca_accounts", "key_sealed", "directory", "account_key", "directory", "key_version", ""},
     {"ca_accounts", "key_next_sealed", "directory", "account_key", "directory", "key_version + 1", ""},
     {"ca_tasks", "key_sealed", "id::text", "certificate_key", "name", "version", ""},
+    {"webhooks", "secret_sealed", "id::text", "webhook_secret", "id::text", "secret_version", ""},
+    {"webhooks", "former_sealed", "id::text", "webhook_secret", "id::text", "secret_version - 1", ""},
     {"ticket_keys", "key_sealed", "generation::text", "ticket_key", "'ticket_keys'", "generation", ""},
 };
 

@@ -16,6 +16,11 @@
 #define JOB_VIEW \
 	"name state reason requested_at next_try_at attempts last_cause last_error last_try_at finished_at " \
 	"lane waits_on waits_for foreseen last_actor"
+#define WEBHOOK_VIEW \
+	"id tenant url label events state off_reason secret_version former_until created_at created_by " \
+	"failures failing_since pause_until"
+#define WEBHOOK_WORK \
+	"failures failing_since pause_until fence lease_owner lease_until former_sealed former_until"
 
 static const struct right {
 	const char *role;
@@ -49,6 +54,10 @@ static const struct right {
     {"postern_acme", "barred_keys", ALL, ALL, NULL, false},
     {"postern_acme", "persist_records", ALL, ALL, ALL, false},
     {"postern_acme", "ca_ceilings", ALL, ALL, ALL, true},
+    {"postern_acme", "webhooks", ALL, NULL, WEBHOOK_WORK, true},
+    {"postern_acme", "webhook_events", ALL, NULL, NULL, true},
+    {"postern_acme", "webhook_deliveries", ALL, NULL,
+	"state attempts next_try_at last_try_at status error answer took_ms", true},
 
     {"postern_verifier", "schema_migrations", ALL, NULL, NULL, false},
     {"postern_verifier", "tenants", ALL, ALL, "title max_domains verifications_per_hour", false},
@@ -61,6 +70,10 @@ static const struct right {
     {"postern_verifier", "domain_diagnoses", ALL, ALL, ALL, false},
     {"postern_verifier", "domain_events", ALL, ALL, NULL, false},
     {"postern_verifier", "sessions", ALL, ALL, NULL, true},
+    {"postern_verifier", "webhooks", WEBHOOK_VIEW, "id tenant url label events secret_sealed created_by",
+	"url label events state off_reason failures failing_since pause_until", false},
+    {"postern_verifier", "webhook_events", ALL, "tenant type at body", NULL, false},
+    {"postern_verifier", "webhook_deliveries", ALL, "webhook event next_try_at", "next_try_at", false},
     {"postern_verifier", "certificates", PUBLIC_HALF, NULL, NULL, false},
     {"postern_verifier", "issuance_jobs", JOB_VIEW, NULL, NULL, false},
     {"postern_verifier", "failures", ALL, NULL, NULL, false},
@@ -216,6 +229,15 @@ static void functions_and_sequences_are_for_whom_they_are_for(void **state)
 		    pg, roles[i], "SELECT breaker_enter('ca', 1)", !strcmp(roles[i], "postern_acme"));
 		try_statement(pg, roles[i], "SELECT budget_block('ca', 'orders', '', 1)",
 		    !strcmp(roles[i], "postern_acme"));
+		try_statement(
+		    pg, roles[i], "SELECT nextval('webhook_ids')", !strcmp(roles[i], "postern_verifier"));
+		try_statement(pg, roles[i], "SELECT webhook_rotate(NULL, 1, 1, '', 1)",
+		    !strcmp(roles[i], "postern_verifier"));
+		try_statement(pg, roles[i], "SELECT webhook_switch_off(1, 1, 'gone', '')",
+		    !strcmp(roles[i], "postern_acme"));
+		try_statement(
+		    pg, roles[i], "SELECT webhook_expiry_step(1)", !strcmp(roles[i], "postern_acme"));
+		try_statement(pg, roles[i], "SELECT webhook_emit('{}', '{}', '{}', '{}')", false);
 		try_statement(pg, roles[i], "CREATE TABLE public.mine (id int)", false);
 		try_statement(pg, roles[i],
 		    "CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", false);

@@ -197,6 +197,11 @@ static const struct sealed_value {
 	"INSERT INTO ca_tasks (kind, directory, name, version, key_sealed) VALUES ('revoke', '', 'c.test', "
 	"9, $1)",
 	"SELECT key_sealed FROM ca_tasks"},
+    {{"webhook_secret", "7", 2},
+	"INSERT INTO webhooks (id, url, secret_sealed, secret_version, created_by) VALUES (7, '', $1, 2, '')",
+	"SELECT secret_sealed FROM webhooks"},
+    {{"webhook_secret", "7", 1}, "UPDATE webhooks SET former_sealed = $1, former_until = now()",
+	"SELECT former_sealed FROM webhooks"},
     {{"ticket_key", "ticket_keys", 4}, "INSERT INTO ticket_keys (generation, key_sealed) VALUES (4, $1)",
 	"SELECT key_sealed FROM ticket_keys"},
 };
