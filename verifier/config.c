@@ -10,7 +10,6 @@
 
 #include "common/dns/dns_settings.h"
 #include "common/mem.h"
-#include "common/seal.h"
 
 enum { TOKEN_LEAST = 16, FILE_MAX = 64 * 1024, DAY_S = 24 * 3600 };
 
@@ -78,9 +77,11 @@ static const struct setting table[] = {
 	"not limited. 0: any number.",
 	NULL, 0, 1000000},
     {"seal-public-file", SETTING_FILE, 0, NULL,
-	"Public half of the key file (postern seal-key new makes FILE.pub). Checked at start; what customers "
-	"upload is sealed to it.",
+	"Public half of the key file (postern seal-key new makes FILE.pub): webhooks' secrets are sealed to "
+	"it. "
+	"Default: there can be no webhooks.",
 	NULL, 0, 0},
+    SETTINGS_OF_WEBHOOK_RULES,
     {"public-url", SETTING_URL, 0, NULL,
 	"Where browsers reach the dashboard. https makes its cookie Secure. Default: whatever Host a request "
 	"has.",
@@ -178,17 +179,14 @@ static enum result load_ask_tls(struct config *config, struct error *error)
 	return result == R_OK ? read_file(&config->ask_key, "ask-key-file", key, error) : result;
 }
 
-/* Nothing is uploaded yet that would be sealed; a wrong file is told now rather than then. */
-static enum result check_seal_file(const struct config *config, struct error *error)
+static enum result load_seal_file(struct config *config, struct error *error)
 {
-	struct seal_keys *keys = NULL;
 	const char *path = settings_string(config->settings, "seal-public-file");
 	if (!path)
 		return R_OK;
-	enum result result = seal_keys_load_public(&keys, path, error);
+	enum result result = seal_keys_load_public(&config->seal_keys, path, error);
 	if (result != R_OK)
 		error_prefix(error, "seal-public-file");
-	seal_keys_free(keys);
 	return result == R_OK ? R_OK : R_INVALID;
 }
 
@@ -280,7 +278,9 @@ static enum result load_all(struct config *config, struct error *error)
 	if (result == R_OK)
 		result = load_ask_tls(config, error);
 	if (result == R_OK)
-		result = check_seal_file(config, error);
+		result = load_seal_file(config, error);
+	if (result == R_OK)
+		result = webhook_rules_load(&config->webhooks, config->settings, error);
 	return result;
 }
 
@@ -304,6 +304,8 @@ void config_free(struct config *config)
 		return;
 	settings_free(config->settings);
 	our_place_fini(&config->place);
+	webhook_rules_fini(&config->webhooks);
+	seal_keys_free(config->seal_keys);
 	if (config->ask_key)
 		OPENSSL_cleanse(config->ask_key, strlen(config->ask_key));
 	free(config->ask_key);

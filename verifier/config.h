@@ -8,7 +8,9 @@
 #include <stddef.h>
 
 #include "common/dns/our_place.h"
+#include "common/dns/webhook_target.h"
 #include "common/result.h"
+#include "common/seal.h"
 #include "common/settings.h"
 #include "verifier/claim/claim_rules.h"
 
@@ -29,6 +31,8 @@ struct config {
 	bool ask_token_set;
 	char *ask_certificate; /* PEM; NULL: no TLS */
 	char *ask_key;
+	struct webhook_rules webhooks;
+	struct seal_keys *seal_keys; /* public halves; NULL: nothing can be sealed */
 };
 
 /* The table, for --help and tests. */

@@ -112,6 +112,7 @@ def test_description_is_valid_and_every_operation_is_exercised(client):
     assert client.platform.db.value(f"SELECT reason FROM issuance_jobs WHERE name = '{name}'") == "reissue"
     result = call("/v1/domains/import", "POST", body=b'{"name": "one.described.test"}\n', headers={"Content-Type": "application/x-ndjson"})
     jsonschema.validate(json.loads(result[1]), client.schema({"schema": {"$ref": "#/components/schemas/ImportResult"}}))
+    exercise_webhooks(call, token)
     kinds = {event["event"] for event in call("/v1/events", "GET", query="?tenant=brand")[1]["events"]}
     assert {"tenant_created", "token_created", "added", "options_changed", "suspended", "resumed", "renewal_forced"} <= kinds
     assert call("/v1/overview", "GET")[1]["domains"]["active"] == 1
@@ -125,9 +126,30 @@ def test_description_is_valid_and_every_operation_is_exercised(client):
     assert done == everything, everything - done
 
 
+def exercise_webhooks(call, token):
+    """Each address of theirs, with a tenant's token; nothing is delivered, since no issuer runs."""
+    status, made, _ = call("/v1/webhooks", "POST", body={"url": "https://hooks.described.test/x", "events": ["webhook.*"]}, token=token)
+    assert (status, made["tenant"], made["events"]) == (201, "brand", ["webhook.*"])
+    address, path = [str(made["id"])], "/v1/webhooks/{id}"
+    assert call("/v1/webhooks", "GET", token=token)[1]["webhooks"][0].get("secret") is None
+    assert call(path, "GET", address, token=token)[1]["url"] == "https://hooks.described.test/x"
+    assert call(path, "PATCH", address, body={"label": "shop", "events": []}, token=token)[1]["label"] == "shop"
+    assert call(path + "/rotate", "POST", address, body={"overlap_hours": 1}, token=token)[1]["secret"] != made["secret"]
+    sent = call(path + "/test", "POST", address, token=token)[1]
+    assert (sent["type"], sent["state"]) == ("webhook.test", "waiting")
+    assert call(path + "/deliveries", "GET", address, query="?state=waiting", token=token)[1]["deliveries"][0]["id"] == sent["id"]
+    address.append(str(sent["id"]))
+    assert json.loads(call(path + "/deliveries/{delivery}", "GET", address, token=token)[1]["body"])["type"] == "webhook.test"
+    assert call(path + "/deliveries/{delivery}/redeliver", "POST", address, token=token)[0] == 202
+    assert call(path, "PATCH", address[:1], body={"enabled": False}, token=token)[1]["disabled_by"] == "asked"
+    assert call(path + "/test", "POST", address[:1], token=token)[0] == 409
+    assert call(path, "DELETE", address[:1], token=token)[0] == 204
+    assert call(path, "GET", address[:1], token=token)[0] == 404
+
+
 def test_methods_and_types_are_strict(client):
     for path, methods in client.document["paths"].items():
-        address = path.replace("{name}", "shop.described.test").replace("{id}", "1")
+        address = path.replace("{name}", "shop.described.test").replace("{id}", "1").replace("{delivery}", "1")
         for method in METHODS:
             status, answer, text = client.send(method, address, b"x" if method == "POST" else None, {"Content-Type": "text/xml"})
             if method.lower() not in methods:

@@ -60,6 +60,17 @@ void api_call_show(struct api_call *call, json_t *json)
 	call->reply->status = MHD_HTTP_NOT_MODIFIED;
 }
 
+json_t *api_page_json(
+    const char *name, const PGresult *rows, int limit, json_t *(*row_json)(const PGresult *rows, int row))
+{
+	json_t *list = json_array();
+	int count = PQntuples(rows);
+	for (int i = 0; i < count && i < limit; i++)
+		json_array_append_new(list, row_json(rows, i));
+	return json_pack("{s:o, s:o}", name, list, "next",
+	    count > limit ? json_string(pg_get(rows, limit - 1, 0)) : json_null());
+}
+
 bool api_call_if_match(struct api_call *call, const json_t *json)
 {
 	char tag[API_TAG];
@@ -200,12 +211,22 @@ bool api_call_name(struct api_call *call, const char *text, struct hostname *nam
 	return ok;
 }
 
-bool api_call_id(struct api_call *call, const char *what, int64_t *id)
+static bool read_id(struct api_call *call, int place, const char *what, int64_t *id)
 {
-	if (read_digits(call->values[0], id))
+	if (read_digits(call->values[place], id))
 		return true;
 	problem_reply(call->reply, MHD_HTTP_NOT_FOUND, "not_found", NULL, "There is no such %s.", what);
 	return false;
+}
+
+bool api_call_id(struct api_call *call, const char *what, int64_t *id)
+{
+	return read_id(call, 0, what, id);
+}
+
+bool api_call_second_id(struct api_call *call, const char *what, int64_t *id)
+{
+	return read_id(call, 1, what, id);
 }
 
 void api_set_text(json_t *object, const char *name, const char *text)

@@ -47,6 +47,10 @@ struct api_call {
 void api_call_json(struct api_call *call, unsigned status, json_t *json);
 /* As api_call_json with 200, and an ETag (RFC 9110); 304 where the client has it already. */
 void api_call_show(struct api_call *call, json_t *json);
+/* A page of a list as {NAME: […], "next": …}: `rows` may hold one more than `limit`, which says that there is
+ * a next one. Their first column is what pages are told apart by. */
+json_t *api_page_json(
+    const char *name, const PGresult *rows, int limit, json_t *(*row_json)(const PGresult *rows, int row));
 /* If-Match, where it was sent, names what api_call_show would say; false after a problem was replied. */
 bool api_call_if_match(struct api_call *call, const json_t *json);
 bool api_call_is_operator(const struct api_call *call);
@@ -71,8 +75,9 @@ bool api_call_place(struct api_call *call, int64_t *place);
 bool api_call_name(struct api_call *call, const char *text, struct hostname *name);
 /* Is it how a tenant may be called, and may the caller ask for it? */
 bool api_call_is_tenant(struct api_call *call, const char *tenant);
-/* {id} of the address as a number; false after 404 was replied. */
+/* The first and the second {…} of the address as a number; false after 404 was replied. */
 bool api_call_id(struct api_call *call, const char *what, int64_t *id);
+bool api_call_second_id(struct api_call *call, const char *what, int64_t *id);
 
 /* SQL's NULL is null. */
 void api_set_text(json_t *object, const char *name, const char *text);

@@ -14,21 +14,12 @@ static json_t *event_json(const PGresult *rows, int row)
 	return event;
 }
 
-static json_t *page_json(const PGresult *rows, int limit)
-{
-	json_t *list = json_array();
-	int count = PQntuples(rows);
-	for (int i = 0; i < count && i < limit; i++)
-		json_array_append_new(list, event_json(rows, i));
-	return json_pack("{s:o, s:o}", "events", list, "next",
-	    count > limit ? json_string(pg_get(rows, limit - 1, 0)) : json_null());
-}
-
 static bool read_filter(struct api_call *call, struct event_filter *filter, struct hostname *name, int *limit)
 {
 	static const char *const events[] = {"added", "imported", "deleted", "released", "verified",
 	    "drifted", "recovered", "suspended", "resumed", "taken_over", "options_changed", "renewal_forced",
-	    "tenant_created", "tenant_changed", "token_created", "token_revoked", NULL};
+	    "tenant_created", "tenant_changed", "token_created", "token_revoked", "webhook_created",
+	    "webhook_changed", "webhook_removed", "webhook_secret_rotated", "webhook_disabled", NULL};
 	const char *text = mhd_request_query(call->request, "name");
 	*filter = (struct event_filter){.tenant = NULL};
 	if (!api_call_tenant(call, &filter->tenant) || !api_call_limit(call, limit) ||
@@ -53,7 +44,7 @@ void api_events_list(struct api_call *call)
 	if (!pg)
 		return;
 	if (tenant_events(pg, &call->scope, &filter, limit + 1, &rows, &error) == R_OK)
-		api_call_show(call, page_json(rows, limit));
+		api_call_show(call, api_page_json("events", rows, limit, event_json));
 	else
 		problem_reply_down(call->reply, &error);
 	PQclear(rows);

@@ -37,6 +37,18 @@ void api_tokens_create(struct api_call *call);
 void api_tokens_show(struct api_call *call);
 void api_tokens_revoke(struct api_call *call);
 
+/* api_webhooks.c, api_deliveries.c */
+void api_webhooks_list(struct api_call *call);
+void api_webhooks_create(struct api_call *call);
+void api_webhooks_show(struct api_call *call);
+void api_webhooks_change(struct api_call *call);
+void api_webhooks_remove(struct api_call *call);
+void api_webhooks_rotate(struct api_call *call);
+void api_webhooks_test(struct api_call *call);
+void api_deliveries_list(struct api_call *call);
+void api_deliveries_show(struct api_call *call);
+void api_deliveries_redeliver(struct api_call *call);
+
 void api_session_create(struct api_call *call);
 void api_session_show(struct api_call *call);
 void api_session_end(struct api_call *call);

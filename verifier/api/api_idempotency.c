@@ -97,13 +97,14 @@ static const char *header_of(const struct mhd_reply *reply, const char *name)
 /* A secret is not kept: a repetition is told that it was shown. */
 static char *kept_body(const struct api_call *call)
 {
+	static const char *const secrets[] = {"token", "secret"};
 	char *body = mem_copy(call->reply->body ? call->reply->body : "", call->reply->size);
 	json_t *json = call->route->flags & API_SECRET ? json_loads(body, 0, NULL) : NULL;
-	if (!json || !json_object_get(json, "token")) {
-		json_decref(json);
+	if (!json)
 		return body;
-	}
-	json_object_set_new(json, "token", json_null());
+	for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
+		if (json_object_get(json, secrets[i]))
+			json_object_set_new(json, secrets[i], json_null());
 	free(body);
 	body = json_dumps(json, JSON_INDENT(2));
 	json_decref(json);

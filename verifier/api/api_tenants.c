@@ -22,16 +22,6 @@ static json_t *tenant_json(const PGresult *rows, int row)
 	return tenant;
 }
 
-static json_t *page_json(const PGresult *rows, int limit)
-{
-	json_t *list = json_array();
-	int count = PQntuples(rows);
-	for (int i = 0; i < count && i < limit; i++)
-		json_array_append_new(list, tenant_json(rows, i));
-	return json_pack("{s:o, s:o}", "tenants", list, "next",
-	    count > limit ? json_string(pg_get(rows, limit - 1, 0)) : json_null());
-}
-
 static bool read_after(struct api_call *call, const char **after)
 {
 	*after = mhd_request_query(call->request, "cursor");
@@ -56,7 +46,7 @@ void api_tenants_list(struct api_call *call)
 	if (!pg)
 		return;
 	if (tenant_list(pg, &call->scope, NULL, after, limit + 1, &rows, &error) == R_OK)
-		api_call_show(call, page_json(rows, limit));
+		api_call_show(call, api_page_json("tenants", rows, limit, tenant_json));
 	else
 		problem_reply_down(call->reply, &error);
 	PQclear(rows);

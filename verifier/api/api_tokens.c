@@ -23,16 +23,6 @@ static json_t *token_json(const PGresult *rows, int row)
 	return token;
 }
 
-static json_t *page_json(const PGresult *rows, int limit)
-{
-	json_t *list = json_array();
-	int count = PQntuples(rows);
-	for (int i = 0; i < count && i < limit; i++)
-		json_array_append_new(list, token_json(rows, i));
-	return json_pack("{s:o, s:o}", "tokens", list, "next",
-	    count > limit ? json_string(pg_get(rows, limit - 1, 0)) : json_null());
-}
-
 void api_tokens_list(struct api_call *call)
 {
 	int limit = 0;
@@ -46,7 +36,7 @@ void api_tokens_list(struct api_call *call)
 	if (!pg)
 		return;
 	if (token_list(pg, &call->scope, tenant, after, limit + 1, &rows, &error) == R_OK)
-		api_call_show(call, page_json(rows, limit));
+		api_call_show(call, api_page_json("tokens", rows, limit, token_json));
 	else
 		problem_reply_down(call->reply, &error);
 	PQclear(rows);

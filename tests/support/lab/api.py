@@ -26,7 +26,7 @@ class Api:
             answer = connection.getresponse()
             text = answer.read().decode(errors="replace")
             kind = answer.getheader("Content-Type", "")
-            return answer.status, json.loads(text) if "json" in kind and text else text
+            return answer.status, json.loads(text) if kind.endswith("json") and "ndjson" not in kind and text else text
         finally:
             connection.close()
 

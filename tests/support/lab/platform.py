@@ -67,7 +67,7 @@ class Platform:
         self.verifier = Verifier(daemons, "verifier", back, {
             "database": self.db.conninfo("postern_verifier"), "saas_root": SAAS_ROOT,
             "apex_addresses": front, "dns_stub": self.dns.stub, "admin_token_file": token_file,
-            "pre_issue": "off", **user, **(verifier or {})}, (ground.ports("api"), ground.ports("ask")),
+            "seal_public_file": ground.seal_key + ".pub", "pre_issue": "off", **user, **(verifier or {})}, (ground.ports("api"), ground.ports("ask")),
             ground.ports("admin_verifier"))
         self.issuers = [Acme(daemons, f"acme{index + 1}", back, {
             "database": self.db.conninfo("postern_acme"), "seal_key_file": ground.seal_key,
