@@ -9,8 +9,9 @@
 	X(3, "0003_issuance.sql") \
 	X(4, "0004_issuance_control.sql") \
 	X(5, "0005_tenants.sql") \
-	X(6, "0006_front.sql") X(7, "0007_diagnosis.sql") X(8, "0008_overview.sql") X(9, "0009_webhooks." \
-											 "sql")
+	X(6, "0006_front.sql") \
+	X(7, "0007_diagnosis.sql") \
+	X(8, "0008_overview.sql") X(9, "0009_webhooks.sql")
 
 #define EMBED(number, file) \
 	__asm__(".section .rodata\n" \
