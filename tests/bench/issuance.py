@@ -6,6 +6,7 @@ import time
 
 import clients
 from lab.issuance import Issuance
+from lab.process import wait_until
 
 NAMES = 1000
 
@@ -97,6 +98,9 @@ CERTIFICATES = """
            now() - interval '30 d', now() + interval '60 d', now() + interval '1 h' + i * interval '1 s'
     FROM generate_series(1, 1000000) i"""
 
+# What upkeep shows of the breakers ends it.
+LAST_OF_A_TICK = r"postern-acme-upkeep LOG:  duration: .* execute .* FROM ca_health ORDER BY"
+
 
 def tick(lab):
     """1,000,000 certificates stored, 500 of them due: the database's time for a whole tick of the issuer's upkeep."""
@@ -119,17 +123,18 @@ def tick(lab):
     for _ in range(3):
         db.query("UPDATE certificates SET renew_at = now() - interval '1 min', renewal_claimed_until = NULL WHERE version <= 500")
         db.query("UPDATE issuance_jobs SET state = 'idle', reason = 'first_hit' WHERE reason = 'renewal'")
-        known = len(lab.clusters[-1].process.log())
+        log = lab.clusters[-1].process.log
+        known = len(log())
         issuer.start(wait=False)
-        db.wait("SELECT count(*) = 500 FROM issuance_jobs WHERE reason = 'renewal'", 20)
-        time.sleep(1.5)  # for the rest of the tick's statements: nothing tells when it is over
+        # A question to the database would be a scan of a million jobs beside what is measured.
+        wait_until(lambda: re.search(LAST_OF_A_TICK, log()[known:]), 30, "the end of a tick", interval=0.2)
         issuer.stop()
-        found = re.findall(r"^postern-acme-upkeep LOG:  duration: ([0-9.]+) ms  [^:]*: (.*)$",
-                           lab.clusters[-1].process.log()[known:], re.M)
+        found = re.findall(r"^postern-acme-upkeep LOG:  duration: ([0-9.]+) ms  [^:]*: (.*)$", log()[known:], re.M)
+        assert db.value("SELECT count(*) FROM issuance_jobs WHERE reason = 'renewal'") == "500"
         sums.append((sum(float(ms) for ms, sql in found if sql.startswith("WITH batch")), sum(float(ms) for ms, _ in found)))
     row("renewal tick, 1,000,000 certificates, 500 due: claim and enqueue, thrice (ms)",
         ", ".join(f"{due:.0f}" for due, _ in sums))
-    row("  with all the other statements of upkeep in about two seconds (ms)", ", ".join(f"{all_of_it:.0f}" for _, all_of_it in sums))
+    row("  with all the other statements of upkeep until then (ms)", ", ".join(f"{all_of_it:.0f}" for _, all_of_it in sums))
 
 
 STORIES = {"thousand": thousand, "overhead": overhead, "tick": tick}
