@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acme/idle.h"
 #include "acme/worker.h"
 #include "common/clock.h"
 #include "common/condition.h"
@@ -14,7 +15,7 @@
 #include "common/pg_listen.h"
 #include "common/schema.h"
 
-enum { POLL_MS = 1000, RECONNECT_MS = 500, SCHEMA_MS = 2000 };
+enum { SCHEMA_POLL_MS = 1000, RECONNECT_MS = 500, SCHEMA_MS = 2000 };
 
 /* Every so many claims one takes what has waited longest, whatever its lane. */
 enum { OLDEST_EVERY = 8 };
@@ -23,10 +24,8 @@ struct issuer {
 	struct issuer_config config;
 	struct pg_listen *listen;
 	struct issuer_thread *threads;
+	struct idle *idle;
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* wakeups, has_poller, stopping */
-	int wakeups;            /* NOTIFYs not yet taken by a thread, at most one for each */
-	bool has_poller;        /* an idle thread looks every POLL_MS; the others sleep until woken */
 	bool stopping;
 	pthread_cond_t stop_changed; /* stopping: for waits within an order */
 	int running_threads;
@@ -40,6 +39,7 @@ struct issuer_thread {
 	struct issuer *issuer;
 	pthread_t thread;
 	struct worker worker;
+	struct idle_place place;
 	unsigned claims;
 };
 
@@ -65,50 +65,17 @@ static bool wait_in_order(void *arg, int ms)
 	return go_on;
 }
 
-static void wake_one(struct issuer *issuer)
-{
-	pthread_mutex_lock(&issuer->lock);
-	if (issuer->wakeups < issuer->config.jobs)
-		issuer->wakeups++;
-	pthread_cond_signal(&issuer->changed);
-	pthread_mutex_unlock(&issuer->lock);
-}
-
 static void on_notify(void *arg, const char *channel, const char *payload)
 {
+	const struct issuer *issuer = arg;
 	(void)channel, (void)payload;
-	wake_one(arg);
+	idle_wake(issuer->idle);
 }
 
 static void on_connected(void *arg)
 {
-	wake_one(arg);
-}
-
-/* Nothing is due: sleeps until woken, or, as the one that polls, for at most POLL_MS. */
-static void wait_for_work(struct issuer *issuer)
-{
-	int64_t until = 0;
-	bool poll = false;
-	bool in_time = true;
-	pthread_mutex_lock(&issuer->lock);
-	while (!issuer->stopping && issuer->wakeups == 0 && in_time) {
-		if (!poll && !issuer->has_poller) {
-			poll = issuer->has_poller = true;
-			until = clock_monotonic_ms() + POLL_MS;
-		}
-		if (poll)
-			in_time = condition_wait_until(&issuer->changed, &issuer->lock, until);
-		else
-			pthread_cond_wait(&issuer->changed, &issuer->lock);
-	}
-	if (issuer->wakeups > 0)
-		issuer->wakeups--;
-	if (poll) {
-		issuer->has_poller = false;
-		pthread_cond_signal(&issuer->changed);
-	}
-	pthread_mutex_unlock(&issuer->lock);
+	const struct issuer *issuer = arg;
+	idle_wake(issuer->idle);
 }
 
 /* R_NONE: wait for work. R_OK: there may be more. */
@@ -133,8 +100,8 @@ static enum result claim_and_work(struct issuer_thread *thread)
 		log_error("cannot claim jobs", log_str("error", error.text));
 	if (result != R_OK)
 		return R_NONE;
-	/* There may be more where this came from. */
-	wake_one(issuer);
+	if (job.is_one_of_many)
+		idle_wake(issuer->idle);
 	metric_add(issuer->running, 1);
 	log_debug(
 	    "job claimed", log_str("name", job.name), log_int("fence", job.fence), log_int("step", job.step));
@@ -170,11 +137,11 @@ static void *run(void *arg)
 		if (pg_wait_ready(thread->worker.pg, RECONNECT_MS, NULL) != R_OK)
 			continue;
 		if (!has_schema(issuer, thread->worker.pg)) {
-			wait_in_order(issuer, POLL_MS);
+			wait_in_order(issuer, SCHEMA_POLL_MS);
 			continue;
 		}
 		if (claim_and_work(thread) == R_NONE)
-			wait_for_work(issuer);
+			idle_wait(issuer->idle, &thread->place);
 	}
 	pthread_mutex_lock(&issuer->lock);
 	issuer->running_threads--;
@@ -185,7 +152,6 @@ static void *run(void *arg)
 
 static void init_conditions(struct issuer *issuer)
 {
-	condition_init(&issuer->changed);
 	condition_init(&issuer->stop_changed);
 	condition_init(&issuer->thread_ended);
 	pthread_mutex_init(&issuer->lock, NULL);
@@ -197,6 +163,7 @@ struct issuer *issuer_start(const struct issuer_config *config)
 	struct issuer *issuer = mem_alloc(sizeof *issuer);
 	issuer->config = *config;
 	init_conditions(issuer);
+	issuer->idle = idle_new(config->jobs);
 	issuer->running =
 	    metrics_gauge("postern_acme_jobs_running", NULL, "Jobs that this process works on.");
 	issuer->threads = mem_alloc_array((size_t)config->jobs, sizeof *issuer->threads);
@@ -207,6 +174,7 @@ struct issuer *issuer_start(const struct issuer_config *config)
 		thread->worker.wait = wait_in_order;
 		thread->worker.arg = issuer;
 		worker_init(&thread->worker, &issuer->config);
+		idle_place_init(&thread->place);
 		if (pthread_create(&thread->thread, NULL, run, thread) != 0) {
 			log_error("cannot start a thread");
 			abort();
@@ -221,9 +189,9 @@ struct issuer *issuer_start(const struct issuer_config *config)
 static void stop_threads(struct issuer *issuer)
 {
 	int64_t until = clock_monotonic_ms() + ISSUER_STOP_MS;
+	idle_stop(issuer->idle);
 	pthread_mutex_lock(&issuer->lock);
 	issuer->stopping = true;
-	pthread_cond_broadcast(&issuer->changed);
 	pthread_cond_broadcast(&issuer->stop_changed);
 	bool in_time = true;
 	while (issuer->running_threads > 0 && in_time)
@@ -241,8 +209,9 @@ void issuer_stop(struct issuer *issuer)
 	for (int i = 0; i < issuer->config.jobs; i++) {
 		pthread_join(issuer->threads[i].thread, NULL);
 		worker_fini(&issuer->threads[i].worker);
+		idle_place_fini(&issuer->threads[i].place);
 	}
-	pthread_cond_destroy(&issuer->changed);
+	idle_free(issuer->idle);
 	pthread_cond_destroy(&issuer->stop_changed);
 	pthread_cond_destroy(&issuer->thread_ended);
 	pthread_mutex_destroy(&issuer->lock);

@@ -6,18 +6,23 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-/* The CA is asked 30 ms after the answer was announced, then at growing pauses; once an edge has marked the
- * row, a few polls at short pauses are worth it: the CA's own servers need about as long as we to agree. It
- * is the order that is asked for (it turns ready or invalid with its only authorization, and is needed next
- * anyway), every AUTHORIZATION_EVERY-th time the authorization, for CAs whose orders lag behind. */
+/* The CA is asked 30 ms after the answer was announced, then at growing pauses. Once an edge has marked the
+ * row, EARLY_POLLS more, at short pauses, are worth it whatever Retry-After the authorization came with: the
+ * CA's own servers need about as long as we to agree. It is the order that is asked for (it turns ready or
+ * invalid with its only authorization, and is needed next anyway) unless that said when to come again, and
+ * every AUTHORIZATION_EVERY-th time the authorization, for CAs whose orders lag behind. */
 enum {
 	POLL_FIRST_MS = 30,
-	POLL_SEEN_MS = 5,
+	POLL_SEEN_MS = 3,
 	POLL_MAX_MS = 5000,
 	POLL_BOUND_MS = 90 * 1000,
+	EARLY_POLLS = 7,
 	AUTHORIZATION_EVERY = 4,
-	WATCH_EVERY_MS = 10, /* how often the row is looked at, */
-	WATCH_MS = 2000,     /* for how long */
+	/* The row is looked at after a WATCH_PART-th of the time that has passed, for WATCH_MS. */
+	WATCH_PART = 8,
+	WATCH_MIN_MS = 4,
+	WATCH_MAX_MS = 50,
+	WATCH_MS = 2000,
 };
 
 struct polling {
@@ -25,6 +30,7 @@ struct polling {
 	int64_t next_ms; /* of the next request */
 	int pause_ms;
 	int count;
+	int early;           /* polls that Retry-After does not put off */
 	int64_t retry_after; /* seconds, of the last answer; -1: none */
 	bool seen;
 };
@@ -123,6 +129,7 @@ static enum result watch_row(struct order_run *run, struct polling *polling, int
 	run->waited_us += clock_monotonic_us() - begun_us;
 	if (result != R_OK || !polling->seen)
 		return result;
+	polling->early = EARLY_POLLS;
 	polling->pause_ms = POLL_SEEN_MS;
 	if (polling->next_ms > now + POLL_SEEN_MS)
 		polling->next_ms = now + POLL_SEEN_MS;
@@ -134,7 +141,9 @@ static void plan_next(struct polling *polling, int64_t now, int64_t retry_after)
 	int64_t pause = polling->pause_ms;
 	polling->retry_after = retry_after;
 	polling->pause_ms = polling->pause_ms * 2 < POLL_MAX_MS ? polling->pause_ms * 2 : POLL_MAX_MS;
-	if (retry_after * 1000 > pause)
+	if (polling->early > 0)
+		polling->early--;
+	else if (retry_after * 1000 > pause)
 		pause = retry_after * 1000;
 	polling->next_ms = now + pause;
 }
@@ -142,8 +151,12 @@ static void plan_next(struct polling *polling, int64_t now, int64_t retry_after)
 static int sleep_ms(const struct polling *polling, int64_t now)
 {
 	int64_t left = polling->next_ms > now ? polling->next_ms - now : 0;
-	bool watching = !polling->seen && now - polling->start_ms <= WATCH_MS;
-	int64_t bound = watching ? WATCH_EVERY_MS : POLL_MAX_MS;
+	int64_t waited = now - polling->start_ms;
+	int64_t bound = POLL_MAX_MS;
+	if (!polling->seen && waited <= WATCH_MS) {
+		bound = waited / WATCH_PART < WATCH_MAX_MS ? waited / WATCH_PART : WATCH_MAX_MS;
+		bound = bound > WATCH_MIN_MS ? bound : WATCH_MIN_MS;
+	}
 	return (int)(left < bound ? left : bound);
 }
 
@@ -165,7 +178,8 @@ static enum result look(struct order_run *run, const char *url, struct polling *
 {
 	struct acme_authorization authorization;
 	int64_t retry_after = -1;
-	bool at_order = ++polling->count % AUTHORIZATION_EVERY != 0;
+	bool at_order =
+	    ++polling->count % AUTHORIZATION_EVERY != 0 && clock_monotonic_ms() >= run->order_from_ms;
 	enum result result = at_order ? order_fetch(run) : fetch(run, url, &authorization, &retry_after);
 	if (result != R_OK)
 		return result;
@@ -241,6 +255,7 @@ enum result authorize(struct order_run *run, const char *url)
 	}
 	log_debug("challenge chosen", log_str("name", run->job->name),
 	    log_str("type", acme_challenge_name(challenge->type)));
+	run->has_order = false;
 	result = answer(run, challenge, &row);
 	if (result == R_OK)
 		result = await(run, url, row);

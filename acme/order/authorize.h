@@ -7,8 +7,8 @@
 
 #include "acme/order/order.h"
 
-/* R_OK: valid. R_NONE: it is expired, deactivated or revoked, so the order is of no use any more. Else as
- * order_run. */
+/* R_OK: valid; where it was not so at once, the order that was read before is out of date. R_NONE: it is
+ * expired, deactivated or revoked, so the order is of no use any more. Else as order_run. */
 enum result authorize(struct order_run *run, const char *url);
 
 /* After an order turned invalid: the problem of an authorization that did; R_NONE: there is none to be found.

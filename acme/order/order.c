@@ -82,6 +82,8 @@ enum result order_take(struct order_run *run, const struct acme_response *respon
 	if (result != R_OK)
 		return order_fail(run, CAUSE_CA, error.text);
 	run->retry_after = response->retry_after;
+	run->order_from_ms =
+	    response->retry_after > 0 ? clock_monotonic_ms() + response->retry_after * 1000 : 0;
 	if (run->order.status != before)
 		run->poll_ms = ORDER_POLL_MIN_MS;
 	return R_OK;
@@ -173,7 +175,6 @@ static enum result authorize_all(struct order_run *run)
 {
 	/* A copy: the order is read again while it is waited for. */
 	const struct acme_order order = run->order;
-	run->has_order = false;
 	for (size_t i = 0; i < order.authorization_count; i++) {
 		enum result result = authorize(run, order.authorizations[i]);
 		if (result == R_NONE)
@@ -181,9 +182,11 @@ static enum result authorize_all(struct order_run *run)
 		if (result != R_OK)
 			return result;
 	}
-	enum result result = run->has_order ? R_OK : order_fetch(run);
-	/* All valid and still pending: the CA is catching up. */
-	if (result == R_OK && run->order.status == ACME_PENDING)
+	enum result result = R_OK;
+	if (!run->has_order && clock_monotonic_ms() >= run->order_from_ms)
+		result = order_fetch(run);
+	/* All valid and still pending: the CA is catching up, or said when to ask again. */
+	if (result == R_OK && (!run->has_order || run->order.status == ACME_PENDING))
 		result = pause_and_refetch(run);
 	return result;
 }

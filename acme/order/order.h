@@ -43,18 +43,19 @@ struct order_run {
 	bool has_methods;
 	int restarts;
 	int finalizes;
-	int poll_ms;         /* next pause between polls of the order */
-	int64_t retry_after; /* seconds, from the last answer about the order; -1: none */
-	int64_t deadline_ms; /* of the polling, monotonic; 0: not begun */
-	int64_t held_ms;     /* when a pause last looked after the lease, monotonic */
-	int64_t waited_us;   /* for the CA, in pauses: validation, processing */
+	int poll_ms;           /* next pause between polls of the order */
+	int64_t retry_after;   /* seconds, from the last answer about the order; -1: none */
+	int64_t order_from_ms; /* by it, the order is not asked for again before; monotonic */
+	int64_t deadline_ms;   /* of the polling, monotonic; 0: not begun */
+	int64_t held_ms;       /* when a pause last looked after the lease, monotonic */
+	int64_t waited_us;     /* for the CA, in pauses: validation, processing */
 	struct acme_failure *failure;
 	struct job_wait *wait;
 	struct error *error;
 };
 
 enum {
-	ORDER_POLL_MIN_MS = 15,
+	ORDER_POLL_MIN_MS = 5,
 	ORDER_POLL_MAX_MS = 5000,
 	ORDER_WAIT_MS = 90 * 1000,
 	FINALIZE_TRIES = 3,

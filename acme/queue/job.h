@@ -49,6 +49,7 @@ struct job {
 	struct lease lease;
 	int64_t lease_ms;
 	int attempts;
+	bool is_one_of_many; /* others were due when it was claimed */
 	char reason[12];
 	char lane[8];
 	char turn_at[40]; /* the turn that the ledger gave it, as the database writes times; empty: none */

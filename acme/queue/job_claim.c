@@ -48,7 +48,10 @@ static const char claim_sql[] =
     "   last_try_at = clock_timestamp(), waits_on = NULL, waits_for = NULL"
     " FROM picked WHERE j.name = picked.name"
     " RETURNING j.name, j.fence, j.attempts, j.step, j.order_url, j.certificate_url, j.key_sealed,"
-    "   j.key_version, j.csr, j.directory, j.reason, j.lane, j.turn_at, j.is_charged";
+    "   j.key_version, j.csr, j.directory, j.reason, j.lane, j.turn_at, j.is_charged,"
+    "   EXISTS (SELECT 1 FROM issuance_jobs AS other WHERE " DUE " AND other.name <> j.name)"
+    "    OR EXISTS (SELECT 1 FROM issuance_jobs AS other WHERE state = 'running' AND lease_until <= now()"
+    "      AND other.name <> j.name)";
 
 /* A statement of its own, so that its snapshot is younger than the lock on the job: what the last owner
  * committed together with the job is seen. A name whose TLS is passed on needs none. Rows in domains of which
@@ -82,6 +85,7 @@ static void read_claimed(struct job *job, const PGresult *row, int64_t lease_ms)
 	copy_text(job->lane, sizeof job->lane, pg_get(row, 0, 11));
 	copy_text(job->turn_at, sizeof job->turn_at, pg_get(row, 0, 12));
 	job->is_charged = pg_get_bool(row, 0, 13);
+	job->is_one_of_many = pg_get_bool(row, 0, 14);
 }
 
 /* R_AGAIN: closed. */

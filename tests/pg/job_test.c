@@ -78,6 +78,39 @@ static void a_job_is_claimed_by_one(void **state)
 	job_fini(&job);
 }
 
+static void a_claim_tells_whether_there_is_more(void **state)
+{
+	struct pg *pg = database_connect(state, "postern_acme");
+	static const bool more[] = {true, true, false};
+	enqueue(pg, "a.test", "first_hit");
+	enqueue(pg, "b.test", "renewal");
+	struct job dead = claim(pg);
+	let_lease_run_out(database_connect(state, NULL));
+	enqueue(pg, "c.test", "first_hit");
+	for (int i = 0; i < 3; i++) {
+		struct job job = claim(pg);
+		assert_int_equal(job.is_one_of_many, more[i]);
+		job_fini(&job);
+	}
+	job_fini(&dead);
+	/* What is not due yet, or somebody's, is no more. */
+	enqueue(pg, "d.test", "first_hit");
+	database_run(database_connect(state, NULL), "UPDATE issuance_jobs SET state = 'queued', next_try_at "
+						    "= now() + interval '1 h' WHERE name = 'a.test'");
+	struct job last = claim(pg);
+	assert_string_equal(last.name, "d.test");
+	assert_false(last.is_one_of_many);
+	job_fini(&last);
+	/* A lease that has run out is. */
+	enqueue(pg, "e.test", "first_hit");
+	database_run(database_connect(state, NULL),
+	    "UPDATE issuance_jobs SET lease_until = now() WHERE name = 'b.test'");
+	last = claim(pg);
+	assert_string_equal(last.name, "b.test");
+	assert_true(last.is_one_of_many);
+	job_fini(&last);
+}
+
 static void people_who_wait_come_before_renewals(void **state)
 {
 	struct pg *pg = database_connect(state, "postern_acme");
@@ -451,6 +484,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    database_test(nothing_due_is_no_job),
 	    database_test(a_job_is_claimed_by_one),
+	    database_test(a_claim_tells_whether_there_is_more),
 	    database_test(people_who_wait_come_before_renewals),
 	    database_test(a_dead_owners_job_is_taken_over_where_it_was),
 	    database_test(who_lost_the_job_writes_nothing),
