@@ -166,7 +166,7 @@ static void take_values(struct resolver_answer *out, const struct ub_result *res
 		size_t size = (size_t)result->len[i];
 		if (type == RESOLVER_TXT)
 			out->values[out->count++] = rdata_read_text(rdata, size);
-		else if (type == RESOLVER_CNAME)
+		else if (type == RESOLVER_CNAME || type == RESOLVER_NS)
 			out->values[out->count++] = rdata_read_name(rdata, size);
 		else if (size == wanted || type == RESOLVER_CAA)
 			out->values[out->count++] = (struct resolver_value){mem_copy(rdata, size), size};

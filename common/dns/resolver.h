@@ -21,6 +21,7 @@ enum resolver_type {
 	RESOLVER_A = 1,
 	RESOLVER_NS = 2,
 	RESOLVER_CNAME = 5,
+	RESOLVER_SOA = 6,
 	RESOLVER_TXT = 16,
 	RESOLVER_AAAA = 28,
 	RESOLVER_CAA = 257
@@ -35,8 +36,8 @@ enum resolver_outcome {
 };
 
 /* TXT: the strings of the record joined, any bytes. A and AAAA: 4 or 16 bytes. CAA: the record as it is
- * (RFC 8659 section 4.1). CNAME: the name as text,
- * lower case, without the final dot. NS: nothing. */
+ * (RFC 8659 section 4.1). CNAME, NS: the name as text,
+ * lower case, without the final dot. */
 struct resolver_value {
 	unsigned char *bytes;
 	size_t size;

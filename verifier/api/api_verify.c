@@ -11,6 +11,7 @@
 #include "verifier/api/domain_json.h"
 #include "verifier/claim/domain_check.h"
 #include "verifier/diagnose/diagnoser.h"
+#include "verifier/diagnose/dns_look.h"
 #include "verifier/http/problem.h"
 
 /* The tenant's quota counts what is looked up. */
@@ -118,8 +119,10 @@ void api_domains_verify(struct api_call *call)
 	if (!claim_for_check(call, &claim))
 		return;
 	struct domain_check *check = domain_check_start(call->resolver, call->config, &claim);
+	struct dns_look *look = diagnoser_look(call->diagnoser, &claim);
 	domain_check_finish(check, "api", &verdict);
-	diagnoser_judge(call->diagnoser, &claim, check, &verdict);
+	diagnoser_judge(call->diagnoser, &claim, check, look, &verdict);
+	dns_look_free(look);
 	settle_check(call, &claim, &verdict);
 	domain_verdict_fini(&verdict);
 	domain_check_free(check);

@@ -10,9 +10,18 @@
 #include "common/mem.h"
 #include "verifier/claim/domain_check.h"
 #include "verifier/diagnose/diagnoser.h"
+#include "verifier/diagnose/dns_look.h"
 
 /* At most SLOTS domains are looked up at once. */
 enum { SLOTS = 64, LOOK_MS = 1000, TICK_MS = 100, RECONNECT_MS = 500 };
+
+/* A domain that is being looked at: first by the ordinary check, then, where that is due, thoroughly. */
+struct slot {
+	struct domain_check *check; /* NULL: the slot is free */
+	bool is_finished;           /* the check is; `verdict` is set */
+	struct domain_verdict verdict;
+	struct look_job *job; /* NULL: no thorough look is under way */
+};
 
 struct poller {
 	const struct config *config;
@@ -21,7 +30,7 @@ struct poller {
 	struct pg *pg;
 	pthread_t thread;
 	atomic_bool stopping;
-	struct domain_check *checks[SLOTS];
+	struct slot slots[SLOTS];
 	int busy;
 	bool complained;    /* about the database, since it last answered */
 	int64_t look_at_ms; /* when to ask the database for due domains again */
@@ -45,45 +54,57 @@ static void tell(
 		log_info(words[settled], log_str("domain", claim->name), log_str("tenant", claim->tenant));
 }
 
-static void settle(struct poller *poller, struct domain_check *check)
+static void settle(struct poller *poller, struct slot *slot)
 {
-	struct domain_claim claim = *domain_check_claim(check);
-	struct domain_verdict verdict;
+	const struct domain_claim *claim = domain_check_claim(slot->check);
+	struct dns_look *look = slot->job ? look_job_take(slot->job) : NULL;
 	struct error error = {""};
-	domain_check_finish(check, "poller", &verdict);
-	diagnoser_judge(poller->diagnoser, &claim, check, &verdict);
+	diagnoser_judge(poller->diagnoser, claim, slot->check, look, &slot->verdict);
 	enum domain_settled settled = DOMAIN_IS_LOST;
 	enum result result =
-	    domain_settle(poller->pg, &own, &claim, &verdict, &poller->config->rules, &settled, &error);
-	domain_verdict_fini(&verdict);
-	domain_check_free(check);
+	    domain_settle(poller->pg, &own, claim, &slot->verdict, &poller->config->rules, &settled, &error);
 	if (result == R_OK)
-		tell(&claim, &verdict, settled);
+		tell(claim, &slot->verdict, settled);
 	else
-		log_warn("check not stored, will be repeated", log_str("domain", claim.name),
+		log_warn("check not stored, will be repeated", log_str("domain", claim->name),
 		    log_str("error", error.text));
+	dns_look_free(look);
+	domain_verdict_fini(&slot->verdict);
+	domain_check_free(slot->check);
+	*slot = (struct slot){.check = NULL};
+	poller->busy--;
 }
 
-static void settle_done(struct poller *poller)
+static void go_on(struct poller *poller, struct slot *slot)
 {
-	for (int i = 0; i < SLOTS; i++) {
-		if (!poller->checks[i] || !domain_check_is_done(poller->checks[i]))
-			continue;
-		settle(poller, poller->checks[i]);
-		poller->checks[i] = NULL;
-		poller->busy--;
+	if (!slot->is_finished && domain_check_is_done(slot->check)) {
+		domain_check_finish(slot->check, "poller", &slot->verdict);
+		slot->is_finished = true;
+		slot->job =
+		    diagnoser_start_look(poller->diagnoser, domain_check_claim(slot->check), &slot->verdict);
 	}
+	if (slot->is_finished && (!slot->job || look_job_is_done(slot->job)))
+		settle(poller, slot);
 }
 
 static void start_checks(struct poller *poller, const struct domain_claim *claims, int count)
 {
-	int slot = 0;
+	int at = 0;
 	for (int i = 0; i < count; i++) {
-		while (poller->checks[slot])
-			slot++;
-		poller->checks[slot] = domain_check_start(poller->resolver, poller->config, &claims[i]);
+		while (poller->slots[at].check)
+			at++;
+		poller->slots[at].check = domain_check_start(poller->resolver, poller->config, &claims[i]);
 		poller->busy++;
 	}
+}
+
+/* Undecided. */
+static void drop(struct slot *slot)
+{
+	if (slot->job)
+		dns_look_free(look_job_take(slot->job));
+	domain_verdict_fini(&slot->verdict);
+	domain_check_free(slot->check);
 }
 
 static void claim_due(struct poller *poller)
@@ -115,14 +136,16 @@ static void *poller_run(void *arg)
 	struct poller *poller = arg;
 	uint64_t seen = 0;
 	while (!poller->stopping) {
-		settle_done(poller);
+		for (int i = 0; i < SLOTS; i++)
+			if (poller->slots[i].check)
+				go_on(poller, &poller->slots[i]);
 		if (poller->busy < SLOTS && clock_monotonic_ms() >= poller->look_at_ms)
 			claim_due(poller);
 		seen = resolver_wait(poller->resolver, seen, wait_ms(poller));
 	}
 	for (int i = 0; i < SLOTS; i++)
-		if (poller->checks[i])
-			domain_check_free(poller->checks[i]);
+		if (poller->slots[i].check)
+			drop(&poller->slots[i]);
 	return NULL;
 }
 

@@ -2,20 +2,22 @@
  * Diagnoses for the API and the poller: when a thorough look is worth it, how many of them at once, and what
  * the verdicts come to.
  *
- * The ordinary check's five look-ups are judged every time they find something new; a thorough look
- * (dns_look_run.h) is made for a click, and by the poller where something is not as it should be: when what
- * was found has changed since the last diagnosis, else every DIAGNOSER_AGAIN_S. In all at most
- * DIAGNOSER_LOOKS at once in a process, half of them the poller's; where there is no room, the verdicts rest
- * on the ordinary check alone.
+ * The ordinary check's look-ups are judged whenever they find something else than before. A thorough look
+ * (dns_look_run.h) is made for a click, and for the poller where something is not as it should be: when what
+ * was found has changed since the last diagnosis, else every DIAGNOSER_AGAIN_S. In all there are at most
+ * DIAGNOSER_LOOKS at once in a process, half of them the poller's, who begins DIAGNOSER_PER_SECOND at most.
+ * Where there is no room, the verdicts rest on the ordinary check.
  */
 #ifndef VERIFIER_DIAGNOSE_DIAGNOSER_H
 #define VERIFIER_DIAGNOSE_DIAGNOSER_H
 
 #include "verifier/claim/domain_check.h"
 
-enum { DIAGNOSER_AGAIN_S = 600, DIAGNOSER_LOOKS = 32 };
+enum { DIAGNOSER_AGAIN_S = 600, DIAGNOSER_LOOKS = 32, DIAGNOSER_PER_SECOND = 4 };
 
 struct diagnoser;
+struct dns_look;
+struct look_job;
 
 /* Both outlive it. */
 struct diagnoser *diagnoser_new(const struct config *config, struct resolver *resolver);
@@ -24,9 +26,20 @@ void diagnoser_free(struct diagnoser *diagnoser);
 /* What CAs there are, on a connection that is at hand. */
 void diagnoser_learn(struct diagnoser *diagnoser, struct pg *pg);
 
-/* Judges what the finished check has seen, into verdict->diagnosis; leaves it empty where the claim's last
- * diagnosis still holds. */
+/* A thorough look for who clicked: blocks for LOOK_MS at most. NULL: there is no room. */
+struct dns_look *diagnoser_look(struct diagnoser *diagnoser, const struct domain_claim *claim);
+
+/* One for the poller, in a thread of its own, which wakes resolver_wait at its end. NULL: it is not due after
+ * this check, or there is no room. */
+struct look_job *diagnoser_start_look(
+    struct diagnoser *diagnoser, const struct domain_claim *claim, const struct domain_verdict *verdict);
+bool look_job_is_done(const struct look_job *job);
+/* Waits for it and frees the job; the look is the caller's. */
+struct dns_look *look_job_take(struct look_job *job);
+
+/* Judges what the finished check and the look (NULL: none) have seen, into verdict->diagnosis; leaves it
+ * empty where the claim's last diagnosis says as much. */
 void diagnoser_judge(struct diagnoser *diagnoser, const struct domain_claim *claim,
-    const struct domain_check *check, struct domain_verdict *verdict);
+    const struct domain_check *check, const struct dns_look *look, struct domain_verdict *verdict);
 
 #endif

@@ -1,7 +1,11 @@
 #include "verifier/diagnose/dns_look.h"
 
-void dns_look_fini(struct dns_look *look)
+#include <stdlib.h>
+
+void dns_look_free(struct dns_look *look)
 {
+	if (!look)
+		return;
 	struct resolver_answer *answers[] = {
 	    &look->bare, &look->doubled, &look->without_subdomain, &look->doubled_cname};
 	for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
@@ -15,4 +19,5 @@ void dns_look_fini(struct dns_look *look)
 		resolver_answer_free(&server->aaaa);
 		resolver_answer_free(&server->caa);
 	}
+	free(look);
 }

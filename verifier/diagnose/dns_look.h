@@ -64,7 +64,7 @@ struct dns_look {
 	/* Where a TXT record lands by mistake: the domain itself; the right name with the zone after it; the
 	 * label on the zone. And a CNAME: the domain with the zone after it. */
 	struct resolver_answer bare, doubled, without_subdomain, doubled_cname;
-	char doubled_name[2 * HOSTNAME_MAX + 2], without_subdomain_name[HOSTNAME_MAX + 1];
+	char doubled_name[2 * HOSTNAME_MAX + 2], without_subdomain_name[2 * HOSTNAME_MAX + 2];
 	char doubled_cname_name[2 * HOSTNAME_MAX + 2];
 	size_t climb_count;
 	const char *climb[CAA_CLIMB_MAX]; /* into the domain's name */
@@ -75,7 +75,7 @@ struct dns_look {
 	bool root_is_bogus; /* then validation itself is at fault, not the domain */
 };
 
-/* Frees what it holds. */
-void dns_look_fini(struct dns_look *look);
+/* With what it holds. */
+void dns_look_free(struct dns_look *look);
 
 #endif
