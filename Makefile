@@ -33,7 +33,7 @@ CFLAGS    ?= -O2 -g
 COMPILE    = $(CC) -std=gnu11 -pthread $(WARNINGS) $(HARDEN) $(SANITIZE) -D_GNU_SOURCE -I. $(PKG_CFLAGS) $(CFLAGS)
 LINK       = $(CC) -pthread -pie -Wl,-z,relro,-z,now,-z,noexecstack $(SANITIZE) $(LDFLAGS)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lunbound -lldns
+LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lunbound -lldns -lm
 
 PROGRAMS  := $(BUILD)/postern-edge $(BUILD)/postern-acme $(BUILD)/postern-verifier $(BUILD)/postern
 # edge/, acme/ and verifier/ have rooms, each one library; the rooms of common/ are libraries of their own.
@@ -67,7 +67,7 @@ $(BUILD)/crash/%.o: %.c
 
 # What a program carries inside itself: the migrations in `postern`, the dashboard in the verifier.
 $(BUILD)/common/cli/migrations.o: $(wildcard sql/*.sql)
-$(BUILD)/verifier/web/web.o: $(wildcard verifier/web/*)
+$(BUILD)/verifier/web/web_files.o: $(wildcard verifier/web/* verifier/web/*/*)
 $(BUILD)/verifier/api/api_openapi.o: verifier/api/openapi.json
 
 # A unit test sees its own folder, common and what is in common/explain and common/dns (tests/unit/explain, tests/unit/dns); a

@@ -10,6 +10,7 @@
 
 #include "common/dns/dns_settings.h"
 #include "common/mem.h"
+#include "verifier/web/framing.h"
 
 enum { TOKEN_LEAST = 16, FILE_MAX = 64 * 1024, DAY_S = 24 * 3600 };
 
@@ -86,6 +87,8 @@ static const struct setting table[] = {
 	"Where browsers reach the dashboard. https makes its cookie Secure. Default: whatever Host a request "
 	"has.",
 	NULL, 0, 0},
+    SETTING_OF_FRAMING,
+    SETTINGS_OF_THE_BRAND,
 };
 
 const struct settings_program config_program = {
@@ -274,6 +277,10 @@ static enum result load_all(struct config *config, struct error *error)
 	if (result == R_OK)
 		result = load_public_url(config, error);
 	if (result == R_OK)
+		result = framing_load(&config->frame_ancestors, config->settings, error);
+	if (result == R_OK)
+		result = brand_load(&config->brand, config->settings, error);
+	if (result == R_OK)
 		result = load_tokens(config, error);
 	if (result == R_OK)
 		result = load_ask_tls(config, error);
@@ -306,6 +313,8 @@ void config_free(struct config *config)
 	our_place_fini(&config->place);
 	webhook_rules_fini(&config->webhooks);
 	seal_keys_free(config->seal_keys);
+	brand_fini(&config->brand);
+	free(config->frame_ancestors);
 	if (config->ask_key)
 		OPENSSL_cleanse(config->ask_key, strlen(config->ask_key));
 	free(config->ask_key);

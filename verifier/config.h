@@ -13,6 +13,7 @@
 #include "common/seal.h"
 #include "common/settings.h"
 #include "verifier/claim/claim_rules.h"
+#include "verifier/web/brand.h"
 
 /* A token of a TXT record that another system made may have any length up to this. */
 enum { CONFIG_HASH = 32, TXT_LABEL_MAX = 63, TXT_TOKEN_LEAST = 16, TXT_TOKEN_MAX = 120 };
@@ -26,6 +27,8 @@ struct config {
 	bool secure_cookie;          /* public-url is https */
 	char origin[300];            /* scheme://host[:port] of public-url; "": take the request's Host */
 	struct hostname public_host; /* of public-url; "": it is not set, or no host name */
+	struct brand brand;
+	char *frame_ancestors; /* who may show the portal in a frame, for CSP; NULL: nobody */
 	unsigned char admin_token_hash[CONFIG_HASH];
 	unsigned char ask_token_hash[CONFIG_HASH];
 	bool ask_token_set;

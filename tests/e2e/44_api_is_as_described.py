@@ -89,6 +89,14 @@ def test_description_is_valid_and_every_operation_is_exercised(client):
     assert call("/v1/tokens", "GET")[1]["tokens"][0].get("token") is None
     assert call("/v1/tokens/{id}", "GET", [str(made["id"])])[1]["hint"] == token[:10]
 
+    link = call("/v1/portal-links", "POST", body={"tenant": "brand", "return_url": "https://app.test/"})[1]
+    assert link["url"] and call("/v1/portal-links", "POST", body={"tenant": "nobody"})[0] == 409
+    assert "url" not in call("/v1/portal-links", "GET", query="?tenant=brand")[1]["portal_links"][0]
+    assert call("/v1/portal-links/{id}", "GET", [str(link["id"])])[1]["session"] is False
+    assert call("/v1/portal-links/{id}", "DELETE", [str(link["id"])])[0] == 204
+    assert call("/v1/portal-links/{id}", "DELETE", [str(link["id"])], token=token)[0] == 403
+    assert call("/v1/portal-links", "DELETE", query="?tenant=brand")[0] == 204
+
     added = call("/v1/domains", "POST", body={"name": name, "options": {"minimum_tls": "1.3"}}, token=token)
     assert (added[0], added[1]["tenant"], added[1]["options"]) == (201, "brand", {"minimum_tls": "1.3"})
     assert call("/v1/domains", "POST", body={"name": name}, token=token)[0] == 200
@@ -96,7 +104,7 @@ def test_description_is_valid_and_every_operation_is_exercised(client):
     status, shown, answer = call("/v1/domains/{name}", "GET", [name], token=token)
     assert call("/v1/domains/{name}", "GET", [name], headers={"If-None-Match": answer.getheader("ETag")}, token=token)[0] in (200, 304)
     assert call("/v1/domains/{name}", "DELETE", [name], headers={"If-Match": '"no"'}, token=token)[0] == 412
-    assert call("/v1/domains", "GET", query="?within=described.test&certificate=none&status=pending")[1]["domains"][0]["name"] == name
+    assert call("/v1/domains", "GET", query="?within=described.test&search=shop.desc&certificate=none&status=pending")[1]["domains"][0]["name"] == name
     assert call("/v1/domains/{name}/verify", "POST", [name], token=token)[1]["check"]["outcome"] == "absent"
     assert call("/v1/domains/{name}/verify", "POST", [name], token=token)[0] == 429
     assert call("/v1/domains/{name}/suspend", "POST", [name])[0] == 409

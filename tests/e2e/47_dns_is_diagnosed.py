@@ -50,7 +50,7 @@ class Scene:
         self.api = self.platform.api
 
     def add(self, name, tenant=None):
-        return {record["type"]: record for record in self.api.add(name, tenant)["records"]}
+        return {record["type"]: record for record in self.api.add(name, tenant)["records"] if not record.get("optional")}
 
     def verify(self, name):
         domain = self.api.verify(name)

@@ -74,6 +74,7 @@ static const struct right {
 	"url label events state off_reason failures failing_since pause_until", false},
     {"postern_verifier", "webhook_events", ALL, "tenant type at body", NULL, false},
     {"postern_verifier", "webhook_deliveries", ALL, "webhook event next_try_at", "next_try_at", false},
+    {"postern_verifier", "portal_links", ALL, ALL, "opened_at revoked_at", true},
     {"postern_verifier", "certificates", PUBLIC_HALF, NULL, NULL, false},
     {"postern_verifier", "issuance_jobs", JOB_VIEW, NULL, NULL, false},
     {"postern_verifier", "failures", ALL, NULL, NULL, false},
@@ -238,6 +239,8 @@ static void functions_and_sequences_are_for_whom_they_are_for(void **state)
 		try_statement(
 		    pg, roles[i], "SELECT webhook_expiry_step(1)", !strcmp(roles[i], "postern_acme"));
 		try_statement(pg, roles[i], "SELECT webhook_emit('{}', '{}', '{}', '{}')", false);
+		try_statement(pg, roles[i], "SELECT domain_words('a.example.com')",
+		    !strcmp(roles[i], "postern_verifier"));
 		try_statement(pg, roles[i], "CREATE TABLE public.mine (id int)", false);
 		try_statement(pg, roles[i],
 		    "CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", false);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/process.h"
+#include "verifier/access/secret.h"
 
 #define UTC " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
 #define COLUMNS \
@@ -15,9 +15,7 @@
 
 bool token_is_shaped(const char *text)
 {
-	size_t prefix = strlen(TOKEN_PREFIX);
-	return strncmp(text, TOKEN_PREFIX, prefix) == 0 && strlen(text) == TOKEN_TEXT &&
-	       strspn(text + prefix, "0123456789abcdef") == TOKEN_TEXT - prefix;
+	return secret_is_shaped(TOKEN_PREFIX, text);
 }
 
 static void hash_of(const char *text, unsigned char hash[SHA256_DIGEST_LENGTH])
@@ -80,16 +78,6 @@ enum result token_check(struct pg *pg, int64_t id, struct error *error)
 	return result;
 }
 
-static void make_text(char text[TOKEN_TEXT + 1])
-{
-	unsigned char random[TOKEN_RANDOM];
-	process_random(random, sizeof random);
-	size_t at = (size_t)snprintf(text, TOKEN_TEXT + 1, "%s", TOKEN_PREFIX);
-	for (size_t i = 0; i < sizeof random; i++, at += 2)
-		snprintf(text + at, 3, "%02x", random[i]);
-	OPENSSL_cleanse(random, sizeof random);
-}
-
 /* In the order of sqlstates: no such tenant; not a time, or one that PostgreSQL cannot hold. */
 static enum result read_failure(struct pg *pg)
 {
@@ -106,7 +94,7 @@ enum result token_create(struct pg *pg, const struct scope *scope, const struct 
 	unsigned char hash[SHA256_DIGEST_LENGTH];
 	char hint[TOKEN_HINT + 1];
 	PGresult *rows = NULL;
-	make_text(text);
+	secret_make(TOKEN_PREFIX, text);
 	hash_of(text, hash);
 	snprintf(hint, sizeof hint, "%s", text);
 	enum result result = scope_run(pg, scope, &rows, error,

@@ -7,12 +7,14 @@
 
 #include "common/dns/our_place.h"
 #include "verifier/access/scope.h"
+#include "verifier/access/secret.h"
 
 #define TOKEN_PREFIX "ptn_"
-enum { TOKEN_RANDOM = 32, TOKEN_TEXT = 4 + 2 * TOKEN_RANDOM, TOKEN_HINT = 4 + 6, TOKEN_LABEL_MAX = 200 };
+enum { TOKEN_TEXT = 4 + SECRET_HEX, TOKEN_HINT = 4 + 6, TOKEN_LABEL_MAX = 200 };
 
 struct token_holder {
-	int64_t id;
+	int64_t id;                  /* of the token; 0: the admin token, or a portal's link */
+	int64_t portal;              /* the link that the session was opened by; 0: none */
 	char tenant[TENANT_MAX + 1]; /* "": an operator's */
 };
 

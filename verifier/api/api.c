@@ -21,6 +21,7 @@ enum { CONNECTIONS = 256, CLASSES = 6 };
 struct api {
 	struct api_parts parts;
 	struct rate_limit *limit;
+	struct web *web;
 	struct mhd_server *server;
 	struct metric *requests[CLASSES];
 };
@@ -79,6 +80,11 @@ static bool check_query(struct api_call *call)
 
 static bool check_access(struct api_call *call)
 {
+	if (call->route->flags & API_NO_PORTAL && call->caller.holder.portal) {
+		problem_reply(call->reply, MHD_HTTP_FORBIDDEN, "token_only", NULL,
+		    "This is for programs: a session of the portal cannot do it, a token can.");
+		return false;
+	}
 	if (call->route->access != API_OPERATOR || api_call_is_operator(call))
 		return true;
 	problem_reply(call->reply, MHD_HTTP_FORBIDDEN, "operator_only", NULL,
@@ -126,14 +132,14 @@ static void run(struct api_call *call)
 		call->route->handle(call);
 }
 
-static void route_web(struct api_call *call)
+static void route_web(struct api *api, struct api_call *call)
 {
-	if (!web_has(call->request->path))
+	if (!web_has(api->web, call->request->path))
 		refuse_path(call);
 	else if (strcmp(call->request->method, "GET") != 0)
 		refuse_method(call, "GET");
 	else
-		web_reply(call->request, call->reply);
+		web_reply(api->web, call->request, call->reply);
 }
 
 static void route(struct api *api, struct api_call *call)
@@ -143,7 +149,7 @@ static void route(struct api *api, struct api_call *call)
 		problem_reply(call->reply, MHD_HTTP_CONTENT_TOO_LARGE, "too_large", NULL,
 		    "A body may have %d bytes at most.", MHD_BODY_MAX);
 	else if (strncmp(path, "/v1/", 4) != 0 && strcmp(path, "/session") != 0)
-		route_web(call);
+		route_web(api, call);
 	else if (find_route(api, call) && read_body(call))
 		run(call);
 	json_decref(call->body);
@@ -204,11 +210,19 @@ static void register_metrics(struct api *api)
 		    "Requests to the API and the dashboard by class of status.");
 }
 
+static void drop(struct api *api)
+{
+	web_free(api->web);
+	rate_limit_free(api->limit);
+	free(api);
+}
+
 enum result api_start(struct api **out, const struct api_parts *parts, int fd, struct error *error)
 {
 	struct api *api = mem_alloc(sizeof *api);
 	api->parts = *parts;
 	api->limit = rate_limit_new(parts->config->api_rate);
+	api->web = web_new(parts->config);
 	register_metrics(api);
 	struct mhd_options options = {.fd = fd,
 	    .thread_per_connection = true,
@@ -217,13 +231,11 @@ enum result api_start(struct api **out, const struct api_parts *parts, int fd, s
 	    .open = on_head,
 	    .arg = api};
 	enum result result = mhd_server_start(&api->server, &options, error);
-	if (result != R_OK) {
-		rate_limit_free(api->limit);
-		free(api);
-		return result;
-	}
-	*out = api;
-	return R_OK;
+	if (result == R_OK)
+		*out = api;
+	else
+		drop(api);
+	return result;
 }
 
 void api_stop(struct api *api)
@@ -231,6 +243,5 @@ void api_stop(struct api *api)
 	if (!api)
 		return;
 	mhd_server_stop(api->server);
-	rate_limit_free(api->limit);
-	free(api);
+	drop(api);
 }

@@ -15,6 +15,8 @@ static void set_caller(struct api_call *call, const struct token_holder *holder,
 	caller->by_cookie = by_cookie;
 	if (holder->id)
 		snprintf(caller->actor, sizeof caller->actor, "token:%lld", (long long)holder->id);
+	else if (holder->portal)
+		snprintf(caller->actor, sizeof caller->actor, "portal:%lld", (long long)holder->portal);
 	else
 		snprintf(caller->actor, sizeof caller->actor, "%s", by_cookie ? "dashboard" : "admin-token");
 	mhd_request_remote(call->request, caller->remote);
@@ -49,7 +51,7 @@ static enum result refuse_token(struct api_call *call)
 static enum result find_holder(struct api_call *call, struct token_holder *holder, bool *by_cookie)
 {
 	const char *authorization = mhd_request_header(call->request, MHD_HTTP_HEADER_AUTHORIZATION);
-	*by_cookie = !authorization && mhd_request_cookie(call->request, SESSION_COOKIE);
+	*by_cookie = !authorization && api_session_cookie(call);
 	if (*by_cookie)
 		return api_session_accept(call, holder);
 	struct error error = {""};
@@ -70,7 +72,8 @@ enum result api_auth(struct api_call *call, struct rate_limit *limit)
 	if (result != R_OK)
 		return result;
 	set_caller(call, &holder, by_cookie);
-	int wait_s = holder.id ? rate_limit_take(limit, holder.id, clock_monotonic_ms()) : 0;
+	int64_t who = holder.portal ? -holder.portal : holder.id;
+	int wait_s = who ? rate_limit_take(limit, who, clock_monotonic_ms()) : 0;
 	if (!wait_s)
 		return R_OK;
 	problem_reply(call->reply, MHD_HTTP_TOO_MANY_REQUESTS, "too_many_requests", NULL,

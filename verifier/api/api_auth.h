@@ -14,7 +14,9 @@ enum result api_auth(struct api_call *call, struct rate_limit *limit);
 enum result api_auth_token(
     struct api_call *call, const char *text, struct token_holder *out, struct error *error);
 
-/* api_session.c. R_OK: the request's cookie is a live session's, and the request comes from our own page
+/* api_session.c. The session's cookie, NULL: none came. */
+const char *api_session_cookie(const struct api_call *call);
+/* R_OK: the request's cookie is a live session's, and the request comes from our own page
  * where that matters. */
 enum result api_session_accept(struct api_call *call, struct token_holder *out);
 

@@ -19,7 +19,8 @@ static bool read_filter(struct api_call *call, struct event_filter *filter, stru
 	static const char *const events[] = {"added", "imported", "deleted", "released", "verified",
 	    "drifted", "recovered", "suspended", "resumed", "taken_over", "options_changed", "renewal_forced",
 	    "tenant_created", "tenant_changed", "token_created", "token_revoked", "webhook_created",
-	    "webhook_changed", "webhook_removed", "webhook_secret_rotated", "webhook_disabled", NULL};
+	    "webhook_changed", "webhook_removed", "webhook_secret_rotated", "webhook_disabled",
+	    "portal_link_created", "portal_link_revoked", "portal_opened", NULL};
 	const char *text = mhd_request_query(call->request, "name");
 	*filter = (struct event_filter){.tenant = NULL};
 	if (!api_call_tenant(call, &filter->tenant) || !api_call_limit(call, limit) ||

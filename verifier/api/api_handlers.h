@@ -49,6 +49,12 @@ void api_deliveries_list(struct api_call *call);
 void api_deliveries_show(struct api_call *call);
 void api_deliveries_redeliver(struct api_call *call);
 
+void api_portal_list(struct api_call *call);
+void api_portal_create(struct api_call *call);
+void api_portal_show(struct api_call *call);
+void api_portal_revoke(struct api_call *call);
+void api_portal_revoke_all(struct api_call *call);
+
 void api_session_create(struct api_call *call);
 void api_session_show(struct api_call *call);
 void api_session_end(struct api_call *call);

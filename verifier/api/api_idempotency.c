@@ -97,7 +97,8 @@ static const char *header_of(const struct mhd_reply *reply, const char *name)
 /* A secret is not kept: a repetition is told that it was shown. */
 static char *kept_body(const struct api_call *call)
 {
-	static const char *const secrets[] = {"token", "secret"};
+	bool holds_url = call->route->flags & API_SECRET_URL;
+	const char *const secrets[] = {"token", "secret", holds_url ? "url" : "token"};
 	char *body = mem_copy(call->reply->body ? call->reply->body : "", call->reply->size);
 	json_t *json = call->route->flags & API_SECRET ? json_loads(body, 0, NULL) : NULL;
 	if (!json)

@@ -15,6 +15,7 @@ enum { ID_DIGITS = 18, CURSOR_MAX = HOSTNAME_MAX + 1 + TENANT_MAX + 1 + ID_DIGIT
 struct page {
 	struct domain_filter filter;
 	struct hostname within;
+	struct name_search search;
 	char text[CURSOR_MAX + 1]; /* the cursor, cut at its slashes */
 	struct domain_place after;
 	int limit;
@@ -58,6 +59,20 @@ static bool read_within(struct api_call *call, struct page *page)
 	return true;
 }
 
+static bool read_search(struct api_call *call, struct page *page)
+{
+	const char *text = mhd_request_query(call->request, "search");
+	page->filter.search = text ? &page->search : NULL;
+	if (!text || name_search_read(&page->search, text))
+		return true;
+	problem_reply(call->reply, MHD_HTTP_BAD_REQUEST, "invalid_search", "search",
+	    "search: must be a part of a host name, from the beginning of a word on: letters, digits, "
+	    "hyphens "
+	    "and dots, at most %d.",
+	    HOSTNAME_MAX);
+	return false;
+}
+
 static bool read_page(struct api_call *call, struct page *page)
 {
 	static const char *const statuses[] = {"pending", "active", "drifted", "suspended", "released", NULL};
@@ -66,7 +81,7 @@ static bool read_page(struct api_call *call, struct page *page)
 	return api_call_tenant(call, &page->filter.tenant) && api_call_limit(call, &page->limit) &&
 	       api_call_choice(call, "status", statuses, &page->filter.status) &&
 	       api_call_choice(call, "certificate", certificates, &page->filter.certificate) &&
-	       read_within(call, page) && read_cursor(call, page);
+	       read_within(call, page) && read_search(call, page) && read_cursor(call, page);
 }
 
 /* `rows` may hold one more than the page, which says that there is a next one. */

@@ -16,9 +16,10 @@ enum api_access {
 	API_OPERATOR, /* an operator's token */
 };
 
-/* SECRET: the answer holds what is shown once, and is not kept for a repetition. STREAMED: the body is read
- * line by line, as it comes. */
-enum { API_SECRET = 1, API_STREAMED = 2 };
+/* SECRET: the answer's `token` is shown once, and not kept for a repetition; with SECRET_URL its `url` too.
+ * STREAMED: the body is read line by line, as it comes. NO_PORTAL: for programs, not for whoever came by a
+ * portal's link. */
+enum { API_SECRET = 1, API_STREAMED = 2, API_NO_PORTAL = 4, API_SECRET_URL = 8 };
 
 struct api_route {
 	const char *method;

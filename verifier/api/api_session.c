@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "verifier/access/portal_link.h"
 #include "verifier/access/session.h"
 #include "verifier/api/api_auth.h"
 #include "verifier/api/api_handlers.h"
@@ -58,13 +59,19 @@ static void refuse_session(struct api_call *call)
 	mhd_reply_header(call->reply, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
 }
 
+const char *api_session_cookie(const struct api_call *call)
+{
+	return mhd_request_cookie(
+	    call->request, call->config->secure_cookie ? SESSION_COOKIE_SECURE : SESSION_COOKIE);
+}
+
 enum result api_session_accept(struct api_call *call, struct token_holder *out)
 {
 	struct error error = {""};
 	struct pg *pg = pg_pool_take(call->pool, &error);
-	enum result result = pg ? session_check(pg, call->config->admin_token_hash,
-				      mhd_request_cookie(call->request, SESSION_COOKIE), out, &error)
-				: R_DOWN;
+	enum result result =
+	    pg ? session_check(pg, call->config->admin_token_hash, api_session_cookie(call), out, &error)
+	       : R_DOWN;
 	if (pg)
 		pg_pool_give(call->pool, pg);
 	if (result == R_NONE)
@@ -78,10 +85,13 @@ enum result api_session_accept(struct api_call *call, struct token_holder *out)
 	return result;
 }
 
-static void set_cookie(struct api_call *call, const char *value, int seconds)
+/* Within another site's page only a cookie without SameSite comes along; one that is partitioned belongs to
+ * that page's site, and no other site's page can make a browser send it. */
+static void set_cookie(struct api_call *call, const char *value, int seconds, bool framed)
 {
-	mhd_reply_header(call->reply, MHD_HTTP_HEADER_SET_COOKIE,
-	    SESSION_COOKIE "=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Strict%s", value, seconds,
+	mhd_reply_header(call->reply, MHD_HTTP_HEADER_SET_COOKIE, "%s=%s; Path=/; Max-Age=%d; HttpOnly; %s%s",
+	    call->config->secure_cookie ? SESSION_COOKIE_SECURE : SESSION_COOKIE, value, seconds,
+	    framed ? "SameSite=None; Partitioned" : "SameSite=Strict",
 	    call->config->secure_cookie ? "; Secure" : "");
 }
 
@@ -99,17 +109,13 @@ static void open_session(struct api_call *call, const struct token_holder *holde
 		return;
 	}
 	call->reply->status = MHD_HTTP_NO_CONTENT;
-	set_cookie(call, cookie, SESSION_HOURS * 3600);
+	set_cookie(call, cookie, SESSION_HOURS * 3600, false);
 }
 
-void api_session_create(struct api_call *call)
+static void log_in(struct api_call *call)
 {
 	struct token_holder holder;
 	struct error error = {""};
-	if (!is_same_origin(call)) {
-		refuse_origin(call);
-		return;
-	}
 	if (!take_login()) {
 		problem_reply(call->reply, MHD_HTTP_TOO_MANY_REQUESTS, "too_many_logins", NULL,
 		    "Too many log-ins at the moment: wait a second and try again.");
@@ -129,18 +135,119 @@ void api_session_create(struct api_call *call)
 		problem_reply_down(call->reply, &error);
 }
 
+static void refuse_link(struct api_call *call)
+{
+	problem_reply(call->reply, MHD_HTTP_GONE, "link_ended", "link",
+	    "This link has been opened before, is older than %d minutes or was revoked: go back to where it "
+	    "came from, and open a new one.",
+	    PORTAL_LINK_MINUTES);
+}
+
+/* Somebody who is sent another's link is not to work in that one's name without noticing. */
+static bool may_replace(struct api_call *call, struct pg *pg, const char *tenant)
+{
+	struct token_holder now;
+	const char *cookie = api_session_cookie(call);
+	if (!cookie || json_is_true(json_object_get(call->body, "replace")) ||
+	    session_check(pg, call->config->admin_token_hash, cookie, &now, NULL) != R_OK ||
+	    (now.portal && strcmp(now.tenant, tenant) == 0))
+		return true;
+	problem_reply(call->reply, MHD_HTTP_CONFLICT, "other_session", "replace",
+	    "This browser is logged in as %s, and the link is for the tenant %s: send \"replace\": true to "
+	    "change over.",
+	    now.tenant[0] ? now.tenant : "the operator", tenant);
+	return false;
+}
+
+/* The session of before ends: its cookie is known to whoever has put it there. */
+static void change_session(struct api_call *call, struct pg *pg, const char *cookie)
+{
+	const char *old = api_session_cookie(call);
+	bool framed = json_is_true(json_object_get(call->body, "framed")) && call->config->secure_cookie &&
+		      call->config->frame_ancestors;
+	if (old)
+		session_end(pg, call->config->admin_token_hash, old, NULL);
+	call->reply->status = MHD_HTTP_NO_CONTENT;
+	set_cookie(call, cookie, SESSION_HOURS * 3600, framed);
+}
+
+static void open_link(struct api_call *call, struct pg *pg, const char *link)
+{
+	const unsigned char *admin_hash = call->config->admin_token_hash;
+	char tenant[TENANT_MAX + 1], cookie[SESSION_TEXT + 1], remote[NET_ADDRESS_TEXT];
+	struct error error = {""};
+	mhd_request_remote(call->request, remote);
+	enum result result = portal_link_find(pg, admin_hash, link, tenant, &error);
+	if (result == R_OK && !may_replace(call, pg, tenant))
+		return;
+	if (result == R_OK)
+		result = portal_link_open(pg, admin_hash, link, remote, cookie, &error);
+	if (result == R_OK)
+		change_session(call, pg, cookie);
+	else if (result == R_NONE)
+		refuse_link(call);
+	else
+		problem_reply_down(call->reply, &error);
+}
+
+void api_session_create(struct api_call *call)
+{
+	const char *link = json_string_value(json_object_get(call->body, "link"));
+	if (!is_same_origin(call)) {
+		refuse_origin(call);
+	} else if (!link) {
+		log_in(call);
+	} else if (!portal_link_is_shaped(link)) {
+		refuse_link(call);
+	} else {
+		struct pg *pg = api_call_database(call);
+		if (!pg)
+			return;
+		open_link(call, pg, link);
+		pg_pool_give(call->pool, pg);
+	}
+}
+
+static json_t *session_json(const PGresult *rows)
+{
+	const char *tenant = pg_get(rows, 0, 0);
+	json_t *session = json_pack(
+	    "{s:s, s:b}", "scope", tenant ? "tenant" : "operator", "portal", (int)pg_get_bool(rows, 0, 2));
+	api_set_text(session, "tenant", tenant);
+	api_set_text(session, "title", pg_get(rows, 0, 1));
+	api_set_text(session, "return_url", pg_get(rows, 0, 3));
+	api_set_text(session, "expires_at", pg_get(rows, 0, 4));
+	return session;
+}
+
+static void show(struct api_call *call, struct pg *pg, const char *cookie)
+{
+	struct error error = {""};
+	PGresult *rows = NULL;
+	if (session_show(pg, call->config->admin_token_hash, cookie, &rows, &error) != R_OK)
+		problem_reply_down(call->reply, &error);
+	else if (PQntuples(rows) == 0)
+		refuse_session(call);
+	else
+		api_call_json(call, MHD_HTTP_OK, session_json(rows));
+	PQclear(rows);
+}
+
 void api_session_show(struct api_call *call)
 {
-	struct token_holder holder;
-	if (!mhd_request_cookie(call->request, SESSION_COOKIE))
+	const char *cookie = api_session_cookie(call);
+	struct pg *pg = NULL;
+	if (!cookie || strlen(cookie) != SESSION_TEXT)
 		refuse_session(call);
-	else if (api_session_accept(call, &holder) == R_OK)
-		call->reply->status = MHD_HTTP_NO_CONTENT;
+	else if ((pg = api_call_database(call)))
+		show(call, pg, cookie);
+	if (pg)
+		pg_pool_give(call->pool, pg);
 }
 
 void api_session_end(struct api_call *call)
 {
-	const char *cookie = mhd_request_cookie(call->request, SESSION_COOKIE);
+	const char *cookie = api_session_cookie(call);
 	struct error error = {""};
 	if (!is_same_origin(call)) {
 		refuse_origin(call);
@@ -157,5 +264,7 @@ void api_session_end(struct api_call *call)
 		return;
 	}
 	call->reply->status = MHD_HTTP_NO_CONTENT;
-	set_cookie(call, "", 0);
+	set_cookie(call, "", 0, false);
+	if (call->config->frame_ancestors)
+		set_cookie(call, "", 0, true);
 }

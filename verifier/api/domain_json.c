@@ -1,13 +1,36 @@
 #include "verifier/api/domain_json.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/mem.h"
 #include "verifier/claim/records.h"
 #include "verifier/diagnose/domain_state.h"
 
 static void set_text(json_t *object, const char *name, const char *text)
 {
 	json_object_set_new(object, name, text ? json_string(text) : json_null());
+}
+
+static void append_record(json_t *list, const struct record *record, bool optional)
+{
+	json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "type", record->type, "name", record->name, "value",
+	    record->value, "purpose", record->purpose);
+	if (record->note)
+		set_text(json, "note", record->note);
+	if (optional)
+		json_object_set_new(json, "optional", json_true());
+	json_array_append_new(list, json);
+}
+
+static void append_lasting(json_t *list, const struct domain_view *view)
+{
+	struct record record;
+	char *lines = mem_string(view->lasting), *rest = lines;
+	for (char *proof = strsep(&rest, "\n"); proof; proof = strsep(&rest, "\n"))
+		if (records_lasting(proof, view->name, &record))
+			append_record(list, &record, true);
+	free(lines);
 }
 
 static json_t *records_json(const struct config *config, const struct domain_view *view)
@@ -18,13 +41,9 @@ static json_t *records_json(const struct config *config, const struct domain_vie
 		return list;
 	size_t count = records_of(
 	    config, records_label(config, view->txt_label), view->name, view->tenant, view->token, records);
-	for (size_t i = 0; i < count; i++) {
-		json_t *record = json_pack("{s:s, s:s, s:s, s:s}", "type", records[i].type, "name",
-		    records[i].name, "value", records[i].value, "purpose", i ? "routing" : "ownership");
-		if (records[i].note)
-			set_text(record, "note", records[i].note);
-		json_array_append_new(list, record);
-	}
+	for (size_t i = 0; i < count; i++)
+		append_record(list, &records[i], false);
+	append_lasting(list, view);
 	return list;
 }
 

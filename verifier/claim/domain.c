@@ -16,13 +16,17 @@
 	"      WHEN c.not_after > now() THEN 'issued'" \
 	"      WHEN j.state IN ('queued', 'running') OR j.waits_on IS NOT NULL THEN 'issuing'" \
 	"      WHEN j.state = 'failed' THEN 'failed' ELSE 'none' END"
+/* What a lasting record says, a line for each CA of ours that offers dns-persist-01. */
+#define LASTING \
+	" (SELECT string_agg(issuer_names[1] || '; accounturi=' || account_url, E'\n' ORDER BY directory)" \
+	"  FROM ca_accounts WHERE status = 'valid' AND account_url IS NOT NULL AND issuer_names <> '{}')"
 #define VIEW \
 	"SELECT d.id, d.tenant, d.name, d.status, d.token, d.txt_label, d.kind, d.points_here," \
 	" to_char(d.created_at" UTC ", to_char(d.verified_at" UTC ", to_char(d.next_check_at" UTC "," \
 	" d.options, d.suspended_by," CERTIFICATE " AS certificate," \
 	" COALESCE(j.waits_for, j.last_error), c.issuer, to_char(c.not_after" UTC \
 	", to_char(j.next_try_at" UTC ", j.last_actor," \
-	" k.outcome, k.detail, k.found, to_char(k.checked_at" UTC ", k.checked_by, g.diagnosis" \
+	" k.outcome, k.detail, k.found, to_char(k.checked_at" UTC ", k.checked_by, g.diagnosis," LASTING \
 	" FROM domains d" \
 	" LEFT JOIN certificates c ON c.name = d.name" \
 	" LEFT JOIN issuance_jobs j ON j.name = d.name" \
@@ -39,7 +43,7 @@ void domain_view_read(const PGresult *rows, int row, struct domain_view *view)
 	    &view->next_check_at, &view->options, &view->suspended_by, &view->certificate,
 	    &view->certificate_reason, &view->certificate_issuer, &view->not_after, &view->next_try_at,
 	    &view->certificate_actor, &view->check_outcome, &view->check_detail, &view->check_found,
-	    &view->checked_at, &view->checked_by, &view->diagnosis};
+	    &view->checked_at, &view->checked_by, &view->diagnosis, &view->lasting};
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
 		*fields[i] = pg_get(rows, row, ++column);
 }
@@ -128,10 +132,13 @@ enum result domain_list(struct pg *pg, const struct scope *scope, const struct d
 		     " AND ($4::text IS NULL OR" CERTIFICATE " = $4)"
 		     " AND ($5::text IS NULL OR d.name = $5 OR right(d.name, length($5) + 1) = '.' || $5)"
 		     " AND (d.name, d.tenant, d.id) > ($6, $7, $8::bigint)"
+		     " AND ($10::text IS NULL OR (strpos(d.name, $11) > 0 AND domain_words(d.name) @> "
+		     "$10::text[]))"
 		     " ORDER BY d.name, d.tenant, d.id LIMIT $9::int) AS page",
 	    pg_text(filter->tenant), pg_text(filter->status), pg_text(filter->certificate),
 	    pg_text(filter->within), pg_text(after->name), pg_text(after->tenant), pg_int(after->id),
-	    pg_int(limit));
+	    pg_int(limit), pg_text(filter->search ? filter->search->words : NULL),
+	    pg_text(filter->search ? filter->search->part : NULL));
 }
 
 static enum result changed(enum result result, PGresult *rows)

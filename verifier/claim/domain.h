@@ -14,6 +14,7 @@
 #include "common/hostname.h"
 #include "verifier/access/scope.h"
 #include "verifier/claim/claim_rules.h"
+#include "verifier/claim/name_search.h"
 #include "verifier/claim/txt_check.h"
 #include "verifier/config.h"
 
@@ -75,6 +76,7 @@ struct domain_view {
 	    *certificate_actor;
 	const char *check_outcome, *check_detail, *check_found, *checked_at, *checked_by;
 	const char *diagnosis; /* JSON */
+	const char *lasting;   /* what a lasting record says, a line for each CA that takes one */
 };
 void domain_view_read(const PGresult *rows, int row, struct domain_view *view);
 
@@ -107,9 +109,11 @@ struct domain_place {
 	const char *name, *tenant;
 	int64_t id; /* tells the claims apart that a tenant released */
 };
-/* Each NULL: any; `status` NULL: all but released; `within`: the name ends with it. */
+/* Each NULL: any; `status` NULL: all but released; `within`: the name ends with it; `search`: see
+ * name_search.h. */
 struct domain_filter {
 	const char *tenant, *status, *certificate, *within;
+	const struct name_search *search;
 };
 /* In order of name, tenant and id, after that place. */
 enum result domain_list(struct pg *pg, const struct scope *scope, const struct domain_filter *filter,

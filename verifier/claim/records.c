@@ -1,7 +1,11 @@
 #include "verifier/claim/records.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
+
+static_assert(
+    RECORDS_VALUE > TXT_TOKEN_MAX + 8 + HOSTNAME_MAX, "a value holds a token and the platform's domain");
 
 const char *records_label(const struct config *config, const char *own)
 {
@@ -17,6 +21,7 @@ void records_txt(const struct config *config, const char *label, const char *nam
     struct record *record)
 {
 	record->type = "TXT";
+	record->purpose = "ownership";
 	snprintf(record->name, sizeof record->name, "%s.%s", label, name);
 	snprintf(record->value, sizeof record->value, "%s.verify.%s", token, config->place.saas_root.text);
 }
@@ -25,6 +30,7 @@ static void set_cname(
     struct record *record, const struct config *config, const char *name, const char *tenant)
 {
 	record->type = "CNAME";
+	record->purpose = "routing";
 	snprintf(record->name, sizeof record->name, "%s", name);
 	our_place_target(&config->place, tenant, record->value);
 	if (hostname_is_apex(name))
@@ -36,6 +42,7 @@ static void set_cname(
 static void set_address(struct record *record, const struct our_address *address, const char *name)
 {
 	record->type = address->size == 4 ? "A" : "AAAA";
+	record->purpose = "routing";
 	snprintf(record->name, sizeof record->name, "%s", name);
 	snprintf(record->value, sizeof record->value, "%s", address->text);
 }
@@ -52,4 +59,12 @@ size_t records_of(const struct config *config, const char *label, const char *na
 	for (size_t i = 0; i < config->place.apex_count; i++)
 		set_address(&records[1 + i], &config->place.apex[i], name);
 	return 1 + config->place.apex_count;
+}
+
+bool records_lasting(const char *proof, const char *name, struct record *record)
+{
+	*record = (struct record){.type = "TXT", .purpose = "issuance"};
+	int name_size = snprintf(record->name, sizeof record->name, "_validation-persist.%s", name);
+	int value_size = snprintf(record->value, sizeof record->value, "%s", proof);
+	return name_size < (int)sizeof record->name && value_size < (int)sizeof record->value;
 }

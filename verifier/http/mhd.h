@@ -21,7 +21,7 @@ enum {
 	MHD_STAGE_MS = 30 * 1000,
 	MHD_STREAM_MS = 15 * 60 * 1000,
 	MHD_REPLY_HEADERS = 8,
-	MHD_REPLY_VALUE = 512
+	MHD_REPLY_VALUE = 768
 };
 
 /* Borrowed from the server while the handler runs. */

@@ -2,74 +2,158 @@
 
 #include <openssl/sha.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/mem.h"
+#include "verifier/web/web_files.h"
+
+#define PORTAL "/portal"
 #define CSP \
-	"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' " \
-	"data:; " \
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " \
+	"form-action 'self'; base-uri 'none'; frame-ancestors "
+/* A picture, whatever is written in it. */
+#define CSP_OF_PICTURES "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
 
-/* Paths as the compiler sees them: it runs in the root of the tree. */
-#define EMBED(symbol, path) \
-	__asm__(".section .rodata\n" #symbol ":\n" \
-		".incbin \"" path "\"\n" #symbol "_end:\n" \
-		".byte 0\n" \
-		".previous\n"); \
-	extern const char symbol[] __attribute__((visibility("hidden"))); \
-	extern const char symbol##_end[] __attribute__((visibility("hidden")))
+enum { FILES_MAX = WEB_FILES_MAX + 3, TAG = 20, PAGE_MAX = 64 * 1024 };
 
-EMBED(web_index_html, "verifier/web/index.html");
-EMBED(web_app_css, "verifier/web/app.css");
-EMBED(web_app_js, "verifier/web/app.js");
-EMBED(web_icon_svg, "verifier/web/icon.svg");
-
-static const struct file {
-	const char *path, *type, *start, *end;
-} files[] = {
-    {"/", "text/html; charset=utf-8", web_index_html, web_index_html_end},
-    {"/app.css", "text/css; charset=utf-8", web_app_css, web_app_css_end},
-    {"/app.js", "text/javascript; charset=utf-8", web_app_js, web_app_js_end},
-    {"/icon.svg", "image/svg+xml", web_icon_svg, web_icon_svg_end},
+struct file {
+	struct web_file is;
+	char tag[TAG];
 };
 
-static const struct file *find_file(const char *path)
+struct web {
+	const struct config *config;
+	struct file files[FILES_MAX];
+	size_t count;
+	char *page; /* with the operator's name */
+};
+
+static void make_tag(struct file *file)
 {
-	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-		if (strcmp(path, files[i].path) == 0)
-			return &files[i];
+	unsigned char hash[SHA256_DIGEST_LENGTH];
+	SHA256((const unsigned char *)file->is.bytes, file->is.size, hash);
+	snprintf(file->tag, TAG, "\"%02x%02x%02x%02x%02x%02x%02x%02x\"", hash[0], hash[1], hash[2], hash[3],
+	    hash[4], hash[5], hash[6], hash[7]);
+}
+
+static void append_escaped(struct buf *out, const char *text)
+{
+	for (; *text; text++) {
+		const char *entity = *text == '&'    ? "&amp;"
+				     : *text == '<'  ? "&lt;"
+				     : *text == '>'  ? "&gt;"
+				     : *text == '"'  ? "&quot;"
+				     : *text == '\'' ? "&#39;"
+						     : NULL;
+		if (entity)
+			buf_append_string(out, entity);
+		else
+			buf_append(out, text, 1);
+	}
+}
+
+/* Each {brand} is the operator's name. */
+static char *make_page(const struct web_file *file, const char *name, size_t *size)
+{
+	static const char mark[] = "{brand}";
+	struct buf page;
+	const char *from = file->bytes;
+	buf_init(&page, PAGE_MAX);
+	for (const char *at = strstr(from, mark); at; at = strstr(from, mark)) {
+		buf_append(&page, from, (size_t)(at - from));
+		append_escaped(&page, name);
+		from = at + strlen(mark);
+	}
+	buf_append_string(&page, from);
+	*size = buf_size(&page);
+	char *text = mem_copy(buf_bytes(&page), *size);
+	buf_fini(&page);
+	return text;
+}
+
+static void add(struct web *web, struct web_file is)
+{
+	struct file *file = &web->files[web->count++];
+	file->is = is;
+	make_tag(file);
+}
+
+static const struct file *find_file(const struct web *web, const char *path)
+{
+	for (size_t i = 0; i < web->count; i++)
+		if (strcmp(path, web->files[i].is.path) == 0)
+			return &web->files[i];
 	return NULL;
 }
 
-static void make_tag(const struct file *file, char tag[20])
+static void add_logo(struct web *web, const struct brand *brand)
 {
-	unsigned char hash[SHA256_DIGEST_LENGTH];
-	SHA256((const unsigned char *)file->start, (size_t)(file->end - file->start), hash);
-	snprintf(tag, 20, "\"%02x%02x%02x%02x%02x%02x%02x%02x\"", hash[0], hash[1], hash[2], hash[3], hash[4],
-	    hash[5], hash[6], hash[7]);
+	struct web_file logo = find_file(web, "/icon.svg")->is;
+	if (buf_size(&brand->logo))
+		logo = (struct web_file){.type = brand->logo_type,
+		    .bytes = buf_bytes(&brand->logo),
+		    .size = buf_size(&brand->logo)};
+	logo.path = "/logo";
+	add(web, logo);
 }
 
-bool web_has(const char *path)
+struct web *web_new(const struct config *config)
 {
-	return find_file(path);
+	struct web *web = mem_alloc(sizeof *web);
+	struct web_file files[WEB_FILES_MAX];
+	size_t count = web_files(files), size = 0;
+	web->config = config;
+	web->page = make_page(&files[0], config->brand.name, &size);
+	add(web, (struct web_file){"/", files[0].type, web->page, size});
+	add(web, (struct web_file){PORTAL, files[0].type, web->page, size});
+	for (size_t i = 1; i < count; i++)
+		add(web, files[i]);
+	add(web, (struct web_file){"/brand.css", "text/css; charset=utf-8", buf_bytes(&config->brand.css),
+		     buf_size(&config->brand.css)});
+	add_logo(web, &config->brand);
+	return web;
 }
 
-void web_reply(const struct mhd_request *request, struct mhd_reply *reply)
+void web_free(struct web *web)
 {
-	const struct file *file = find_file(request->path);
-	char tag[20];
-	make_tag(file, tag);
+	if (!web)
+		return;
+	free(web->page);
+	free(web);
+}
+
+bool web_has(const struct web *web, const char *path)
+{
+	return find_file(web, path);
+}
+
+static void set_policy(const struct web *web, const struct web_file *file, struct mhd_reply *reply)
+{
+	bool framed = web->config->frame_ancestors && strcmp(file->path, PORTAL) == 0;
+	if (strncmp(file->type, "image/", 6) == 0)
+		mhd_reply_header(reply, "Content-Security-Policy", CSP_OF_PICTURES);
+	else
+		mhd_reply_header(reply, "Content-Security-Policy", CSP "%s",
+		    framed ? web->config->frame_ancestors : "'none'");
+	if (!framed)
+		mhd_reply_header(reply, "X-Frame-Options", "DENY");
+	mhd_reply_header(reply, "Referrer-Policy", "no-referrer");
+	mhd_reply_header(reply, "Cross-Origin-Opener-Policy", "same-origin");
+}
+
+void web_reply(const struct web *web, const struct mhd_request *request, struct mhd_reply *reply)
+{
+	const struct file *file = find_file(web, request->path);
 	const char *known = mhd_request_header(request, MHD_HTTP_HEADER_IF_NONE_MATCH);
-	reply->status = known && strcmp(known, tag) == 0 ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK;
+	reply->status = known && strcmp(known, file->tag) == 0 ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK;
 	if (reply->status == MHD_HTTP_OK) {
-		reply->type = file->type;
-		reply->body = (char *)file->start;
-		reply->size = (size_t)(file->end - file->start);
+		reply->type = file->is.type;
+		reply->body = (char *)file->is.bytes;
+		reply->size = file->is.size;
 		reply->borrowed = true;
 	}
-	mhd_reply_header(reply, MHD_HTTP_HEADER_ETAG, "%s", tag);
+	mhd_reply_header(reply, MHD_HTTP_HEADER_ETAG, "%s", file->tag);
 	mhd_reply_header(reply, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
-	mhd_reply_header(reply, "Content-Security-Policy", "%s", CSP);
-	mhd_reply_header(reply, "Referrer-Policy", "no-referrer");
-	mhd_reply_header(reply, "X-Frame-Options", "DENY");
-	mhd_reply_header(reply, "Cross-Origin-Opener-Policy", "same-origin");
+	set_policy(web, &file->is, reply);
 }

@@ -54,3 +54,41 @@ class Api:
 
     def delete(self, name, tenant=None):
         return self._demand("DELETE", self._path(name, "", tenant))
+
+
+class Page:
+    """A browser's page of the dashboard, as far as the API sees it: a cookie, and the header that only our page can set."""
+
+    def __init__(self, daemon, origin=None):
+        self.daemon, self.origin = daemon, origin
+        self.cookie = None  # "name=value"
+        self.set_cookie = None  # as it came
+
+    def call(self, method, path, body=None, **headers):
+        """(status, parsed body or text)."""
+        connection = http.client.HTTPConnection(self.daemon.address, self.daemon.port, timeout=30)
+        fields = {"X-Postern-Request": "1"}
+        if self.origin:
+            fields["Origin"] = self.origin
+        if self.cookie:
+            fields["Cookie"] = self.cookie
+        if body is not None:
+            fields["Content-Type"] = "application/json"
+        fields.update({name.replace("_", "-"): value for name, value in headers.items()})
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body),
+                               {name: value for name, value in fields.items() if value is not None})
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace")
+            self.set_cookie = answer.getheader("Set-Cookie")
+            kind = answer.getheader("Content-Type", "")
+            return answer.status, json.loads(text) if "json" in kind and text else text
+        finally:
+            connection.close()
+
+    def log_in(self, **body):
+        """POST /session with `token=` or `link=`; keeps the cookie. The status and the problem, if there was one."""
+        answer = self.call("POST", "/session", body)
+        if answer[0] == 204:
+            self.cookie = self.set_cookie.split(";")[0]
+        return answer

@@ -131,7 +131,8 @@ class Knot:
         self._update(name, lambda update, owner: update.delete(owner, kind) if kind else update.delete(owner))
 
     def publish_records(self, records):
-        """As the API lists them."""
+        """As the API lists them, without what is optional."""
+        records = [record for record in records if not record.get("optional")]
         for kind, name in {(record["type"], record["name"]) for record in records}:
             self.publish(name, kind, *[r["value"] for r in records if (r["type"], r["name"]) == (kind, name)])
 
