@@ -28,7 +28,9 @@ void message_fini(struct message *message)
 }
 
 /* A walk along the index from one endpoint with something waiting to the next, a step for each: neither how
- * much waits for one of them nor how many have nothing makes it longer. */
+ * much waits for one of them nor how many have nothing makes it longer. Who was claimed longest ago (the
+ * lowest fence) comes first: an endpoint that takes its time over much that waits has its turn, not those of
+ * others. */
 static const char claim_sql[] =
     "WITH RECURSIVE waiting AS ((SELECT webhook, next_try_at FROM webhook_deliveries WHERE state = 'waiting'"
     "   ORDER BY webhook, next_try_at, id LIMIT 1)"
@@ -37,7 +39,7 @@ static const char claim_sql[] =
     " chosen AS (SELECT w.id FROM waiting p JOIN webhooks w ON w.id = p.webhook"
     "  WHERE p.next_try_at <= now() AND w.state = 'on' AND w.pause_until <= now()"
     "  AND (w.lease_until IS NULL OR w.lease_until <= now())"
-    "  ORDER BY p.next_try_at LIMIT $2::integer FOR NO KEY UPDATE OF w SKIP LOCKED)"
+    "  ORDER BY w.fence, p.next_try_at LIMIT $2::integer FOR NO KEY UPDATE OF w SKIP LOCKED)"
     " UPDATE webhooks w SET fence = nextval('fences'), lease_owner = $1, lease_until = " LEASE
     " FROM chosen c WHERE w.id = c.id RETURNING w.id, w.fence, w.url, w.failures, w.secret_version,"
     "  w.secret_sealed, CASE WHEN w.former_until > now() THEN w.former_sealed END";

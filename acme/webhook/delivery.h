@@ -38,8 +38,8 @@ struct endpoint {
 };
 void endpoint_fini(struct endpoint *endpoint);
 
-/* Up to `most` endpoints that have something due and are neither paused nor anybody's; *count: how many. Free
- * each with endpoint_fini. */
+/* Up to `most` endpoints that have something due and are neither paused nor anybody's, in turns; *count: how
+ * many. Free each with endpoint_fini. */
 enum result endpoint_claim(
     struct pg *pg, size_t most, struct endpoint *out, size_t *count, struct error *error);
 /* Others may have it at once. R_OK where it was not ours any more, too. */

@@ -2,7 +2,8 @@
 
 #include "common/metrics.h"
 
-enum { QUERY_MS = 10000 };
+/* BATCHES: of a kind in a sweep, so that it has its end, too. */
+enum { QUERY_MS = 10000, BATCHES = 20 };
 
 enum result webhook_upkeep_warn(struct pg *pg, bool *more, struct error *error)
 {
@@ -15,39 +16,44 @@ enum result webhook_upkeep_warn(struct pg *pg, bool *more, struct error *error)
 }
 
 /* Numbers grow with time, so the first ones are the oldest. */
-static enum result remove_old(struct pg *pg, struct error *error)
+static const char remove_old_sql[] =
+    "WITH first AS (SELECT id, at FROM webhook_events ORDER BY id LIMIT $1::integer)"
+    " DELETE FROM webhook_events e USING first f WHERE e.id = f.id"
+    " AND f.at < now() - interval '30 days' RETURNING 1";
+
+static const char remove_removed_sql[] =
+    "DELETE FROM webhook_deliveries WHERE id IN (SELECT d.id FROM webhooks w JOIN webhook_deliveries d"
+    "  ON d.webhook = w.id WHERE w.state = 'removed' LIMIT $1::integer FOR UPDATE OF d SKIP LOCKED)"
+    " RETURNING 1";
+
+static const char end_waiting_sql[] =
+    "UPDATE webhook_deliveries SET state = 'failed', next_try_at = NULL,"
+    " error = COALESCE(error || ' ', '') || 'The webhook is switched off.'"
+    " WHERE id IN (SELECT d.id FROM webhooks w JOIN webhook_deliveries d ON d.webhook = w.id"
+    "  WHERE w.state = 'off' AND d.state = 'waiting' LIMIT $1::integer FOR UPDATE OF d SKIP LOCKED)"
+    " RETURNING 1";
+
+/* Batch after batch, as what comes is not bounded by the time between two sweeps. */
+static enum result run_batches(struct pg *pg, const char *sql, struct error *error)
 {
-	return pg_run(pg, QUERY_MS, NULL, error,
-	    "WITH first AS (SELECT id, at FROM webhook_events ORDER BY id LIMIT $1::integer)"
-	    " DELETE FROM webhook_events e USING first f WHERE e.id = f.id"
-	    " AND f.at < now() - $2::integer * interval '1 day'",
-	    pg_int(WEBHOOK_UPKEEP_BATCH), pg_int(WEBHOOK_KEPT_DAYS));
+	int count = WEBHOOK_UPKEEP_BATCH;
+	enum result result = R_OK;
+	for (int i = 0; i < BATCHES && count == WEBHOOK_UPKEEP_BATCH && result == R_OK; i++) {
+		PGresult *rows = NULL;
+		result = pg_run(pg, QUERY_MS, &rows, error, sql, pg_int(WEBHOOK_UPKEEP_BATCH));
+		count = result == R_OK ? PQntuples(rows) : 0;
+		PQclear(rows);
+	}
+	return result;
 }
 
 /* A webhook that was removed goes when nothing of its own is left. */
-static enum result remove_removed(struct pg *pg, struct error *error)
+static enum result forget_removed(struct pg *pg, struct error *error)
 {
-	enum result result = pg_run(pg, QUERY_MS, NULL, error,
-	    "DELETE FROM webhook_deliveries WHERE id IN (SELECT d.id FROM webhooks w JOIN webhook_deliveries "
-	    "d"
-	    "  ON d.webhook = w.id WHERE w.state = 'removed' LIMIT $1::integer FOR UPDATE OF d SKIP LOCKED)",
-	    pg_int(WEBHOOK_UPKEEP_BATCH));
-	if (result != R_OK)
-		return result;
 	return pg_query(pg, QUERY_MS, NULL, error,
 	    "DELETE FROM webhooks w WHERE state = 'removed'"
 	    " AND NOT EXISTS (SELECT 1 FROM webhook_deliveries d WHERE d.webhook = w.id)",
 	    NULL, 0);
-}
-
-static enum result end_waiting(struct pg *pg, struct error *error)
-{
-	return pg_run(pg, QUERY_MS, NULL, error,
-	    "UPDATE webhook_deliveries SET state = 'failed', next_try_at = NULL,"
-	    " error = COALESCE(error || ' ', '') || 'The webhook is switched off.'"
-	    " WHERE id IN (SELECT d.id FROM webhooks w JOIN webhook_deliveries d ON d.webhook = w.id"
-	    "  WHERE w.state = 'off' AND d.state = 'waiting' LIMIT $1::integer FOR UPDATE OF d SKIP LOCKED)",
-	    pg_int(WEBHOOK_UPKEEP_BATCH));
 }
 
 /* What nobody checks signatures by any more need not be there. */
@@ -60,11 +66,13 @@ static enum result forget_secrets(struct pg *pg, struct error *error)
 
 enum result webhook_upkeep_sweep(struct pg *pg, struct error *error)
 {
-	enum result result = remove_old(pg, error);
+	enum result result = run_batches(pg, remove_old_sql, error);
 	if (result == R_OK)
-		result = remove_removed(pg, error);
+		result = run_batches(pg, remove_removed_sql, error);
 	if (result == R_OK)
-		result = end_waiting(pg, error);
+		result = forget_removed(pg, error);
+	if (result == R_OK)
+		result = run_batches(pg, end_waiting_sql, error);
 	return result == R_OK ? forget_secrets(pg, error) : result;
 }
 

@@ -10,12 +10,12 @@
 
 #include "common/pg.h"
 
-/* Events, and with them their deliveries, are kept for so long. */
-enum { WEBHOOK_KEPT_DAYS = 30, WEBHOOK_UPKEEP_BATCH = 1000 };
+enum { WEBHOOK_UPKEEP_BATCH = 1000 };
 
 /* Warns of up to WEBHOOK_UPKEEP_BATCH certificates; *more: there may be others. */
 enum result webhook_upkeep_warn(struct pg *pg, bool *more, struct error *error);
-/* Removes and ends up to WEBHOOK_UPKEEP_BATCH of each kind. */
+/* Removes events after 30 days, and with them their deliveries; what is left of webhooks that were removed;
+ * and ends what waits for those that are off. Up to twenty batches of each. */
 enum result webhook_upkeep_sweep(struct pg *pg, struct error *error);
 /* Sets the gauges. */
 enum result webhook_upkeep_show(struct pg *pg, struct error *error);

@@ -186,6 +186,30 @@ static void a_dead_endpoint_waits_and_the_others_go_on(void **state)
 	endpoint_fini(&dead);
 }
 
+/* Who has much that waits, or lets it be sent again, takes nobody's turn. */
+static void endpoints_take_turns(void **state)
+{
+	struct pg *admin = database_connect(state, NULL);
+	struct pg *pg = database_connect(state, "postern_acme");
+	int64_t ids[4];
+	add_webhooks(admin, "1", "2");
+	for (int i = 0; i < 4; i++)
+		happens(admin, "shop.test");
+	database_run(admin, "UPDATE webhook_deliveries SET next_try_at = to_timestamp(0) WHERE webhook = 1");
+	for (int i = 0; i < 4; i++) {
+		struct endpoint endpoint = claim_one(pg);
+		struct message message = take(pg, &endpoint);
+		ids[i] = endpoint.id;
+		assert_int_equal(record(pg, &endpoint, &message, &taken), R_OK);
+		assert_int_equal(endpoint_release(pg, &endpoint, &error), R_OK);
+		endpoint_fini(&endpoint);
+	}
+	assert_int_equal(ids[0], 1);
+	assert_int_equal(ids[1], 2);
+	assert_int_equal(ids[2], 1);
+	assert_int_equal(ids[3], 2);
+}
+
 static void a_message_is_given_up_after_eleven_tries(void **state)
 {
 	struct pg *admin = database_connect(state, NULL);
@@ -284,6 +308,25 @@ static void what_has_had_its_time_goes(void **state)
 		admin, "SELECT string_agg(id || COALESCE(former_sealed::text, ''), ',') FROM webhooks"),
 	    "1");
 	assert_int_equal(webhook_upkeep_show(pg, &error), R_OK);
+}
+
+/* More of everything than one statement takes. */
+static void a_sweep_keeps_up(void **state)
+{
+	struct pg *admin = database_connect(state, NULL);
+	struct pg *pg = database_connect(state, "postern_acme");
+	add_webhooks(admin, "1", "2");
+	database_run(admin, "INSERT INTO domain_events (tenant, name, event, actor)"
+			    " SELECT 'default', 'shop.test', 'added', 'x' FROM generate_series(1, 2500)");
+	database_run(admin, "UPDATE webhooks SET state = CASE id WHEN 1 THEN 'off' ELSE 'removed' END");
+	assert_int_equal(webhook_upkeep_sweep(pg, &error), R_OK);
+	assert_string_equal(
+	    database_value(admin,
+		"SELECT count(*) FILTER (WHERE state = 'failed') || ' ' || count(*) FROM webhook_deliveries"),
+	    "2500 2500");
+	database_run(admin, "UPDATE webhook_events SET at = now() - interval '31 days'");
+	assert_int_equal(webhook_upkeep_sweep(pg, &error), R_OK);
+	assert_string_equal(database_value(admin, "SELECT count(*) FROM webhook_events"), "0");
 }
 
 /* ---- all at once */
@@ -394,10 +437,12 @@ int main(void)
 	    database_test(an_event_that_commits_late_is_sent_all_the_same),
 	    database_test(an_endpoint_is_one_process_own_until_its_lease_ends),
 	    database_test(a_dead_endpoint_waits_and_the_others_go_on),
+	    database_test(endpoints_take_turns),
 	    database_test(a_message_is_given_up_after_eleven_tries),
 	    database_test(an_endpoint_that_fails_for_days_is_switched_off_and_said_to_be),
 	    database_test(what_its_owner_changes_counts_for_the_next_message),
 	    database_test(what_has_had_its_time_goes),
+	    database_test(a_sweep_keeps_up),
 	    database_test(many_at_once_lose_none_and_double_none),
 	};
 	return cmocka_run_group_tests_name("webhook_delivery", tests, NULL, NULL);
