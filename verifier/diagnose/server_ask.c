@@ -12,7 +12,9 @@
 #include "common/mem.h"
 #include "verifier/diagnose/tcp_ask.h"
 
-enum { TRIES = 3, AGAIN_MS = 500 };
+/* STRAYS_MAX: packets of a server that answer nothing; late copies of what it has answered are a few of them.
+ */
+enum { TRIES = 3, AGAIN_MS = 500, STRAYS_MAX = 64 };
 
 /* A question on its way to a server. */
 struct errand {
@@ -28,6 +30,7 @@ struct asked {
 	int fd;              /* UDP; -1: not asked (any more) */
 	struct tcp_ask *tcp; /* NULL: no errand is under way there */
 	size_t tcp_errand;
+	int strays;
 	size_t count;
 	struct errand errands[ASK_QUESTIONS_MAX];
 };
@@ -117,9 +120,18 @@ static bool take_reply(struct errand *errand, const uint8_t *bytes, size_t size,
 	return true;
 }
 
+static bool take_packet(struct asked *asked, const uint8_t *bytes, size_t size)
+{
+	for (size_t i = 0; i < asked->count; i++)
+		if (asked->errands[i].state == SENT && take_reply(&asked->errands[i], bytes, size, false))
+			return true;
+	return false;
+}
+
+/* Who sends much that answers nothing would hold us here for as long as he likes. */
 static void receive(struct round *round, struct asked *asked)
 {
-	for (;;) {
+	while (asked->fd >= 0) {
 		ssize_t size = recv(asked->fd, round->bytes, sizeof round->bytes, 0);
 		if (size < 0 && errno == EINTR)
 			continue;
@@ -128,10 +140,8 @@ static void receive(struct round *round, struct asked *asked)
 			give_up(asked, ASK_SILENT);
 		if (size < 0)
 			return;
-		for (size_t i = 0; i < asked->count; i++)
-			if (asked->errands[i].state == SENT &&
-			    take_reply(&asked->errands[i], round->bytes, (size_t)size, false))
-				break;
+		if (!take_packet(asked, round->bytes, (size_t)size) && ++asked->strays > STRAYS_MAX)
+			give_up(asked, ASK_GARBLED);
 	}
 }
 

@@ -3,7 +3,8 @@
  * was cut. Blocks the calling thread, which waits for all of them together.
  *
  * Limits: ASK_SERVERS_MAX servers of ASK_QUESTIONS_MAX questions; each question is sent three times at most;
- * a reply over TCP may have ASK_REPLY_MAX bytes; the whole is over after the time that is given.
+ * a reply over TCP may have ASK_REPLY_MAX bytes; a server that sends dozens of packets that are no answers is
+ * given up; the whole is over after the time that is given.
  */
 #ifndef VERIFIER_DIAGNOSE_SERVER_ASK_H
 #define VERIFIER_DIAGNOSE_SERVER_ASK_H
