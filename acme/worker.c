@@ -1,6 +1,6 @@
 #include "acme/worker.h"
 
-#include <string.h>
+#include <stdio.h>
 
 #include "acme/account/ca_choose.h"
 #include "acme/order/order.h"
@@ -66,6 +66,15 @@ static enum result choose_ca(struct worker *worker, struct job *job, struct erro
 	return job_forget_order(worker->pg, job, error);
 }
 
+/* Nothing was sent: what another job met with a moment ago is not this one's failure. */
+static enum result hold(const struct acme_failure *failure, struct job_wait *wait)
+{
+	wait->ms = failure->held_ms;
+	wait->on = "ca";
+	snprintf(wait->text, sizeof wait->text, "the CA, which is asked again soon: %.300s", failure->detail);
+	return R_LIMIT;
+}
+
 static enum result order(struct worker *worker, struct job *job, struct acme_failure *failure,
     struct job_wait *wait, struct error *error)
 {
@@ -91,7 +100,8 @@ static enum result order(struct worker *worker, struct job *job, struct acme_fai
 	    .challenge_context = config->challenge_context,
 	    .wait = worker->wait,
 	    .arg = worker->arg};
-	return order_run(&tools, job, failure, wait, error);
+	result = order_run(&tools, job, failure, wait, error);
+	return result == R_ERROR && failure->held_ms > 0 ? hold(failure, wait) : result;
 }
 
 void worker_do(struct worker *worker, struct job *job)

@@ -10,6 +10,7 @@
 #include "acme/account/account_request.h"
 #include "acme/account/account_row.h"
 #include "acme/crash_point.h"
+#include "acme/queue/breaker.h"
 #include "acme/queue/budget.h"
 #include "acme/queue/job.h"
 #include "common/clock.h"
@@ -18,7 +19,7 @@
 #include "common/mem.h"
 #include "common/process.h"
 
-enum { LOOK_AGAIN_MS = 200, AWAY_MIN_MS = 1000, AWAY_MAX_MS = 60 * 1000 };
+enum { LOOK_AGAIN_MS = 200, AWAY_MIN_MS = 1000, AWAY_MAX_MS = 60 * 1000, ASKED_MAX_MS = 60 * 60 * 1000 };
 
 struct account {
 	const struct ca *ca;
@@ -106,21 +107,43 @@ static enum result refuse_deactivated(struct search *search)
 	return R_ERROR;
 }
 
-/* A new key is a new account, and CAs count these; the same key sent again gives the same account again. */
-static enum result make_key(struct search *search, struct account_row *row)
+/* Nothing was sent, and is not to be. */
+static enum result not_now(const struct account_db *db, enum acme_cause cause, const struct job_wait *wait)
+{
+	acme_failure_set(db->failure, cause, "%s", wait->text);
+	db->failure->retry_after = wait->ms / 1000 + 1;
+	return R_ERROR;
+}
+
+/* What the CA said to others, or to a process that is gone, holds for this one: leave it alone until then; so
+ * many accounts and no more. A new key is a new account, which CAs count; the same key sent again gives the
+ * same account again. */
+static enum result may_register(const struct search *search, bool is_new)
 {
 	struct job_wait wait;
 	const struct account_db *db = &search->db;
-	enum result result = budget_take_account(
-	    db->pg, &ca_config(search->account->ca)->ceilings, db->directory, &wait, db->error);
-	if (result == R_LIMIT) {
-		acme_failure_set(db->failure, CAUSE_RATE_LIMITED, "%s", wait.text);
-		db->failure->retry_after = wait.ms / 1000;
-		return R_ERROR;
-	}
+	enum result result = breaker_look(db->pg, db->directory, &wait, db->error);
+	if (result == R_LIMIT)
+		return not_now(db, CAUSE_CA, &wait);
+	if (result == R_OK)
+		result = budget_take_account(db->pg, &ca_config(search->account->ca)->ceilings, db->directory,
+		    is_new, &wait, db->error);
+	if (result == R_LIMIT)
+		return not_now(db, CAUSE_RATE_LIMITED, &wait);
 	if (result == R_ERROR)
 		acme_failure_set(db->failure, CAUSE_DATABASE, "%s", db->error->text);
-	return result == R_OK ? account_row_make_key(&search->db, row) : result;
+	return result;
+}
+
+/* The fleet is told of a refusal: it is no job's. Errors are only logged. */
+static void tell_refusal(const struct search *search)
+{
+	const struct account_db *db = &search->db;
+	struct error error = {0};
+	breaker_report(db->pg, db->directory, "", db->failure);
+	if (budget_learn_account(db->pg, db->directory, db->failure, &error) != R_OK)
+		log_warn("the ledger is not told of a limit on accounts", log_str("directory", db->directory),
+		    log_str("error", error.text));
 }
 
 /* With the row's lease. */
@@ -128,12 +151,16 @@ static enum result register_account(struct search *search, struct account_row *r
 {
 	const struct ca *ca = search->account->ca;
 	const struct ca_guard guard = {.may_post = account_row_may_post, .arg = &search->db};
-	enum result result = row->key ? R_OK : make_key(search, row);
-	if (result == R_OK) {
-		crash_point("account-key");
-		result = account_request_new(
-		    search->session, ca, row->key, false, &guard, row->url, search->db.failure);
-	}
+	enum result result = may_register(search, !row->key);
+	if (result == R_OK && !row->key)
+		result = account_row_make_key(&search->db, row);
+	if (result != R_OK)
+		return result;
+	crash_point("account-key");
+	result =
+	    account_request_new(search->session, ca, row->key, false, &guard, row->url, search->db.failure);
+	if (result == R_ERROR && search->db.failure->held_ms == 0)
+		tell_refusal(search);
 	if (result == R_OK)
 		result = account_row_set_url(&search->db, row->url, ca_config(ca)->contact);
 	if (result == R_OK)
@@ -220,14 +247,19 @@ static enum result find_or_register(struct search *search, int64_t deadline_ms)
 }
 
 /* Everything waits for the account, and one look is cheap: a CA that cannot be reached is tried after 1, 2, 4
- * … s, one in trouble by its ladder, both at most every minute. */
+ * … s, one in trouble by its ladder, both at most every minute. What the CA asked for is kept to the second:
+ * the one that tries after the breaker's pause is not to be turned away here. */
 static int64_t delay_ms(const struct acme_failure *failure, int refusals, uint32_t random)
 {
+	bool is_away = failure->cause == CAUSE_NETWORK || failure->cause == CAUSE_CA;
+	if (failure->retry_after > 0) {
+		int64_t asked = failure->retry_after * 1000;
+		return is_away && asked > ASKED_MAX_MS ? ASKED_MAX_MS : asked;
+	}
 	int64_t delay = acme_failure_delay_ms(failure, refusals, random);
 	if (failure->cause == CAUSE_NETWORK)
 		delay = AWAY_MIN_MS << (refusals < 8 ? refusals - 1 : 7);
-	bool is_away = failure->cause == CAUSE_NETWORK || failure->cause == CAUSE_CA;
-	return is_away && failure->retry_after == 0 && delay > AWAY_MAX_MS ? AWAY_MAX_MS : delay;
+	return is_away && delay > AWAY_MAX_MS ? AWAY_MAX_MS : delay;
 }
 
 /* With the lock held: keeps what was found, or why not, for everybody. */
@@ -239,7 +271,7 @@ static void settle_locked(struct account *account, struct search *search, enum r
 		search->found.key = NULL;
 		account->is_known = true;
 		account->refusals = 0;
-	} else if (result == R_ERROR) {
+	} else if (result == R_ERROR && search->db.failure->held_ms == 0) {
 		uint32_t random = 0;
 		process_random(&random, sizeof random);
 		/* A person has to act, but not name by name: the fleet tries again with the ladder of the CA.
@@ -247,6 +279,7 @@ static void settle_locked(struct account *account, struct search *search, enum r
 		search->db.failure->permanent = false;
 		if (search->db.failure->cause == CAUSE_REJECTED)
 			search->db.failure->cause = CAUSE_CA;
+		search->db.failure->foreseen = true;
 		account->failure = *search->db.failure;
 		account->retry_at_ms =
 		    clock_monotonic_ms() + delay_ms(search->db.failure, ++account->refusals, random);

@@ -32,7 +32,8 @@ bool account_is_known(struct account *account);
 
 /* Any thread, with its own session and connection. What another instance has changed (a key rolled over, an
  * account given up) is seen. Waits at most ACCOUNT_WAIT_MS for another thread or instance to register.
- * R_ERROR: *failure; after a refusal nobody tries again for a while. R_DOWN, R_TIMEOUT: the database. */
+ * R_ERROR: *failure, which is no order's (foreseen); after a refusal nobody tries again for a
+ * while, in other processes and later ones neither where the CA said so. R_DOWN, R_TIMEOUT: the database. */
 enum { ACCOUNT_WAIT_MS = 8 * 1000 };
 enum result account_get(struct account *account, struct ca_session *session, struct pg *pg,
     struct account_view *out, struct acme_failure *failure, struct error *error);

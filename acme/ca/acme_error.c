@@ -125,6 +125,14 @@ static void set_words(struct acme_failure *failure, const struct acme_problem *p
 		    failure->status);
 }
 
+/* Boulder's answer for a name that it has paused: a limit in type, but no time ends it. */
+static bool is_pause(const struct acme_failure *failure)
+{
+	return failure->cause == CAUSE_RATE_LIMITED && failure->retry_after == 0 &&
+	       (strcasestr(failure->detail, "unpause") ||
+		   strcasestr(failure->detail, "temporarily prevented"));
+}
+
 void acme_failure_of_response(
     struct acme_failure *failure, int status, const struct acme_problem *problem, int64_t retry_after)
 {
@@ -139,6 +147,10 @@ void acme_failure_of_response(
 	else if (!find_type(problem->type, IN_RESPONSE, failure))
 		failure->cause = status == 429 ? CAUSE_RATE_LIMITED : CAUSE_CA;
 	set_words(failure, problem);
+	if (is_pause(failure)) {
+		failure->cause = CAUSE_REJECTED;
+		failure->permanent = true;
+	}
 }
 
 void acme_failure_of_validation(struct acme_failure *failure, const struct acme_problem *problem)

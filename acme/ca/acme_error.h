@@ -28,7 +28,7 @@ enum acme_cause {
 };
 
 enum {
-	FAILURE_DETAIL_MAX = 500, /* bytes kept of the CA's words */
+	FAILURE_DETAIL_MAX = 1000, /* bytes kept of the CA's words: an address with a token in it fits */
 	RETRY_AFTER_MAX = 24 * 60 * 60,
 	PROBLEM_TYPE_SIZE = 64,
 };
@@ -43,10 +43,11 @@ struct acme_failure {
 	enum acme_cause cause;
 	bool permanent;      /* not worth trying before tomorrow */
 	bool keeps_order;    /* although its cause ends orders */
-	bool foreseen;       /* by our own look before the order: the CA knows nothing of it */
+	bool foreseen;       /* before any order: the CA knows nothing of it, or was told of by others */
 	bool elsewhere;      /* another CA is to be tried at once (ca_choose.h): the order is given up */
 	int status;          /* HTTP status of the refusal, 0: there was none */
 	int64_t retry_after; /* seconds that the CA asked for, 0: it did not */
+	int64_t held_ms;     /* of an earlier try, and not to be tried again before; 0: of now */
 	char type[PROBLEM_TYPE_SIZE];
 	char detail[FAILURE_DETAIL_MAX + 1];
 };

@@ -1,13 +1,14 @@
 #include "acme/ca/ca.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "acme/ca/directory_cache.h"
 #include "acme/ca/jws.h"
 #include "acme/ca/nonce.h"
+#include "acme/ca/pace.h"
 #include "acme/crash_point.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -17,21 +18,18 @@
 
 /* After BAD_NONCE_RETRIES refusals in a row the pool is flushed and a fresh one fetched, after a pause; after
  * BAD_NONCE_ROUNDS of these the CA is in trouble. Pebble refuses 5 % by design, and 90 % in a test. */
-enum {
-	DIRECTORY_LIFE_MS = 60 * 60 * 1000,
-	BAD_NONCE_RETRIES = 5,
-	BAD_NONCE_ROUNDS = 8,
-	BAD_NONCE_PAUSE_MS = 20
-};
+enum { BAD_NONCE_RETRIES = 5, BAD_NONCE_ROUNDS = 8, BAD_NONCE_PAUSE_MS = 20, LOOK_AGAIN_MS = 20 };
+
+/* Let's Encrypt's front takes 10 newNonce at once and 20 a second, and others will not take more. */
+enum { NEW_NONCE_BURST = 10, NEW_NONCE_PER_S = 15 };
 
 struct ca {
 	struct ca_config config;
 	const atomic_bool *abandon;
 	struct nonce_pool *nonces;
-	pthread_mutex_t lock; /* the directory */
-	bool has_directory;
-	int64_t directory_ms;
-	struct acme_directory directory;
+	struct directory_cache *directory;
+	struct pace new_nonces;
+	struct pace requests;
 };
 
 struct ca_session {
@@ -58,13 +56,23 @@ static const char *const kind_names[CA_KINDS] = {
     [CA_RENEWAL_INFO] = "renewal_info",
 };
 
+/* Half of a second's requests at once, as servers do it that limit them. */
+static void init_pace_of_requests(struct ca *ca)
+{
+	const struct ceiling *rule = &ca->config.ceilings.rules[BUDGET_REQUESTS];
+	double per_s = rule->count > 0 ? (double)rule->count / (double)rule->period_s : 0;
+	pace_init(&ca->requests, per_s, per_s > 2 ? per_s / 2 : 1);
+}
+
 struct ca *ca_new(const struct ca_config *config, const atomic_bool *abandon)
 {
 	struct ca *ca = mem_alloc(sizeof *ca);
 	ca->config = *config;
 	ca->abandon = abandon;
 	ca->nonces = nonce_pool_new();
-	pthread_mutex_init(&ca->lock, NULL);
+	ca->directory = directory_cache_new();
+	pace_init(&ca->new_nonces, NEW_NONCE_PER_S, NEW_NONCE_BURST);
+	init_pace_of_requests(ca);
 	return ca;
 }
 
@@ -73,7 +81,9 @@ void ca_free(struct ca *ca)
 	if (!ca)
 		return;
 	nonce_pool_free(ca->nonces);
-	pthread_mutex_destroy(&ca->lock);
+	directory_cache_free(ca->directory);
+	pace_fini(&ca->new_nonces);
+	pace_fini(&ca->requests);
 	free(ca);
 }
 
@@ -114,6 +124,23 @@ static void count_request(enum ca_kind kind, enum result result, int status)
 	    1);
 }
 
+static void pause_ms(int64_t ms)
+{
+	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}, NULL);
+}
+
+static bool is_abandoned(const struct ca *ca)
+{
+	return ca->abandon && atomic_load(ca->abandon);
+}
+
+static void keep_pace(struct ca *ca)
+{
+	int64_t wait_ms = 0;
+	while (!is_abandoned(ca) && (wait_ms = pace_take(&ca->requests)) > 0)
+		pause_ms(wait_ms < LOOK_AGAIN_MS ? wait_ms : LOOK_AGAIN_MS);
+}
+
 static enum result exchange(struct ca_session *session, enum ca_kind kind, enum acme_method method,
     const char *url, const struct buf *body, struct acme_response *response, struct error *error)
 {
@@ -136,51 +163,35 @@ static void refused(struct acme_failure *failure, const struct acme_response *re
 	acme_failure_of_response(failure, response->status, &problem, response->retry_after);
 }
 
-static bool cached_directory(struct ca *ca, int64_t life_ms, struct acme_directory *out)
+static enum result fetch_directory(
+    struct ca_session *session, struct acme_directory *out, struct acme_failure *failure)
 {
-	pthread_mutex_lock(&ca->lock);
-	bool usable = ca->has_directory && clock_monotonic_ms() - ca->directory_ms < life_ms;
-	if (usable)
-		*out = ca->directory;
-	pthread_mutex_unlock(&ca->lock);
-	return usable;
-}
-
-static void keep_directory(struct ca *ca, const struct acme_directory *directory)
-{
-	pthread_mutex_lock(&ca->lock);
-	ca->directory = *directory;
-	ca->directory_ms = clock_monotonic_ms();
-	ca->has_directory = true;
-	pthread_mutex_unlock(&ca->lock);
-}
-
-/* Several threads may fetch it at once at the start: a lock held over the network would queue them all behind
- * a CA that hangs. */
-enum result ca_directory(struct ca_session *session, struct acme_directory *out, struct acme_failure *failure)
-{
-	struct ca *ca = session->ca;
-	if (cached_directory(ca, DIRECTORY_LIFE_MS, out))
-		return R_OK;
+	const char *url = session->ca->config.directory_url;
 	struct acme_response response;
 	struct error error = {0};
 	acme_response_init(&response);
-	enum result result =
-	    exchange(session, CA_DIRECTORY, ACME_GET, ca->config.directory_url, NULL, &response, &error);
-	if (result != R_OK)
-		acme_failure_set(failure, CAUSE_NETWORK, "%s", error.text);
-	else if (response.status != 200)
-		refused(failure, &response, NULL);
-	else if (acme_parse_directory(out, buf_bytes(&response.body), buf_size(&response.body), &error) !=
-		 R_OK)
-		acme_failure_set(failure, CAUSE_CA, "%s: %s", ca->config.directory_url, error.text);
-	else {
-		keep_directory(ca, out);
-		acme_response_fini(&response);
-		return R_OK;
+	enum result result = ca_get(session, CA_DIRECTORY, url, &response, failure);
+	if (result == R_OK &&
+	    acme_parse_directory(out, buf_bytes(&response.body), buf_size(&response.body), &error) != R_OK) {
+		acme_failure_set(failure, CAUSE_CA, "%s: %s", url, error.text);
+		result = R_ERROR;
 	}
 	acme_response_fini(&response);
-	return cached_directory(ca, INT64_MAX, out) ? R_OK : R_ERROR;
+	return result;
+}
+
+enum result ca_directory(struct ca_session *session, struct acme_directory *out, struct acme_failure *failure)
+{
+	struct directory_cache *cache = session->ca->directory;
+	enum result result = directory_cache_look(cache, out, failure);
+	for (; result == R_AGAIN; result = directory_cache_look(cache, out, failure))
+		pause_ms(LOOK_AGAIN_MS);
+	if (result != R_NONE)
+		return result;
+	if (fetch_directory(session, out, failure) != R_OK)
+		return directory_cache_failed(cache, failure, out);
+	directory_cache_keep(cache, out);
+	return R_OK;
 }
 
 /* RFC 8555 section 7.2. */
@@ -192,6 +203,7 @@ static enum result fetch_nonce(struct ca_session *session, char out[NONCE_SIZE],
 	struct acme_response response;
 	struct error error = {0};
 	acme_response_init(&response);
+	keep_pace(session->ca);
 	enum result result =
 	    exchange(session, CA_NEW_NONCE, ACME_HEAD, directory.new_nonce, NULL, &response, &error);
 	if (result != R_OK)
@@ -209,14 +221,22 @@ static enum result fetch_nonce(struct ca_session *session, char out[NONCE_SIZE],
 	return R_ERROR;
 }
 
+/* While a fresh one may not be asked for yet, another thread may bring one back. */
 static enum result get_nonce(struct ca_session *session, char out[NONCE_SIZE], struct acme_failure *failure)
 {
+	struct ca *ca = session->ca;
 	if (session->has_nonce) {
 		session->has_nonce = false;
 		snprintf(out, NONCE_SIZE, "%s", session->nonce);
 		return R_OK;
 	}
-	return nonce_take(session->ca->nonces, out) ? R_OK : fetch_nonce(session, out, failure);
+	while (!nonce_take(ca->nonces, out)) {
+		int64_t wait_ms = pace_take(&ca->new_nonces);
+		if (wait_ms == 0 || is_abandoned(ca))
+			return fetch_nonce(session, out, failure);
+		pause_ms(wait_ms < LOOK_AGAIN_MS ? wait_ms : LOOK_AGAIN_MS);
+	}
+	return R_OK;
 }
 
 /* One signed request. R_OK: an answer; R_ERROR: *failure; anything else is the guard's word. */
@@ -230,6 +250,7 @@ static enum result post_once(struct ca_session *session, const struct ca_call *c
 	buf_init(&body, ACME_REQUEST_MAX);
 	const struct jws_header header = {.nonce = nonce, .url = call->url, .kid = call->kid};
 
+	keep_pace(session->ca);
 	enum result result = get_nonce(session, nonce, failure);
 	if (result != R_OK)
 		goto out;
@@ -257,11 +278,6 @@ static enum result post_once(struct ca_session *session, const struct ca_call *c
 out:
 	buf_fini(&body);
 	return result;
-}
-
-static void pause_ms(int ms)
-{
-	nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}, NULL);
 }
 
 /* True: sign again. The nonce of a refusal is good (RFC 8555 section 6.5) and stays with this thread. */
@@ -318,7 +334,9 @@ enum result ca_get(struct ca_session *session, enum ca_kind kind, const char *ur
     struct acme_response *response, struct acme_failure *failure)
 {
 	struct error error = {0};
+	keep_pace(session->ca);
 	enum result result = exchange(session, kind, ACME_GET, url, NULL, response, &error);
+	nonce_put(session->ca->nonces, response->nonce);
 	if (result == R_OK && response->status == 200)
 		return R_OK;
 	if (result == R_OK)

@@ -43,7 +43,8 @@ const struct ca_config *ca_config(const struct ca *ca);
 struct ca_session *ca_session_new(struct ca *ca);
 void ca_session_free(struct ca_session *session);
 
-/* R_ERROR: the failure says why. A directory that can't be refreshed stays in use. */
+/* R_ERROR: the failure says why; one that was met a moment ago is told again (held_ms). A directory that
+ * can't be refreshed stays in use. */
 enum result ca_directory(
     struct ca_session *session, struct acme_directory *out, struct acme_failure *failure);
 

@@ -12,6 +12,7 @@ static const char *const names[BUDGET_CEILINGS] = {
     [BUDGET_DOMAIN] = "domain",
     [BUDGET_EXACT] = "exact",
     [BUDGET_FAILURES] = "failures",
+    [BUDGET_REQUESTS] = "requests",
 };
 
 const char *ceiling_name(enum budget_ceiling ceiling)
@@ -65,12 +66,14 @@ void ceilings_of_directory(
 							  [BUDGET_ORDERS] = {300, 3 * HOUR_S},
 							  [BUDGET_DOMAIN] = {45, 7 * DAY_S},
 							  [BUDGET_EXACT] = {5, 7 * DAY_S},
-							  [BUDGET_FAILURES] = {5, HOUR_S}}}},
+							  [BUDGET_FAILURES] = {5, HOUR_S},
+							  [BUDGET_REQUESTS] = {200, 1}}}},
 	    {"https://acme-staging-v02.api.letsencrypt.org/", {{[BUDGET_ACCOUNTS] = {50, 3 * HOUR_S},
 								  [BUDGET_ORDERS] = {1500, 3 * HOUR_S},
 								  [BUDGET_DOMAIN] = {30000, 7 * DAY_S},
 								  [BUDGET_EXACT] = {30000, 7 * DAY_S},
-								  [BUDGET_FAILURES] = {200, HOUR_S}}}},
+								  [BUDGET_FAILURES] = {200, HOUR_S},
+								  [BUDGET_REQUESTS] = {200, 1}}}},
 	};
 	*out = (struct ceilings){0};
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)

@@ -16,6 +16,8 @@ enum budget_ceiling {
 	BUDGET_DOMAIN,   /* certificates of a registrable domain */
 	BUDGET_EXACT,    /* certificates of exactly the same name */
 	BUDGET_FAILURES, /* failed validations of a name */
+	BUDGET_REQUESTS, /* requests of any kind from one address: no ledger, ca.c keeps this pace by itself
+			  */
 	BUDGET_CEILINGS
 };
 

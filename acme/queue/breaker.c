@@ -6,28 +6,49 @@
 #include "common/log.h"
 #include "common/metrics.h"
 
+#define UNTIL(time) \
+	"ceil(extract(epoch FROM " time " - clock_timestamp()) * 1000)::bigint," \
+	" to_char(" time " AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS \"UTC\"')," \
+	" CASE WHEN open_until IS NOT NULL THEN left(last_error, 200) END"
+
+static enum result wait_for(struct job_wait *wait, const PGresult *rows)
+{
+	const char *why = pg_get(rows, 0, 2);
+	wait->ms = pg_get_int(rows, 0, 0);
+	wait->on = "ca";
+	snprintf(wait->text, sizeof wait->text, "the CA, which is left alone until %s: %s",
+	    pg_get(rows, 0, 1), why ? why : "work resumes little by little");
+	return R_LIMIT;
+}
+
 enum result breaker_enter(struct pg *pg, const char *directory, struct breaker_probe *probe,
     struct job_wait *wait, struct error *error)
 {
 	PGresult *rows = NULL;
 	probe->until[0] = '\0';
 	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error,
-	    "SELECT ceil(extract(epoch FROM not_before - clock_timestamp()) * 1000)::bigint,"
-	    " to_char(not_before AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS \"UTC\"'), probe,"
-	    " CASE WHEN open_until IS NOT NULL THEN left(last_error, 200) END"
-	    " FROM breaker_enter($1, $2::bigint) LEFT JOIN ca_health ON directory = $1",
+	    "SELECT " UNTIL("not_before") ", probe FROM breaker_enter($1, $2::bigint)"
+					  " LEFT JOIN ca_health ON directory = $1",
 	    pg_text(directory), pg_int(BREAKER_PROBE_MS));
 	if (result != R_OK)
 		return result;
-	if (pg_get(rows, 0, 0)) {
-		const char *why = pg_get(rows, 0, 3);
-		wait->ms = pg_get_int(rows, 0, 0);
-		wait->on = "ca";
-		snprintf(wait->text, sizeof wait->text, "the CA, which is left alone until %s: %s",
-		    pg_get(rows, 0, 1), why ? why : "work resumes little by little");
-		result = R_LIMIT;
-	} else if (pg_get(rows, 0, 2))
-		snprintf(probe->until, sizeof probe->until, "%s", pg_get(rows, 0, 2));
+	if (pg_get(rows, 0, 0))
+		result = wait_for(wait, rows);
+	else if (pg_get(rows, 0, 3))
+		snprintf(probe->until, sizeof probe->until, "%s", pg_get(rows, 0, 3));
+	PQclear(rows);
+	return result;
+}
+
+enum result breaker_look(struct pg *pg, const char *directory, struct job_wait *wait, struct error *error)
+{
+	PGresult *rows = NULL;
+	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error,
+	    "SELECT " UNTIL(
+		"open_until") " FROM ca_health WHERE directory = $1 AND open_until > clock_timestamp()",
+	    pg_text(directory));
+	if (result == R_OK && PQntuples(rows) == 1)
+		result = wait_for(wait, rows);
 	PQclear(rows);
 	return result;
 }

@@ -22,6 +22,8 @@ struct breaker_probe {
  * In the minute after the CA is found well again few go ahead at first, then more. */
 enum result breaker_enter(struct pg *pg, const char *directory, struct breaker_probe *probe,
     struct job_wait *wait, struct error *error);
+/* The same for who has no job: R_LIMIT while the pause lasts. Nobody's try is taken. */
+enum result breaker_look(struct pg *pg, const char *directory, struct job_wait *wait, struct error *error);
 /* The job has ended, whatever came of it: a probe that said nothing about the CA is handed over. */
 void breaker_leave(struct pg *pg, const char *directory, const struct breaker_probe *probe);
 

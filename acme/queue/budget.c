@@ -88,6 +88,7 @@ static void describe(struct job_wait *wait, const struct ceilings *budget, const
 	    [BUDGET_DOMAIN] = "certificates for ",
 	    [BUDGET_EXACT] = "certificates for exactly ",
 	    [BUDGET_FAILURES] = "failed validations of ",
+	    [BUDGET_REQUESTS] = "requests",
 	};
 	const struct ceiling *rule = &budget->rules[at];
 	char many[64] = "";
@@ -153,10 +154,10 @@ enum result budget_take(struct pg *pg, const struct ceilings *budget, const char
 static const struct job no_job = {.lane = "urgent", .turn_at = "-infinity"};
 
 enum result budget_take_account(struct pg *pg, const struct ceilings *budget, const char *directory,
-    struct job_wait *wait, struct error *error)
+    bool take, struct job_wait *wait, struct error *error)
 {
 	struct question question = {.count = 0};
-	add(&question, budget, BUDGET_ACCOUNTS, "", no_job.lane, true);
+	add(&question, budget, BUDGET_ACCOUNTS, "", no_job.lane, take);
 	close_lists(&question);
 	return ask(pg, budget, directory, &question, &no_job, wait, error);
 }
@@ -230,6 +231,14 @@ static enum budget_ceiling ceiling_of_words(const char *detail, bool *is_clear)
 	return BUDGET_ORDERS;
 }
 
+static enum result block(struct pg *pg, const char *directory, enum budget_ceiling ceiling, const char *name,
+    int64_t seconds, struct error *error)
+{
+	return pg_run(pg, JOB_QUERY_MS, NULL, error, "SELECT budget_block($1, $2, $3, $4::bigint)",
+	    pg_text(directory), pg_text(ceiling_name(ceiling)), pg_text(key_of(ceiling, name)),
+	    pg_int(seconds));
+}
+
 enum result budget_learn(struct pg *pg, const char *directory, const char *name,
     const struct acme_failure *failure, struct error *error)
 {
@@ -240,9 +249,15 @@ enum result budget_learn(struct pg *pg, const char *directory, const char *name,
 	int64_t seconds = failure->retry_after;
 	if (!is_clear && seconds > UNCLEAR_BLOCK_S)
 		seconds = UNCLEAR_BLOCK_S;
-	return pg_run(pg, JOB_QUERY_MS, NULL, error, "SELECT budget_block($1, $2, $3, $4::bigint)",
-	    pg_text(directory), pg_text(ceiling_name(ceiling)), pg_text(key_of(ceiling, name)),
-	    pg_int(seconds));
+	return block(pg, directory, ceiling, name, seconds, error);
+}
+
+enum result budget_learn_account(
+    struct pg *pg, const char *directory, const struct acme_failure *failure, struct error *error)
+{
+	if (failure->cause != CAUSE_RATE_LIMITED || failure->retry_after <= 0)
+		return R_OK;
+	return block(pg, directory, BUDGET_ACCOUNTS, "", failure->retry_after, error);
 }
 
 enum result budget_sweep(struct pg *pg, struct error *error)

@@ -29,13 +29,17 @@ enum result budget_refund_certificate(
 /* A validation failed, which the CA counts by name. */
 enum result budget_count_failure(struct pg *pg, const struct ceilings *budget, const char *directory,
     const char *name, struct error *error);
-/* As budget_take, for a new account. */
+/* As budget_take, for a request about an account; only a new one (`take`) costs anything. */
 enum result budget_take_account(struct pg *pg, const struct ceilings *budget, const char *directory,
-    struct job_wait *wait, struct error *error);
+    bool take, struct job_wait *wait, struct error *error);
 /* The CA said rateLimited: the ceiling that its words name is closed until Retry-After. Where they name none,
  * it is the account's orders, for at most an hour, since it may be something else. */
 enum result budget_learn(struct pg *pg, const char *directory, const char *name,
     const struct acme_failure *failure, struct error *error);
+
+/* The same of a refusal that was about the account itself. */
+enum result budget_learn_account(
+    struct pg *pg, const char *directory, const struct acme_failure *failure, struct error *error);
 
 /* Buckets that are full again say nothing: deletes up to 1,000. */
 enum result budget_sweep(struct pg *pg, struct error *error);

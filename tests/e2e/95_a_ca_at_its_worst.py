@@ -118,6 +118,12 @@ limited("for-ten-years", lambda: "315360000", 86000, 95100)
 limited("of-no-sense", lambda: "soon", 50, 70)
 
 
+@case("paused-name", end="rejected", orders=0, total=1, wait=(77000, 95100))
+def _(ca, name):
+    ca.fail("new-order", status=429, problem="rateLimited", name=name, detail="Your account is temporarily prevented from "
+            f"requesting certificates for {name} and possibly others. Please visit: https://ca.test/unpause?jwt={'t' * 500}")
+
+
 @case("html-503", tries=2)
 def _(ca, name):
     ca.fail("new-order", status=503, body="<html>busy</html>", name=name)
@@ -253,6 +259,7 @@ def redirected(slug, target):
 
 
 redirected("to-http", lambda ca: ca.listener.url)
+redirected("within-the-ca", lambda ca: ca.directory_url.replace("/dir", "/elsewhere"))
 redirected("to-link-local", lambda ca: "http://169.254.169.254/latest/meta-data/")
 redirected("to-a-file", lambda ca: "file:///etc/passwd")
 
@@ -378,7 +385,7 @@ def test_the_end_is_as_expected_and_the_ca_saw_few_requests(played, slug):
         assert seen.get(kind, 0) <= most, seen
     if one.wait:
         assert one.wait[0] <= one.delay <= one.wait[1]
-    assert ca.listener.connections == 0
+    assert ca.listener.connections == 0 and ca.arrivals[None, "other"] == 0, "no redirect is followed"
 
 
 # What concerns the account or the clock has an issuer of its own.
@@ -388,6 +395,7 @@ ACCOUNT_FAULTS = {
     "a redirect": lambda ca: ca.fail("directory", status=301, headers={"Location": "http://127.0.0.1:1/dir"}),
     "HTML": lambda ca: ca.fail("new-account", status=503, body="<html>", headers={"Retry-After": "1"}),
     "no directory": lambda ca: ca.fail("directory", status=200, body='{"newNonce": "http://127.0.0.1/"}'),
+    "no nonce to be had": lambda ca: ca.fail("new-nonce", status=500),
     "an account elsewhere": lambda ca: ca.change("new-account", lambda status, headers, body: (
         status, {**headers, "Location": "ftp://elsewhere"}, body)),
 }
@@ -410,6 +418,17 @@ def test_an_account_that_cannot_be_made_is_explained_and_made_later(lab):
         wait_until(lambda: is_issued(issuance), 30, f"a certificate after {words}", interval=0.5)
         assert "There are now 2 accounts" not in issuance.pebble.process.log()
         assert sum(issuance.ca.arrivals.values()) <= 40
+
+
+def test_an_account_whose_answer_is_lost_is_asked_for_once_more(lab):
+    issuance = Issuance(lab)
+    issuance.ca.lose("new-account")
+    issuance.issuer().start()
+    issuance.ask_for(NAME)
+    issuance.wait_issued(NAME)
+    assert issuance.ca.arrivals[None, "new-account"] == 2
+    assert "There are now 2 accounts" not in issuance.pebble.process.log()
+    assert issuance.db.value("SELECT count(*) FROM failures") == "0"
 
 
 def window(start, end):

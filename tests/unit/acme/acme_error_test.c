@@ -94,6 +94,30 @@ static void a_limit_is_known_by_its_type_or_status(void **state)
 	assert_int_equal(response(429, "rateLimited", -1).retry_after, 0);
 }
 
+static void a_paused_name_waits_for_a_person(void **state)
+{
+	(void)state;
+	/* What the operator must open is kept whole. */
+	char token[600];
+	struct acme_problem problem = {.type = "rateLimited"};
+	struct acme_failure failure;
+	memset(token, 't', sizeof token - 1);
+	token[sizeof token - 1] = '\0';
+	snprintf(problem.detail, sizeof problem.detail,
+	    "Your account is temporarily prevented from requesting certificates for shop.client-brand.com "
+	    "and possibly others. "
+	    "Please visit: https://portal.letsencrypt.org/sfe/v1/unpause?jwt=%s",
+	    token);
+	acme_failure_of_response(&failure, 429, &problem, -1);
+	assert_int_equal(failure.cause, CAUSE_REJECTED);
+	assert_true(failure.permanent);
+	assert_non_null(strstr(failure.detail, token));
+	assert_string_equal(acme_cause_actor(failure.cause), "operator");
+	/* With a time it is a limit like any other. */
+	acme_failure_of_response(&failure, 429, &problem, 60);
+	assert_int_equal(failure.cause, CAUSE_RATE_LIMITED);
+}
+
 static void an_unknown_problem_says_nothing_about_the_name(void **state)
 {
 	(void)state;
@@ -214,6 +238,7 @@ int main(void)
 	    cmocka_unit_test(what_only_a_person_can_mend_waits_for_tomorrow),
 	    cmocka_unit_test(a_server_error_is_the_cas_whatever_its_words),
 	    cmocka_unit_test(a_limit_is_known_by_its_type_or_status),
+	    cmocka_unit_test(a_paused_name_waits_for_a_person),
 	    cmocka_unit_test(an_unknown_problem_says_nothing_about_the_name),
 	    cmocka_unit_test(the_customers_ladder_is_1_10_100_minutes_then_daily),
 	    cmocka_unit_test(a_ca_that_is_down_is_tried_again_within_seconds),

@@ -52,6 +52,8 @@ static void lets_encrypts_ceilings_are_known_and_nobody_elses(void **state)
 	assert_int_equal(budget.rules[BUDGET_ORDERS].count, 300);
 	assert_int_equal(budget.rules[BUDGET_EXACT].count, 5);
 	assert_true(budget.rules[BUDGET_DOMAIN].count < 50);
+	assert_true(budget.rules[BUDGET_REQUESTS].count <= 250);
+	assert_int_equal(budget.rules[BUDGET_REQUESTS].period_s, 1);
 	ceilings_of_directory(&budget, &nothing, "https://acme-v02.api.letsencrypt.org.evil.test/directory");
 	for (int at = 0; at < BUDGET_CEILINGS; at++)
 		assert_int_equal(budget.rules[at].count, 0);
