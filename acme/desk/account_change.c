@@ -32,6 +32,7 @@ static enum result probe(struct account_change *change, EVP_PKEY *key, const cha
 static enum result switch_key(struct account_change *change)
 {
 	enum result result = account_row_switch_key(&change->db);
+	crash_point("key-switched");
 	if (result == R_OK)
 		log_info("the account has a new key", log_str("directory", change->db.directory));
 	return result;
@@ -90,8 +91,16 @@ static enum result check_live(struct account_change *change, const struct accoun
 	return row->key && row->url[0] != '\0' ? R_OK : fail(change, "there is no account at this CA yet");
 }
 
+/* By an owner of this task that died. */
+static bool is_done(const struct account_change *change, const struct account_row *row)
+{
+	return row->key_version > change->task->version;
+}
+
 static enum result roll(struct account_change *change, struct account_row *row)
 {
+	if (is_done(change, row))
+		return R_OK;
 	enum result result = check_live(change, row);
 	if (result == R_OK && row->next) {
 		/* Somebody began and did not come back. */
@@ -107,6 +116,8 @@ static enum result roll(struct account_change *change, struct account_row *row)
 static enum result end(struct account_change *change, struct account_row *row)
 {
 	const struct ca_guard guard = {.may_post = account_row_may_post, .arg = &change->db};
+	if (row->is_deactivated && change->task->attempts > 1)
+		return R_OK;
 	enum result result = check_live(change, row);
 	if (result == R_OK)
 		result = account_request_deactivate(
@@ -115,14 +126,21 @@ static enum result end(struct account_change *change, struct account_row *row)
 	if (result == R_ERROR && change->db.failure->status == 403 &&
 	    strcmp(change->db.failure->type, "unauthorized") == 0)
 		result = R_OK;
-	return result == R_OK ? account_row_deactivate(&change->db) : result;
+	if (result == R_OK)
+		result = account_row_deactivate(&change->db);
+	crash_point("account-ended");
+	return result;
 }
 
 static enum result begin(struct account_change *change, struct account_row *row)
 {
+	if (is_done(change, row))
+		return R_OK;
 	if (!row->is_deactivated)
 		return fail(change, "the account is in use: deactivate it first");
-	return account_row_renew(&change->db);
+	enum result result = account_row_renew(&change->db);
+	crash_point("account-renewed");
+	return result;
 }
 
 static enum result with_row(
@@ -133,6 +151,8 @@ static enum result with_row(
 	if (result != R_OK)
 		return result;
 	result = account_row_load(&change->db, &row);
+	if (result == R_OK)
+		result = ca_task_begin(change->db.pg, change->task, row.key_version, change->db.error);
 	if (result == R_OK)
 		result = act(change, &row);
 	if (result != R_LOST)

@@ -1,16 +1,18 @@
 /*
  * What the operator does to the account as a whole: another key, an end, a new beginning. Each holds the
  * account row's lease, so that one instance does it and none registers meanwhile; the others notice at their
- * next order.
+ * next order. What a task's owner had done when it died is not done again.
  */
 #ifndef ACME_ACCOUNT_CHANGE_H
 #define ACME_ACCOUNT_CHANGE_H
 
 #include "acme/account/account_row.h"
 #include "acme/ca/ca.h"
+#include "acme/desk/ca_task.h"
 
 struct account_change {
 	const struct ca *ca;
+	struct ca_task *task;
 	struct ca_session *session;
 	struct account_db db;
 	int64_t lease_ms;

@@ -83,12 +83,38 @@ enum result ca_task_check(struct pg *pg, const struct ca_task *task, struct erro
 	return result;
 }
 
+static enum result update(
+    struct pg *pg, struct error *error, const char *sql, const struct pg_param *params, int count)
+{
+	PGresult *rows = NULL;
+	enum result result = pg_query(pg, JOB_QUERY_MS, &rows, error, sql, params, count);
+	if (result == R_OK && strcmp(PQcmdTuples(rows), "1") != 0)
+		result = R_LOST;
+	PQclear(rows);
+	return result;
+}
+
+enum result ca_task_begin(struct pg *pg, struct ca_task *task, int64_t version, struct error *error)
+{
+	PGresult *rows = NULL;
+	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error,
+	    "UPDATE ca_tasks SET version = coalesce(version, $3::bigint)" OURS " RETURNING version",
+	    pg_int(task->id), pg_int(task->fence), pg_int(version));
+	if (result == R_OK && PQntuples(rows) == 0)
+		result = R_LOST;
+	if (result == R_OK)
+		task->version = pg_get_int(rows, 0, 0);
+	PQclear(rows);
+	return result;
+}
+
 enum result ca_task_done(struct pg *pg, const struct ca_task *task, const char *result, struct error *error)
 {
-	return pg_run(pg, JOB_QUERY_MS, NULL, error,
+	const struct pg_param params[] = {pg_int(task->id), pg_int(task->fence), pg_text(result)};
+	return update(pg, error,
 	    "UPDATE ca_tasks SET state = 'done', result = $3, key_sealed = NULL, chain_pem = NULL,"
 	    " finished_at = clock_timestamp(), lease_owner = NULL, lease_until = NULL" OURS,
-	    pg_int(task->id), pg_int(task->fence), pg_text(result));
+	    params, 3);
 }
 
 static bool may_help_later(const struct acme_failure *failure)
@@ -108,13 +134,14 @@ enum result ca_task_failed(
 	uint32_t random = 0;
 	process_random(&random, sizeof random);
 	bool again = may_help_later(failure) && task->attempts < TASK_TRIES;
-	return pg_run(pg, JOB_QUERY_MS, NULL, error,
+	const struct pg_param params[] = {pg_int(task->id), pg_int(task->fence), pg_text(again ? "t" : "f"),
+	    pg_text(failure->detail), pg_int(acme_failure_delay_ms(failure, task->attempts, random))};
+	return update(pg, error,
 	    "UPDATE ca_tasks SET state = CASE WHEN $3 THEN 'queued' ELSE 'failed' END, result = $4,"
 	    " next_try_at = now() + $5::bigint * interval '1 millisecond', lease_owner = NULL,"
 	    " lease_until = NULL, finished_at = CASE WHEN $3 THEN NULL ELSE clock_timestamp() END,"
 	    " key_sealed = CASE WHEN $3 THEN key_sealed END" OURS,
-	    pg_int(task->id), pg_int(task->fence), pg_text(again ? "t" : "f"), pg_text(failure->detail),
-	    pg_int(acme_failure_delay_ms(failure, task->attempts, random)));
+	    params, 5);
 }
 
 enum result ca_task_sweep(struct pg *pg, struct error *error)

@@ -19,9 +19,11 @@ struct ca_task {
 	int attempts; /* this one included */
 	enum task_kind kind;
 	size_t at; /* the CA's place in the list */
+	/* Of the certificate to be revoked; else of the account's key when the task was begun first (0: it
+	 * was not yet): an owner that died may have done it. */
+	int64_t version;
 	/* a revocation's */
 	char name[HOSTNAME_MAX + 1];
-	int64_t version;
 	int reason;
 	bool by_key;
 	char *chain_pem;
@@ -34,8 +36,16 @@ void ca_task_fini(struct ca_task *task);
 /* R_NONE: there is nothing to do for these CAs. */
 enum result ca_task_claim(
     struct pg *pg, const struct ca_list *list, struct ca_task *out, struct error *error);
-/* Is it still ours? R_LOST: no. */
+/* SQL condition on $1 = id, $2 = fence: for statements elsewhere that write on behalf of a task. */
+#define CA_TASK_IS_OURS \
+	"EXISTS (SELECT 1 FROM ca_tasks WHERE id = $1 AND fence = $2 AND state = 'running'" \
+	" AND lease_until > clock_timestamp())"
+
+/* Is it still ours? R_LOST, as in all that follow: no. */
 enum result ca_task_check(struct pg *pg, const struct ca_task *task, struct error *error);
+/* It begins at this version of the account's key, unless it was begun before. R_LOST: it is no longer ours.
+ */
+enum result ca_task_begin(struct pg *pg, struct ca_task *task, int64_t version, struct error *error);
 /* Its end; the copy of a key goes with it. */
 enum result ca_task_done(struct pg *pg, const struct ca_task *task, const char *result, struct error *error);
 /* Tried again later where that may help, TASK_TRIES times in all; else its end. */

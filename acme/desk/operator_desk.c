@@ -22,9 +22,10 @@ struct operator_desk {
 };
 
 static enum result change_account(
-    struct operator_desk *desk, const struct ca_task *task, struct acme_failure *failure, struct error *error)
+    struct operator_desk *desk, struct ca_task *task, struct acme_failure *failure, struct error *error)
 {
 	struct account_change change = {.ca = desk->cas->cas[task->at],
+	    .task = task,
 	    .session = desk->sessions.sessions[task->at],
 	    .db = {.pg = desk->pg,
 		.keys = desk->keys,
@@ -40,7 +41,7 @@ static enum result change_account(
 }
 
 static enum result perform(
-    struct operator_desk *desk, const struct ca_task *task, struct acme_failure *failure, struct error *error)
+    struct operator_desk *desk, struct ca_task *task, struct acme_failure *failure, struct error *error)
 {
 	const struct revoke_tools tools = {.pg = desk->pg,
 	    .keys = desk->keys,

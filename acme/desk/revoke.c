@@ -70,8 +70,10 @@ static enum result bar_key(struct revocation *revocation)
 	const struct revoke_tools *tools = revocation->tools;
 	if (revocation->task->reason != REASON_KEY_COMPROMISE)
 		return R_OK;
-	enum result result = judge_query(
-	    revocation, barred_key_add(tools->pg, X509_get0_pubkey(revocation->leaf), tools->error));
+	enum result result = may_post(revocation);
+	if (result == R_OK)
+		result = judge_query(
+		    revocation, barred_key_add(tools->pg, X509_get0_pubkey(revocation->leaf), tools->error));
 	crash_point("key-barred");
 	return result;
 }
@@ -135,16 +137,18 @@ static enum result note(struct revocation *revocation)
 	PGresult *rows = NULL;
 	enum result result =
 	    judge_query(revocation, pg_run(tools->pg, JOB_QUERY_MS, &rows, tools->error,
-					"UPDATE certificates SET revoked_at = now(), revoked_reason = $3"
-					" WHERE name = $1 AND version = $2",
-					pg_text(task->name), pg_int(task->version), pg_int(task->reason)));
+					"UPDATE certificates SET revoked_at = now(), revoked_reason = $5"
+					" WHERE name = $3 AND version = $4 AND " CA_TASK_IS_OURS,
+					pg_int(task->id), pg_int(task->fence), pg_text(task->name),
+					pg_int(task->version), pg_int(task->reason)));
 	bool is_served = result == R_OK && strcmp(PQcmdTuples(rows), "1") == 0;
 	PQclear(rows);
 	crash_point("revocation-noted");
 	if (!is_served || task->reason == REASON_CESSATION)
 		return result;
 	result = judge_query(revocation, pg_run(tools->pg, JOB_QUERY_MS, NULL, tools->error,
-					     "SELECT enqueue_issuance($1, 'repair')", pg_text(task->name)));
+					     "SELECT enqueue_issuance($3, 'repair') WHERE " CA_TASK_IS_OURS,
+					     pg_int(task->id), pg_int(task->fence), pg_text(task->name)));
 	crash_point("successor-asked-for");
 	return result;
 }

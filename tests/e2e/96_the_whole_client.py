@@ -78,24 +78,6 @@ def test_an_account_is_rolled_over_ended_and_made_anew_while_two_issuers_work(la
     assert "deactivate" in issuance.operator("acme", "tasks").stdout
 
 
-def test_a_rollover_whose_issuer_dies_is_finished_by_another(lab):
-    issuance = Issuance(lab, crash_points=True)
-    for point, version in [("key-staged", "2"), ("after-key_change", "3")]:
-        victim = issuance.issuer(kill_at=point).start()
-        issuance.db.query(f"INSERT INTO ca_tasks (kind, directory) VALUES ('rollover', '{issuance.ca.directory_url}')")
-        wait_until(lambda: not victim.process.alive, 10, f"the issuer to die at {point}")
-        # What the leases would take two minutes for.
-        issuance.db.query("UPDATE ca_tasks SET lease_until = now(); UPDATE ca_accounts SET lease_until = now()")
-        second = issuance.issuer().start()
-        issuance.db.wait("SELECT bool_and(state = 'done') FROM ca_tasks")
-        assert account(issuance)[1] == version
-        issue(issuance, f"v{version}.brand.test")
-        second.stop()
-    # The second had been done by the CA: it was asked, not repeated.
-    assert issuance.ca.seen["key-change"] == 2
-    assert "There are now 2 accounts" not in issuance.pebble.process.log()
-
-
 def test_a_certificate_is_revoked_by_account_and_by_its_own_key(lab):
     issuance = Issuance(lab)
     issuance.issuer().start()
