@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The first four are the customer's DNS and routing, which enqueue_issuance knows by these names. */
+/* The first five are the customer's DNS and routing, which enqueue_issuance knows by these names. */
 enum acme_cause {
 	CAUSE_DNS,
 	CAUSE_CONNECTION,

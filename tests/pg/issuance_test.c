@@ -76,8 +76,8 @@ static void proof_of_right_dns_brings_a_retry_forward(void **state)
 {
 	struct pg *pg = database_connect(state, NULL);
 	enqueue(pg, "first_hit");
-	const char *const causes[] = {"dns", "connection", "tls", "unauthorized"};
-	for (size_t i = 0; i < 4; i++) {
+	const char *const causes[] = {"dns", "connection", "tls", "unauthorized", "caa"};
+	for (size_t i = 0; i < sizeof causes / sizeof *causes; i++) {
 		char assignments[256];
 		snprintf(assignments, sizeof assignments,
 		    "state = 'failed', attempts = 1, last_cause = '%s', last_try_at = now(), next_try_at = "
