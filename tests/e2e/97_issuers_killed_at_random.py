@@ -57,13 +57,13 @@ def test_kills_at_random_cost_at_most_the_order_under_way(lab):
         time.sleep(0.02)
     for victim in victims:
         victim.process.kill()
-    survivor = issuance.issuer().start()
+    survivor = issuance.issuer(job_lease="60s").start()  # on a busy machine it would lose leases of a second itself
 
     def is_done():
         issuance.db.query("DELETE FROM ca_health; DELETE FROM ca_budget; UPDATE issuance_jobs "
                           "SET next_try_at = now(), waits_for = NULL WHERE waits_for IS NOT NULL")
         return issuance.db.value("SELECT count(*) FROM certificates") == str(asked)
-    wait_until(is_done, 60 + asked / 10, f"{asked} certificates (seed {SEED})", interval=0.5)
+    wait_until(is_done, 120 + asked / 5, f"{asked} certificates (seed {SEED})", interval=0.5)
     orders = sum(issuance.ca.order_names.values())
     print(f"{kills + len(victims)} kills in {time.monotonic() - begin:.0f} s, {asked} names, {orders - asked} orders lost "
           f"(seed {SEED}; POSTERN_KILLS=200 for more)")
