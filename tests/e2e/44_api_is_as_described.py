@@ -229,3 +229,13 @@ def test_injection_into_every_parameter_changes_nothing(client):
                             parameter["name"]: evil.encode("ascii", "replace").decode()})
     assert client.platform.db.query("SELECT count(*) FROM tenants") == before
     assert "syntax error" not in client.platform.verifier.process.log()
+
+
+def test_choices_are_those_that_are_described(client):
+    """Whoever gives a word that there is none of is told of all that there are."""
+    for path, methods in client.document["paths"].items():
+        for parameter in methods.get("get", {}).get("parameters", []):
+            words = parameter["schema"].get("enum")
+            if parameter["in"] == "query" and words:
+                told = client.call(path, "GET", ["1"] * path.count("{"), f"?{parameter['name']}=nonsense")[1]["detail"]
+                assert told == f"{parameter['name']}: must be one of {', '.join(words)}.", path

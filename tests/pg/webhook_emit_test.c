@@ -1,7 +1,12 @@
 /* What happens becomes messages for the webhooks that want them, in the transaction in which it happened. */
 #include "acme/webhook/webhook_upkeep.h"
 
+#include <jansson.h>
+#include <string.h>
+
 #include "tests/pg/database.h"
+#include "verifier/api/api_openapi.h"
+#include "verifier/webhook/webhook_types.h"
 
 static struct error error;
 
@@ -262,6 +267,36 @@ static void old_certificates_are_found_by_the_first_webhook(void **state)
 	    "15");
 }
 
+static json_t *described_events(json_t *document)
+{
+	size_t index = 0;
+	json_t *parameters = NULL, *parameter, *list = NULL;
+	json_unpack(document, "{s:{s:{s:{s:o}}}}", "paths", "/v1/events", "get", "parameters", &parameters);
+	json_array_foreach(parameters, index, parameter)
+	{
+		const char *name = json_string_value(json_object_get(parameter, "name"));
+		if (name && strcmp(name, "event") == 0)
+			json_unpack(parameter, "{s:{s:o}}", "schema", "enum", &list);
+	}
+	return list;
+}
+
+static void every_event_of_the_audit_trail_can_be_asked_for(void **state)
+{
+	struct pg *admin = database_connect(state, NULL);
+	json_t *document = json_loads(api_openapi_text, 0, NULL), *value;
+	json_t *events = described_events(document);
+	size_t index = 0;
+	assert_true(json_array_size(events) > 20);
+	json_array_foreach(events, index, value)
+	{
+		const char *type = database_value(admin, "SELECT webhook_type($1)", json_string_value(value));
+		if (!webhook_types_has(type))
+			fail_msg("no webhook can ask for %s", type);
+	}
+	json_decref(document);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -271,6 +306,7 @@ int main(void)
 	    database_test(what_is_rolled_back_is_not_told),
 	    database_test(certificates_are_told_of_to_their_names_owner),
 	    database_test(failing_is_told_once_and_again_when_it_is_the_customers_to_mend),
+	    database_test(every_event_of_the_audit_trail_can_be_asked_for),
 	    database_test(certificates_that_nobody_replaces_are_warned_of),
 	    database_test(each_version_and_step_is_warned_of_once),
 	    database_test(old_certificates_are_found_by_the_first_webhook),

@@ -186,7 +186,7 @@ bool api_call_place(struct api_call *call, int64_t *place)
 bool api_call_choice(
     struct api_call *call, const char *parameter, const char *const *choices, const char **out)
 {
-	char list[200] = "";
+	char list[800] = "";
 	*out = mhd_request_query(call->request, parameter);
 	for (size_t i = 0; choices[i]; i++) {
 		size_t used = strlen(list);

@@ -8,7 +8,7 @@ const char *const webhook_types[] = {"domain.added", "domain.imported", "domain.
     "domain.taken_over", "domain.options_changed", "certificate.issued", "certificate.failing",
     "certificate.expiring", "certificate.renewal_forced", "tenant.created", "tenant.changed", "token.created",
     "token.revoked", "webhook.created", "webhook.changed", "webhook.removed", "webhook.secret_rotated",
-    "webhook.disabled", NULL};
+    "webhook.disabled", "portal.link_created", "portal.link_revoked", "portal.opened", NULL};
 
 /* `domain.*`: as long as the kind and its dot. */
 static size_t kind_size(const char *pattern)
