@@ -10,6 +10,7 @@
 #include <unbound.h>
 #include <unistd.h>
 
+#include "common/dns/public_address.h"
 #include "common/mem.h"
 
 #define DEBIAN_ROOT_KEY "/usr/share/dns/root.key"
@@ -155,12 +156,72 @@ static const char *choose_anchor(const struct resolver_options *options)
 	return !options->server_count && is_readable(DEBIAN_ROOT_KEY) ? DEBIAN_ROOT_KEY : NULL;
 }
 
+/* Networks that no name server of a stranger's zone is asked in: whoever owns a zone chooses where its name
+ * servers' names lead. */
+static const char *const inner_networks[] = {"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8",
+    "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "::/8", "fc00::/7", "fe80::/10"};
+
+/* Has the text an address of our own networks? Separated by what no address holds. */
+static bool names_inner_address(const char *text)
+{
+	char word[INET6_ADDRSTRLEN];
+	while (*text) {
+		unsigned char bytes[16];
+		size_t size = strspn(text, "0123456789abcdefABCDEF.:");
+		snprintf(word, sizeof word, "%.*s", (int)size, text);
+		int family = strchr(word, ':') ? AF_INET6 : AF_INET;
+		if (size < sizeof word && inet_pton(family, word, bytes) == 1 &&
+		    !public_address_is(bytes, family == AF_INET6 ? 16 : 4))
+			return true;
+		text += size ? size : 1;
+	}
+	return false;
+}
+
+static bool file_names_inner_address(const char *path)
+{
+	enum { READ_MAX = 64 * 1024 };
+	FILE *file = path ? fopen(path, "re") : NULL;
+	if (!file)
+		return false;
+	char *text = mem_alloc(READ_MAX + 1);
+	text[fread(text, 1, READ_MAX, file)] = '\0';
+	bool found = names_inner_address(text);
+	free(text);
+	fclose(file);
+	return found;
+}
+
+static bool list_names_inner_address(const char *const *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (names_inner_address(list[i]))
+			return true;
+	return false;
+}
+
+/* Where the operator's own settings lead into our networks, libunbound would not go there either. */
+static enum result shut_inner_networks(
+    struct ub_ctx *context, const struct resolver_options *options, struct error *error)
+{
+	enum result result = R_OK;
+	if (list_names_inner_address(options->servers, options->server_count) ||
+	    list_names_inner_address(options->stubs, options->stub_count) ||
+	    file_names_inner_address(options->root_hints))
+		return R_OK;
+	for (size_t i = 0; result == R_OK && i < sizeof inner_networks / sizeof *inner_networks; i++)
+		result = set_option(context, "do-not-query-address:", inner_networks[i], error);
+	return result;
+}
+
 static enum result set_all(
     struct ub_ctx *context, const struct resolver_options *options, struct error *error)
 {
 	enum result result = set_fixed(context, options, error);
 	if (result == R_OK)
 		result = set_servers(context, options, error);
+	if (result == R_OK)
+		result = shut_inner_networks(context, options, error);
 	const char *anchor = choose_anchor(options);
 	if (result == R_OK && anchor && ub_ctx_add_ta_file(context, anchor) != 0) {
 		error_set(error, "dns-trust-anchor \"%s\" was refused", anchor);

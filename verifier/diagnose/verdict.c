@@ -124,7 +124,8 @@ bool verdicts_have(const struct verdicts *verdicts, enum verdict_code code)
 	return false;
 }
 
-static void go_on(char *text, size_t size, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static void go_on(
+    char *text, size_t size, const char *format, va_list arguments)
 {
 	size_t used = strlen(text);
 	vsnprintf(text + used, size - used, format, arguments);

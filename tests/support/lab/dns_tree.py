@@ -37,7 +37,7 @@ policy:
     single-type-signing: on
 acl:
   - id: loopback
-    address: 127.0.0.0/8
+    address: {updaters}
     action: update
 zone:
   - domain: {zone}
@@ -79,20 +79,22 @@ def run_in_own_network(function, probe=False):
 
 
 class Zone:
-    """An authoritative server for one zone. `lines`: more of its zone file."""
+    """An authoritative server for one zone. `lines`: more of its zone file. `updaters`: the network that may publish.
+    `server`: its name, where it is not the zone's first."""
 
-    def __init__(self, directory, zone, address, lines=(), signed=True):
+    def __init__(self, directory, zone, address, lines=(), signed=True, updaters="127.0.0.0/8", server=None):
         self.zone, self.address, self.signed = zone, address, signed
         self.directory = os.path.join(directory, zone.strip(".") or "root")
         os.makedirs(os.path.join(self.directory, "db"))
         self.config = os.path.join(self.directory, "knot.conf")
-        server = f"ns.{zone}" if zone != "." else "ns."
+        primary = f"ns.{zone}" if zone != "." else "ns."
+        server = server or primary
         with open(os.path.join(self.directory, "zone"), "w") as file:
-            file.write(f"{zone} 3600 SOA {server} hostmaster.{zone.lstrip('.')} 1 3600 600 86400 3600\n"
+            file.write(f"{zone} 3600 SOA {primary} hostmaster.{zone.lstrip('.')} 1 3600 600 86400 3600\n"
                        f"{zone} 3600 NS {server}\n{server} 3600 A {address}\n" + "".join(f"{line}\n" for line in lines))
         with open(self.config, "w") as file:
             file.write(CONFIG.format(directory=self.directory, address=address, zone=zone,
-                                     signing="on" if signed else "off"))
+                                     signing="on" if signed else "off", updaters=updaters))
         self.process = Process(f"knot {zone}", [tool("knotd"), "-c", self.config], os.path.join(self.directory, "log"))
         self.process.wait_ready(self._serves)
 

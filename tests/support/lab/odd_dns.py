@@ -24,8 +24,8 @@ class OddDns:
     """`answer(query, name, kind, tcp)` returns a message, bytes as they go out, or None for nothing. `name` is lower case,
     without the final dot. `questions` counts what came over each transport."""
 
-    def __init__(self, address, answer):
-        self.address, self.answer, self.port = address, answer, free_port(address)
+    def __init__(self, address, answer, port=None):
+        self.address, self.answer, self.port = address, answer, port or free_port(address)
         self.questions = {"udp": 0, "tcp": 0}
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind((address, self.port))

@@ -90,8 +90,20 @@ static void a_failed_certificate_is_whose_fault_it_is(void **state)
 	view.certificate_actor = "customer";
 	expect(&view, VERDICT_TXT_OK, VERDICT_CAA_FORBIDS, "action_needed", "customer");
 	expect(&view, VERDICT_TXT_OK, VERDICT_CAA_OK, "action_needed", "customer");
+	expect(&view, VERDICT_TXT_OK, VERDICT_BEHIND_CDN, "action_needed", "customer");
 	view.certificate_actor = NULL;
 	expect(&view, VERDICT_CODES, VERDICT_CODES, "failed", "nobody");
+}
+
+static void the_verdict_has_the_title(void **state)
+{
+	(void)state;
+	struct domain_view view = view_of("active", "failed", "t");
+	json_t *verdicts = json_pack("[{s:s, s:s, s:s, s:s}]", "step", "certificate", "state", "act", "who",
+	    "customer", "title", "Add a CAA record");
+	view.certificate_actor = "customer";
+	assert_string_equal(domain_state(&view, verdicts).title, "Add a CAA record");
+	json_decref(verdicts);
 }
 
 static void a_drifted_domain_says_what_has_drifted(void **state)
@@ -133,6 +145,7 @@ int main(void)
 	    cmocka_unit_test(an_active_domain_is_live_with_its_certificate),
 	    cmocka_unit_test(one_that_leads_elsewhere_is_not_live),
 	    cmocka_unit_test(a_failed_certificate_is_whose_fault_it_is),
+	    cmocka_unit_test(the_verdict_has_the_title),
 	    cmocka_unit_test(a_drifted_domain_says_what_has_drifted),
 	    cmocka_unit_test(suspended_and_released_stay_so_whatever_dns_says),
 	    cmocka_unit_test(a_name_of_the_platform_goes_by_its_certificate),

@@ -95,6 +95,12 @@ static void bytes_of_any_kind_and_number_are_read(void **state)
 	assert_int_equal(txt_difference(&value, WANTED, "brand.test", "saas.test"), TXT_IS_FOREIGN);
 	value.size = 1000;
 	assert_int_equal(txt_difference(&value, WANTED, "", "saas.test"), TXT_IS_FOREIGN);
+	memset(bytes, ' ', sizeof bytes);
+	memcpy(bytes, WANTED, strlen(WANTED));
+	assert_int_equal(txt_difference(&value, WANTED, "", "saas.test"), TXT_HAS_BLANKS);
+	value.size = 5000;
+	assert_int_equal(txt_difference(&value, WANTED, "", "saas.test"), TXT_IS_FOREIGN);
+	value.size = 1000;
 	memset(bytes, 0, sizeof bytes);
 	assert_int_equal(txt_difference(&value, WANTED, "brand.test", "saas.test"), TXT_IS_FOREIGN);
 	value.size = 0;
