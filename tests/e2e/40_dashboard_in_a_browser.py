@@ -1,44 +1,28 @@
-"""A customer's whole way in the dashboard, in a real browser: log in, add, publish the records, verify, active."""
+"""A customer's whole way in the dashboard, in a real browser: from the link in the operator's app to a live domain, with wrong
+records on the way, each answered by its own advice."""
 
-import json
-import os
-import subprocess
-
-from lab import npm
-from lab.place import tool
+from lab import browser
 
 NAME = "shop.brand.test"
-SECONDS = 150
 
 
-def play(platform, screenshots):
-    """Runs the browser and publishes what it asks for."""
-    environment = dict(os.environ, DASHBOARD=platform.verifier.url, TOKEN=platform.token, DOMAIN=NAME,
-                       SCREENSHOTS=screenshots, CHROMIUM=tool("chromium"), CERTIFICATE="1")
-    with subprocess.Popen(["timeout", str(SECONDS), tool("node"), "dashboard.mjs"], cwd=npm.BROWSER, env=environment,
-                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as browser:
-        for line in browser.stdout:
-            message = json.loads(line)
-            if "publish" in message:
-                for record in message["publish"]:
-                    value = record["value"]
-                    if record["type"] == "TXT":
-                        value = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-                    platform.dns.publish(record["name"], record["type"], value)
-                browser.stdin.write("published\n")
-                browser.stdin.flush()
-            else:
-                print(message["said"])
-        complaints = browser.stderr.read()
-    assert browser.returncode == 0, complaints
+def test_from_the_portal_link_to_a_live_domain(lab):
+    platform = lab.platform(edges=1, verifier={"pre_issue": "on", "brand_name": "Acme SaaS"})
+    call = platform.api.call
+    call("POST", "/v1/tenants", {"id": "brand", "title": "Brand <b>& Söhne</b>"})
+    platform.api.add("secret.others.test", "other")
 
+    def link(message):
+        status, made = call("POST", "/v1/portal-links", {"tenant": message["tenant"], "return_url": message["return_url"]})
+        assert status == 201, made
+        return made
 
-def test_from_log_in_to_a_live_domain(lab):
-    npm.install("playwright-core")
-    platform = lab.platform(edges=1, verifier={"pre_issue": "on"})
-    screenshots = os.environ.get("SCREENSHOTS") or lab.folder("screenshots")
-    os.makedirs(screenshots, exist_ok=True)
-    play(platform, screenshots)
-    pictures = sorted(os.listdir(screenshots))
-    assert "06-active.png" in pictures
-    print(f"{len(pictures)} screenshots in {screenshots}")
+    def offer_lasting(_):
+        platform.db.query("INSERT INTO ca_accounts (directory, account_url, issuer_names) VALUES "
+                          "('https://ca.example/dir', 'https://ca.example/acct/7', '{ca.example}')")
+
+    pictures = browser.play(lab, "customer.mjs", platform, {
+        "link": link, "offer_lasting": offer_lasting,
+        "revoke": lambda message: call("DELETE", f"/v1/portal-links?tenant={message['tenant']}")}, DOMAIN=NAME, CERTIFICATE="1")
+    assert "10-live-dark.png" in pictures and "05-records-320.png" in pictures
+    print(f"{len(pictures)} screenshots")

@@ -76,7 +76,7 @@ def test_every_file_is_ours_and_keeps_strangers_out(plain):
 
 
 def test_files_on_disk_are_no_addresses(plain):
-    for path in ("/index.html", "/web.c", "/..%2fetc/passwd", "/js/", "/js/../app.css", "/portal/", "/%2e%2e/"):
+    for path in ("/index.html", "/web.c", "/..%2fetc/passwd", "/js/", "/js/../css/base.css", "/portal/", "/%2e%2e/"):
         assert fetch(plain.verifier, path).status == 404, path
 
 
@@ -132,7 +132,7 @@ def test_wrong_branding_ends_the_start_and_says_why(plain, setting, word):
 def test_only_the_portal_may_be_framed_and_by_whom_is_set(branded):
     answer = fetch(branded.verifier, "/portal")
     assert policy(answer)["frame-ancestors"] == [APP] and answer.getheader("X-Frame-Options") is None
-    for path in ("/", "/app.css", "/logo"):
+    for path in ("/", "/css/base.css", "/logo"):
         answer = fetch(branded.verifier, path)
         assert policy(answer)["frame-ancestors"] == ["'none'"] and answer.getheader("X-Frame-Options") == "DENY"
 

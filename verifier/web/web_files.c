@@ -7,9 +7,27 @@
 
 #define FILES(X) \
 	X(index, "/", "index.html", HTML) \
-	X(app_css, "/app.css", "app.css", CSS) \
-	X(app_js, "/app.js", "app.js", JS) \
-	X(icon, "/icon.svg", "icon.svg", "image/svg+xml")
+	X(icon, "/icon.svg", "icon.svg", "image/svg+xml") \
+	X(base_css, "/css/base.css", "css/base.css", CSS) \
+	X(domain_css, "/css/domain.css", "css/domain.css", CSS) \
+	X(operator_css, "/css/operator.css", "css/operator.css", CSS) \
+	X(parts_css, "/css/parts.css", "css/parts.css", CSS) \
+	X(advice_js, "/js/advice.js", "js/advice.js", JS) \
+	X(api_js, "/js/api.js", "js/api.js", JS) \
+	X(app_js, "/js/app.js", "js/app.js", JS) \
+	X(certificate_js, "/js/certificate.js", "js/certificate.js", JS) \
+	X(copy_js, "/js/copy.js", "js/copy.js", JS) \
+	X(dom_js, "/js/dom.js", "js/dom.js", JS) \
+	X(domain_js, "/js/domain.js", "js/domain.js", JS) \
+	X(domains_js, "/js/domains.js", "js/domains.js", JS) \
+	X(explain_js, "/js/explain.js", "js/explain.js", JS) \
+	X(history_js, "/js/history.js", "js/history.js", JS) \
+	X(login_js, "/js/login.js", "js/login.js", JS) \
+	X(mail_js, "/js/mail.js", "js/mail.js", JS) \
+	X(overview_js, "/js/overview.js", "js/overview.js", JS) \
+	X(records_js, "/js/records.js", "js/records.js", JS) \
+	X(tenants_js, "/js/tenants.js", "js/tenants.js", JS) \
+	X(words_js, "/js/words.js", "js/words.js", JS)
 
 /* Paths as the compiler sees them: it runs in the root of the tree. */
 #define EMBED(symbol, path, file, type) \
