@@ -9,6 +9,7 @@
  *   changing TXT "old", and "new" after fake_dns_publish
  *   loop     CNAME to itself                     fail, refused   these codes
  *   flaky    as fail, until fake_dns_publish     silent   nothing at all
+ *   public   A 9.9.9.9, which nobody is to ask
  */
 #ifndef TESTS_SUPPORT_FAKE_DNS_H
 #define TESTS_SUPPORT_FAKE_DNS_H
@@ -131,6 +132,8 @@ static inline void fake_fill(const struct fake_dns *dns, struct fake_message *me
 		fake_big(message, tcp);
 	else if (strcmp(label, "goal") == 0)
 		fake_addresses(message, NULL);
+	else if (strcmp(label, "public") == 0 && message->type == 1)
+		fake_record(message, NULL, 1, "\x9\x9\x9\x9", 4);
 	else if (strcmp(label, "alias") == 0) {
 		fake_record(message, NULL, 5, goal, sizeof goal);
 		fake_addresses(message, goal);

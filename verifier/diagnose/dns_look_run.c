@@ -115,15 +115,19 @@ static enum server_standing standing_of(const struct ask_result *result)
 	}
 }
 
-/* Takes the answer out of a reply. */
-static void take(struct resolver_answer *out, struct ask_result *result)
+static void copy_answer(struct resolver_answer *out, const struct ask_result *result)
 {
+	const struct resolver_answer *from = &result->reply.answer;
 	resolver_answer_free(out);
-	*out = result->reply.answer;
-	result->reply.answer = (struct resolver_answer){.outcome = RESOLVER_TEMPORARY};
+	*out = *from;
+	out->values = mem_alloc_array(from->count + 1, sizeof *out->values);
+	for (size_t i = 0; i < from->count; i++)
+		out->values[i] = (struct resolver_value){
+		    mem_copy(from->values[i].bytes, from->values[i].size), from->values[i].size};
 }
 
-static void take_replies(struct server_look *server, struct ask_result results[ASKS])
+/* Copies: a machine that has several names stands for several servers. */
+static void copy_replies(struct server_look *server, const struct ask_result results[ASKS])
 {
 	const struct dns_reply *zone = &results[ASK_ZONE].reply, *address = &results[ASK_A].reply;
 	server->standing = standing_of(&results[ASK_ZONE]);
@@ -134,11 +138,11 @@ static void take_replies(struct server_look *server, struct ask_result results[A
 	snprintf(server->primary, sizeof server->primary, "%s", zone->primary);
 	snprintf(server->alias, sizeof server->alias, "%s", address->alias);
 	server->alias_loops = address->alias_loops;
-	take(&server->txt, &results[ASK_TXT]);
-	take(&server->a, &results[ASK_A]);
-	take(&server->aaaa, &results[ASK_AAAA]);
+	copy_answer(&server->txt, &results[ASK_TXT]);
+	copy_answer(&server->a, &results[ASK_A]);
+	copy_answer(&server->aaaa, &results[ASK_AAAA]);
 	bool has_own = results[ASK_CAA].reply.answer.count || results[ASK_CAA].reply.alias[0];
-	take(&server->caa, &results[has_own ? ASK_CAA : ASK_ZONE_CAA]);
+	copy_answer(&server->caa, &results[has_own ? ASK_CAA : ASK_ZONE_CAA]);
 }
 
 static void ask_servers(struct run *run)
@@ -154,11 +158,11 @@ static void ask_servers(struct run *run)
 	set_question(&questions[ASK_CAA], name, RESOLVER_CAA);
 	set_question(&questions[ASK_ZONE_CAA], zone, RESOLVER_CAA);
 	server_ask(walk->targets, walk->target_count, questions, ASKS, time_left(run, SERVERS_MS), results);
-	for (size_t i = 0; i < walk->target_count; i++) {
-		take_replies(&run->look->servers[walk->target_of[i]], &results[i * ASKS]);
-		for (size_t j = 0; j < ASKS; j++)
-			dns_reply_fini(&results[i * ASKS + j].reply);
-	}
+	for (size_t i = 0; i < run->look->server_count; i++)
+		if (walk->target_of[i])
+			copy_replies(&run->look->servers[i], &results[(walk->target_of[i] - 1) * ASKS]);
+	for (size_t i = 0; i < walk->target_count * ASKS; i++)
+		dns_reply_fini(&results[i].reply);
 	free(results);
 }
 

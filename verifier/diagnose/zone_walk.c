@@ -33,10 +33,17 @@ static struct server_look *add_server(struct dns_look *look, const char *name)
 	return server;
 }
 
-static void add_target(struct zone_walk *walk, struct dns_look *look, const struct ask_server *target)
+/* For the server that was added last. */
+static void add_target(struct zone_walk *walk, const struct dns_look *look, const struct ask_server *target)
 {
-	walk->target_of[walk->target_count] = look->server_count - 1;
+	size_t last = look->server_count - 1;
+	for (size_t i = 0; i < last && !walk->target_of[last]; i++)
+		if (strcmp(look->servers[i].address, look->servers[last].address) == 0)
+			walk->target_of[last] = walk->target_of[i];
+	if (walk->target_of[last])
+		return;
 	walk->targets[walk->target_count++] = *target;
+	walk->target_of[last] = walk->target_count;
 }
 
 static void set_address(struct server_look *server, const unsigned char *bytes, size_t size)

@@ -17,10 +17,11 @@ struct zone_walk {
 	const char *name;    /* the domain's */
 	const char *subject; /* of the look-ups */
 	int64_t deadline_ms;
-	/* Which servers of the look are to be asked, and how they are reached. */
+	/* Which servers of the look are to be asked, and how they are reached: one that has several names is
+	 * asked once, or a zone's owner could have us send many times as much to whom he likes. */
 	size_t target_count;
 	struct ask_server targets[LOOK_SERVERS_MAX];
-	size_t target_of[LOOK_SERVERS_MAX]; /* the place in look->servers */
+	size_t target_of[LOOK_SERVERS_MAX]; /* of each of look->servers: its place in targets + 1; 0: none */
 };
 
 /* The levels of a climb (caa_climb), of which WALK_LEVELS_MAX count: where they begin. */
