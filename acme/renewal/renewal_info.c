@@ -5,6 +5,7 @@
 
 #include "acme/ca/ari.h"
 #include "acme/queue/job.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/process.h"
@@ -102,9 +103,21 @@ out:
 	return result;
 }
 
-/* R_AGAIN: the CA does not answer, and the rest of the batch need not be tried. */
-static enum result ask(
-    struct pg *pg, struct ca_session *session, const PGresult *rows, int row, struct error *error)
+/* One question that meets a CA in trouble is enough: the others wait a minute, or for as long as it said, an
+ * hour at most. */
+static void hold_back(int64_t *until_ms, const struct acme_failure *failure)
+{
+	bool is_trouble = failure->cause == CAUSE_NETWORK || failure->status == 429 || failure->status >= 500;
+	int64_t seconds =
+	    failure->retry_after > RENEWAL_INFO_HOLD_S ? failure->retry_after : RENEWAL_INFO_HOLD_S;
+	if (seconds > RENEWAL_INFO_HOLD_MAX_S)
+		seconds = RENEWAL_INFO_HOLD_MAX_S;
+	if (is_trouble || failure->held_ms > 0)
+		*until_ms = clock_monotonic_ms() + seconds * 1000;
+}
+
+static enum result ask(struct pg *pg, struct ca_session *session, const PGresult *rows, int row,
+    int64_t *until_ms, struct error *error)
 {
 	struct acme_failure failure = {.cause = CAUSE_CA};
 	struct ari_plan plan = {.start = pg_get_int(rows, row, 4), .end = pg_get_int(rows, row, 5)};
@@ -123,25 +136,28 @@ static enum result ask(
 	}
 	log_info("the CA does not say when to renew", log_str("name", pg_get(rows, row, 0)),
 	    log_str("error", failure.detail));
-	result = ask_later(pg, rows, row, spread(again_s), error);
-	return result == R_OK && failure.cause == CAUSE_NETWORK ? R_AGAIN : result;
+	hold_back(until_ms, &failure);
+	return ask_later(pg, rows, row, spread(again_s), error);
 }
 
-enum result renewal_info_step(
-    struct pg *pg, const struct ca_list *cas, struct ca_sessions *sessions, int *asked, struct error *error)
+enum result renewal_info_step(struct pg *pg, const struct ca_list *cas, struct ca_sessions *sessions,
+    struct renewal_info_hold *hold, int *asked, struct error *error)
 {
 	PGresult *rows = NULL;
 	*asked = 0;
 	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error, claim_sql, pg_int(RENEWAL_INFO_BATCH));
 	for (int row = 0; result == R_OK && row < PQntuples(rows); row++) {
 		size_t at = ca_list_find(cas, pg_get(rows, row, 2));
-		if (at == cas->count) {
+		int64_t held_ms = at < cas->count ? hold->until_ms[at] - clock_monotonic_ms() : 0;
+		if (at == cas->count)
 			result = ask_later(pg, rows, row, -1, error);
-			continue;
+		else if (held_ms > 0)
+			result = ask_later(pg, rows, row, spread(held_ms / 1000 + 1), error);
+		else {
+			result = ask(pg, sessions->sessions[at], rows, row, &hold->until_ms[at], error);
+			++*asked;
 		}
-		result = ask(pg, sessions->sessions[at], rows, row, error);
-		++*asked;
 	}
 	PQclear(rows);
-	return result == R_AGAIN ? R_OK : result;
+	return result;
 }

@@ -10,11 +10,16 @@
 #include "common/pg.h"
 
 /* Certificates asked about in one step. */
-enum { RENEWAL_INFO_BATCH = 20 };
+enum { RENEWAL_INFO_BATCH = 20, RENEWAL_INFO_HOLD_S = 60, RENEWAL_INFO_HOLD_MAX_S = 60 * 60 };
 
-/* One step. Ends early when a CA does not answer: what was claimed is asked again after an hour. *asked: how
- * many questions went out. R_OK, or the database's result. */
-enum result renewal_info_step(
-    struct pg *pg, const struct ca_list *cas, struct ca_sessions *sessions, int *asked, struct error *error);
+/* By place in the list: when a CA that was in trouble may be asked again, monotonic. Begins as zeros. */
+struct renewal_info_hold {
+	int64_t until_ms[CA_MAX];
+};
+
+/* One step. A CA that was in trouble is held back, and what it would have been asked about comes later.
+ * *asked: how many questions went out. R_OK, or the database's result. */
+enum result renewal_info_step(struct pg *pg, const struct ca_list *cas, struct ca_sessions *sessions,
+    struct renewal_info_hold *hold, int *asked, struct error *error);
 
 #endif

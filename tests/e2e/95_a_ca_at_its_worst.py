@@ -443,8 +443,8 @@ RENEWAL_INFO = {
     "unknown": (404, {}, b""),
     "conflict": (409, {"Retry-After": "1"}, b""),
     "moved": (301, {"Location": "http://169.254.169.254/"}, b""),
-    "busy for ten years": (503, {"Retry-After": "315360000"}, b"<html>"),
     "too long": (200, JSON, b" " * 100_000),
+    "busy for ten years": (503, {"Retry-After": "315360000"}, b"<html>"),
 }
 
 
@@ -469,6 +469,13 @@ def test_renewal_information_of_no_use_changes_nothing(lab):
                          "FROM certificates")
         assert issuance.db.value("SELECT renew_at FROM certificates") == renew_at, words
         assert issuance.ca.arrivals[None, "renewal-info"] == before + 1, words
+    # That last word stands for other certificates, too: they are not asked about now.
+    issuance.ask_for("other.brand.test")
+    issuance.wait_issued("other.brand.test")
+    issuance.db.query("UPDATE certificates SET ari_next_poll_at = now()")
+    issuance.db.wait("SELECT min(ari_next_poll_at) BETWEEN now() + interval '50 min' AND now() + interval '70 min' "
+                     "FROM certificates")
+    assert issuance.ca.arrivals[None, "renewal-info"] == before + 1
 
 
 def test_a_clock_that_steps_stores_nothing_wrong_and_costs_no_order(lab):
