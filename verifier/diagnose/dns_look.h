@@ -58,6 +58,7 @@ struct zone_look {
 };
 
 struct dns_look {
+	char name[HOSTNAME_MAX + 1]; /* the domain's */
 	struct zone_look zone;
 	size_t server_count;
 	struct server_look servers[LOOK_SERVERS_MAX];
@@ -67,7 +68,7 @@ struct dns_look {
 	char doubled_name[2 * HOSTNAME_MAX + 2], without_subdomain_name[2 * HOSTNAME_MAX + 2];
 	char doubled_cname_name[2 * HOSTNAME_MAX + 2];
 	size_t climb_count;
-	const char *climb[CAA_CLIMB_MAX]; /* into the domain's name */
+	const char *climb[CAA_CLIMB_MAX]; /* into `name` */
 	struct resolver_answer caa[CAA_CLIMB_MAX];
 	size_t chain_count; /* of aliases that were followed because the addresses could not be looked up */
 	char chain[LOOK_CHAIN_MAX][HOSTNAME_MAX + 1];

@@ -243,10 +243,11 @@ struct dns_look *dns_look_run(const struct look_request *request)
 	run.look = mem_alloc(sizeof *run.look);
 	run.look->bare = run.look->doubled = run.look->without_subdomain = run.look->doubled_cname =
 	    (struct resolver_answer){.outcome = RESOLVER_TEMPORARY};
-	run.look->climb_count = caa_climb(request->name, run.look->climb);
+	snprintf(run.look->name, sizeof run.look->name, "%s", request->name);
+	run.look->climb_count = caa_climb(run.look->name, run.look->climb);
 	run.walk = (struct zone_walk){.resolver = request->resolver,
 	    .access = request->access,
-	    .name = request->name,
+	    .name = run.look->name,
 	    .subject = run.subject,
 	    .deadline_ms = run.deadline_ms};
 	find_zone(&run);

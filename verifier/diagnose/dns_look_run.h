@@ -13,7 +13,7 @@ enum { LOOK_MS = 4500 };
 struct look_request {
 	struct resolver *resolver;
 	const struct look_access *access;
-	const char *name;     /* the domain's; outlives the look */
+	const char *name;     /* the domain's */
 	const char *txt_name; /* of its TXT record */
 	const char *label;
 	const char *target; /* where its CNAME should lead */
