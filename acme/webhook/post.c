@@ -20,7 +20,8 @@ struct post {
 	struct curl_slist *headers;
 	struct curl_slist *resolve;
 	int64_t begun_ms;
-	bool barred;   /* an address was refused */
+	bool barred;   /* no address was allowed */
+	bool allowed;  /* one was */
 	bool answered; /* the header of the final answer has come */
 	size_t header_size;
 	size_t body_size;
@@ -102,10 +103,10 @@ static bool may_connect(const struct webhook_rules *rules, const struct curl_soc
 static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
 {
 	struct post *post = arg;
-	if (purpose == CURLSOCKTYPE_IPCXN && may_connect(post->rules, to))
-		return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
-	post->barred = true;
-	return CURL_SOCKET_BAD;
+	bool may = purpose == CURLSOCKTYPE_IPCXN && may_connect(post->rules, to);
+	post->allowed = post->allowed || may;
+	post->barred = !post->allowed;
+	return may ? socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol) : CURL_SOCKET_BAD;
 }
 
 static void set_limits(struct post *post)
@@ -169,7 +170,7 @@ void post_begin(struct post *post, CURLM *multi, const struct post_request *requ
 {
 	curl_easy_reset(post->curl);
 	drop_lists(post);
-	post->barred = post->answered = false;
+	post->barred = post->allowed = post->answered = false;
 	post->header_size = post->body_size = 0;
 	post->reason[0] = '\0';
 	memset(post->answer, 0, sizeof post->answer);

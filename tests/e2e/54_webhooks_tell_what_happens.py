@@ -5,52 +5,9 @@ import time
 import pytest
 
 from lab.process import wait_until
-from lab.webhook_receiver import Receiver
+from lab.webhooks import Hooks
 
 NAME = "shop.brand.test"
-
-
-class Hooks:
-    """A platform with one issuer, and receivers beside it whose certificates the issuer trusts."""
-
-    def __init__(self, lab, **options):
-        options.setdefault("acme", {})
-        ground_net = options.pop("net", None)
-        self.lab = lab
-        self.platform = lab.prepare(edges=0, issuers=1, acme={"webhook_allow": "127.0.0.0/8", **options.pop("acme")},
-                                    verifier={"webhook_allow": "127.0.0.0/8"}, **options)
-        self.address = ground_net or self.platform.ground.address(2)
-        self.platform.acme.settings["webhook_ca"] = self.platform.ground.authority.ca
-        self.platform.start()
-        self.call = self.platform.api.call
-
-    def receiver(self, *names):
-        subjects = [f"IP:{self.address}"] + [f"DNS:{name}" for name in names]
-        files = self.platform.ground.authority.issue(f"hook{len(names)}-{self.address}", *subjects)
-        return self.lab.use(Receiver(self.address, *files))
-
-
-def make_hook(call, receiver, token=None, path="/hook", **more):
-    status, made = call("POST", "/v1/webhooks", {"url": receiver.url(path), **more}, token=token)
-    assert status == 201, made
-    receiver.secrets.append(made["secret"])
-    return made
-
-
-def tenant_token(call, tenant):
-    call("POST", "/v1/tenants", {"id": tenant})
-    return call("POST", "/v1/tokens", {"scope": "tenant", "tenant": tenant})[1]["token"]
-
-
-def deliveries(call, hook, token=None):
-    return call("GET", f"/v1/webhooks/{hook['id']}/deliveries", token=token)[1]["deliveries"]
-
-
-def wait_delivered(call, hook, count, token=None):
-    def all_there():
-        found = deliveries(call, hook, token)
-        return found if len(found) >= count and all(one["state"] == "delivered" for one in found) else None
-    return wait_until(all_there, 30, f"{count} deliveries", 0.1)
 
 
 @pytest.fixture
@@ -60,12 +17,12 @@ def hooks(lab):
 
 def test_a_customers_way_is_told_signed_and_in_order(hooks):
     call, receiver = hooks.call, hooks.receiver()
-    hook = make_hook(call, receiver, label="CRM")
+    hook = hooks.make(receiver, label="CRM")
     hooks.platform.activate(NAME)
     call("POST", f"/v1/domains/{NAME}/suspend")
     call("POST", f"/v1/domains/{NAME}/resume")
     hooks.platform.api.delete(NAME)
-    log = wait_delivered(call, hook, 5)
+    log = hooks.wait(hook, 5)
     assert receiver.types() == ["domain.added", "domain.verified", "domain.suspended", "domain.resumed", "domain.released"]
     for message in receiver.messages:
         assert message.signers == [hook["secret"]] and message.fresh, message.headers.items()
@@ -86,22 +43,22 @@ def test_a_customers_way_is_told_signed_and_in_order(hooks):
 
 def test_each_gets_what_it_asked_for_and_nothing_of_others(hooks):
     call, platform = hooks.call, hooks.platform
-    brand, other = tenant_token(call, "brand"), tenant_token(call, "other")
+    brand, other = hooks.tenant_token("brand"), hooks.tenant_token("other")
     everything, mine, theirs, few = (hooks.receiver() for _ in range(4))
-    operators = make_hook(call, everything)
-    of_brand = make_hook(call, mine, token=brand)
-    of_other = make_hook(call, theirs, token=other)
-    filtered = make_hook(call, few, token=brand, events=["domain.verified", "token.*"])
+    operators = hooks.make(everything)
+    of_brand = hooks.make(mine, token=brand)
+    of_other = hooks.make(theirs, token=other)
+    filtered = hooks.make(few, token=brand, events=["domain.verified", "token.*"])
     platform.activate(NAME, "brand")
-    wait_delivered(call, operators, 5)
+    hooks.wait(operators, 5)
     assert everything.types() == ["webhook.created", "webhook.created", "webhook.created", "domain.added", "domain.verified"]
-    wait_delivered(call, of_brand, 3, brand)
+    hooks.wait(of_brand, 3, token=brand)
     assert mine.types() == ["webhook.created", "domain.added", "domain.verified"], "not of its own beginning"
-    wait_delivered(call, filtered, 1, brand)
+    hooks.wait(filtered, 1, token=brand)
     assert few.types() == ["domain.verified"] and theirs.types() == []
 
     # Another tenant's id is nobody's.
-    mine_id, log = of_brand["id"], deliveries(call, of_brand, brand)[0]["id"]
+    mine_id, log = of_brand["id"], hooks.log(of_brand, brand)[0]["id"]
     for method, path in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/test"), ("POST", "/rotate"), ("GET", "/deliveries"),
                          ("GET", f"/deliveries/{log}"), ("POST", f"/deliveries/{log}/redeliver")):
         body = {} if method == "PATCH" or path == "/rotate" else None
@@ -118,14 +75,14 @@ def test_each_gets_what_it_asked_for_and_nothing_of_others(hooks):
 
 def test_a_test_event_and_one_once_more(hooks):
     call, receiver = hooks.call, hooks.receiver()
-    hook = make_hook(call, receiver)
+    hook = hooks.make(receiver)
     sent = call("POST", f"/v1/webhooks/{hook['id']}/test")
     assert sent[0] == 202 and sent[1]["type"] == "webhook.test"
-    first = wait_delivered(call, hook, 1)[0]
+    first = hooks.wait(hook, 1)[0]
     assert receiver.messages[0].json["data"] == {"tenant": None, "webhook": hook["id"], "actor": "admin-token"}
     again = call("POST", f"/v1/webhooks/{hook['id']}/deliveries/{first['id']}/redeliver")
     assert again[0] == 202 and again[1]["id"] != first["id"]
-    wait_delivered(call, hook, 2)
+    hooks.wait(hook, 2)
     assert receiver.ids() == [first["message_id"]] * 2, "so that who has seen it knows it again"
     assert receiver.messages[0].body == receiver.messages[1].body
     assert call("POST", f"/v1/webhooks/{hook['id']}/deliveries/999/redeliver")[0] == 404
@@ -133,7 +90,7 @@ def test_a_test_event_and_one_once_more(hooks):
 
 def test_another_secret_signs_beside_the_former_one(hooks):
     call, receiver = hooks.call, hooks.receiver()
-    hook = make_hook(call, receiver)
+    hook = hooks.make(receiver)
 
     def signers_of_next():
         count = len(receiver.messages)
@@ -152,21 +109,28 @@ def test_another_secret_signs_beside_the_former_one(hooks):
         assert call("POST", f"/v1/webhooks/{hook['id']}/rotate", {"overlap_hours": hours})[0] == 400, hours
 
 
-def test_certificates_are_told_of(hooks):
+def test_certificates_are_told_of(lab):
     """Issued by a real CA; failing, for a name that does not lead here; and about to end, with nobody who replaces it."""
-    call, receiver, platform = hooks.call, hooks.receiver(), hooks.platform
-    platform.verifier.restart(pre_issue="on")
-    brand = tenant_token(call, "brand")
-    hook = make_hook(call, receiver, token=brand, events=["certificate.*"])
+    hooks = Hooks(lab, edges=1)
+    receiver, platform = hooks.receiver(), hooks.platform
+    brand = hooks.tenant_token("brand")
+    hook = hooks.make(receiver, token=brand, events=["certificate.*"])
+    platform.activate(NAME, "brand")
+    serial = platform.visit(NAME).serial
+    hooks.wait(hook, 1, token=brand)
+    data = receiver.messages[0].json["data"]
+    assert (data["name"], data["tenant"], data["is_renewal"], data["source"]) == (NAME, "brand", False, "acme")
+    assert data["serial"].lower() == serial and data["not_before"] < data["not_after"], data
+
     platform.dns.publish("away.brand.test", "CNAME", "elsewhere.brand.test.")
     platform.dns.publish("elsewhere.brand.test", "A", platform.ground.address(9))
     domain = platform.api.add("away.brand.test", "brand")
     platform.dns.publish(domain["records"][0]["name"], "TXT", domain["records"][0]["value"])
     assert platform.api.verify("away.brand.test", "brand")["status"] == "active"
     platform.db.query("SELECT enqueue_issuance('away.brand.test', 'first_hit')")
-    failing = wait_delivered(call, hook, 1, brand)[0]
-    assert failing["type"] == "certificate.failing"
-    data = receiver.messages[0].json["data"]
+    hooks.wait(hook, 2, token=brand)
+    assert receiver.types() == ["certificate.issued", "certificate.failing"]
+    data = receiver.messages[1].json["data"]
     assert (data["name"], data["who"], data["not_after"]) == ("away.brand.test", "customer", None), data
     assert data["detail"] and data["next_try_at"]
 
@@ -220,7 +184,7 @@ def test_without_webhooks_an_import_leaves_nothing_behind(hooks):
     assert status == 200
     assert hooks.platform.db.value("SELECT count(*) FROM webhook_events") == "0"
     receiver = hooks.receiver()
-    hook = make_hook(hooks.call, receiver, events=["domain.added"])
+    hook = hooks.make(receiver, events=["domain.added"])
     lines = b"".join(b'{"name": "m%d.brand.test"}\n' % index for index in range(500))
     assert hooks.call("POST", "/v1/domains/import", lines, headers={"Content-Type": "application/x-ndjson"})[0] == 200
     wait_until(lambda: len(receiver.messages) >= 500, 60, "an import's messages")

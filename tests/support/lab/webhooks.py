@@ -1,5 +1,5 @@
-"""Somebody's endpoint for webhooks, by https, that checks what it gets as Standard Webhooks has it (by the letter of the
-specification, with Python's own hmac), and misbehaves as it is told."""
+"""Webhooks from their receivers' side: an endpoint, by https, that checks what it gets as Standard Webhooks has it (by the
+letter of the specification, with Python's own hmac), and misbehaves as it is told; and a platform that sends to such."""
 
 import base64
 import hashlib
@@ -10,7 +10,9 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from .issuance import build_crash_variant
 from .place import free_port
+from .process import wait_until
 
 TOLERANCE_S = 300
 
@@ -102,3 +104,68 @@ class Receiver:
             self._server = None
 
     close = stop
+
+
+class Hooks:
+    """A platform, by default without edges, whose issuers may send to the platform's own loopback net, where the receivers are, and
+    nowhere else that is not public; they trust the receivers' CA. `acme`, `verifier`: more settings. Names are looked up
+    at the platform's DNS server."""
+
+    def __init__(self, lab, edges=0, issuers=1, acme=None, verifier=None, crash_points=False, start=True, **options):
+        self.lab = lab
+        self.platform = lab.prepare(edges=edges, issuers=issuers, acme=dict(acme or {}), verifier=dict(verifier or {}), **options)
+        ground = self.platform.ground
+        self.address, self.authority, self.db, self.call = ground.address(2), ground.authority, self.platform.db, self.platform.api.call
+        allowed = {"webhook_allow": ground.address(0) + "/24"}
+        for daemon in [self.platform.verifier] + self.platform.issuers:
+            daemon.settings = {**allowed, **daemon.settings}
+        for issuer in self.platform.issuers:
+            issuer.settings = {"webhook_ca": self.authority.ca, **issuer.settings}
+            if crash_points:
+                issuer.program = build_crash_variant()
+        if start:
+            self.platform.start()
+
+    @property
+    def acme(self):
+        return self.platform.acme
+
+    def receiver(self, *names, tls=True, address=None):
+        address = address or self.address
+        subjects = [f"IP:{address}"] + [f"DNS:{name}" for name in names]
+        files = self.authority.issue("hook-" + "-".join([address, *names]), *subjects) if tls else (None, None)
+        return self.lab.use(Receiver(address, *files))
+
+    def make(self, receiver=None, token=None, url=None, **more):
+        """A webhook that leads to the receiver, who gets its secret."""
+        status, made = self.call("POST", "/v1/webhooks", {"url": url or receiver.url(), **more}, token=token)
+        assert status == 201, made
+        if receiver:
+            receiver.secrets.append(made["secret"])
+        return made
+
+    def tenant_token(self, tenant):
+        self.call("POST", "/v1/tenants", {"id": tenant})
+        return self.call("POST", "/v1/tokens", {"scope": "tenant", "tenant": tenant})[1]["token"]
+
+    def happen(self, count=1, tenant="default"):
+        """So many events, one after the other."""
+        self.db.query(f"INSERT INTO domain_events (tenant, name, event, actor) SELECT '{tenant}', 'n' || i || '.test', 'added',"
+                      f" 'test' FROM generate_series(1, {count}) i")
+
+    def log(self, hook, token=None):
+        return self.call("GET", f"/v1/webhooks/{hook['id']}/deliveries?limit=500", token=token)[1]["deliveries"]
+
+    def wait(self, hook, count=1, state="delivered", token=None, seconds=60):
+        """Until its log has so many entries, all in that state. Returns them, the newest first."""
+        def all_there():
+            found = self.log(hook, token)
+            return found if len(found) >= count and all(one["state"] == state for one in found) else None
+        return wait_until(all_there, seconds, f"{count} deliveries {state}", 0.1)
+
+    def wait_tried(self, hook, attempts=1, seconds=60):
+        """Until the newest entry of its log has been tried so often. Returns it."""
+        def tried():
+            found = self.log(hook)
+            return found[0] if found and found[0]["attempts"] >= attempts else None
+        return wait_until(tried, seconds, f"{attempts} tries", 0.1)
