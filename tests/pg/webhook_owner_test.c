@@ -184,6 +184,14 @@ static void secret_is_the_issuers_to_open_and_the_former_one_too_for_a_while(voi
 	    database_value(
 		admin, "SELECT count(*) FROM webhooks w WHERE w::text LIKE '%' || $1 || '%'", secret + 6),
 	    "0");
+	/* The function looks whose it is by itself, too, and takes a version once. */
+	assert_string_equal(
+	    database_value(pg, "SELECT webhook_rotate('other', id, secret_version, 'x', 1) FROM webhooks"),
+	    "f");
+	assert_string_equal(
+	    database_value(
+		pg, "SELECT webhook_rotate('brand', id, secret_version - 1, 'x', 1) FROM webhooks"),
+	    "f");
 	database_refused(pg, "42501", "SELECT secret_sealed FROM webhooks");
 	database_refused(pg, "42501", "SELECT former_sealed FROM webhooks");
 	keys_close(&keys);
