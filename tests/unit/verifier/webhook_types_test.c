@@ -16,7 +16,7 @@ static void types_and_kinds_are_known_and_nothing_else(void **state)
 {
 	(void)state;
 	static const char *const good[] = {"domain.verified", "certificate.expiring", "webhook.disabled",
-	    "domain.*", "certificate.*", "tenant.*", "token.*", "webhook.*"};
+	    "domain.*", "certificate.*", "tenant.*", "token.*", "webhook.*", "portal.*", "portal.opened"};
 	static const char *const bad[] = {"", "*", ".*", "domain", "domain.", "domain.verifie",
 	    "domain.verifiedx", "dom.*", "domain.ver*", "domain.**", "Domain.*", "domain.verified.*",
 	    "webhook.test"};
