@@ -231,6 +231,26 @@ def test_injection_into_every_parameter_changes_nothing(client):
     assert "syntax error" not in client.platform.verifier.process.log()
 
 
+def test_injection_into_every_field_and_every_address_that_changes_something(client):
+    """What may be text is kept as text, the rest is refused; nothing is ever an error of the server's."""
+    before = client.platform.db.value("SELECT count(*) FROM schema_migrations")
+    client.platform.api.add("shop.injected.test")
+    for path, methods in client.document["paths"].items():
+        for method, described in methods.items():
+            if method == "get" or path == "/v1/domains/import":
+                continue
+            content = described.get("requestBody", {}).get("content", {}).get("application/json")
+            schema = client.document["components"]["schemas"][content["schema"]["$ref"].rsplit("/", 1)[1]] if content else {}
+            for evil in HOSTILE:
+                for field in schema.get("properties", {}):
+                    values = ["shop.injected.test" if "{name}" in path else "1"] * path.count("{")
+                    client.call(path, method.upper(), values, body={field: evil})
+                if "{" in path and not set(evil) & {"/"} and evil not in ("0", "-1"):
+                    client.call(path, method.upper(), [evil] * path.count("{"), body={} if content else None)
+    assert client.platform.db.value("SELECT count(*) FROM schema_migrations") == before
+    assert "syntax error" not in client.platform.verifier.process.log()
+
+
 def test_choices_are_those_that_are_described(client):
     """Whoever gives a word that there is none of is told of all that there are."""
     for path, methods in client.document["paths"].items():

@@ -1,6 +1,13 @@
 """What a careless or hostile client of the API sends ends in a sentence that says the mend, and in nothing else."""
 
 import socket
+import time
+
+import pytest
+
+from lab.process import wait_until
+
+pytestmark = pytest.mark.long  # a deadline of half a minute
 
 NAME = "shop.brand.test"
 
@@ -25,6 +32,23 @@ def test_bytes_that_are_no_text_are_the_clients_fault(lab):
         answer = raw(platform, b"/v1/domains?cursor=" + cursor)
         assert " 400 " in answer and "earlier answer" in answer, answer
     assert "refused" not in platform.verifier.process.log(), "the database was asked"
+
+
+def test_connections_that_say_nothing_hold_the_api_up_for_a_deadline_and_ask_not_at_all(lab):
+    platform = lab.platform(edges=0)
+    idle = [socket.create_connection((platform.verifier.address, platform.verifier.port)) for _ in range(300)]
+    start = time.monotonic()
+    assert platform.verifier.ask("nobody.test") == 403, "on a listener of its own"
+
+    def answers():
+        try:
+            return platform.api.call("GET", "/v1/domains", timeout=2)[0] == 200
+        except OSError:
+            return False
+    wait_until(answers, 60, "the API to answer again")
+    print(f"300 silent connections held the API up for {time.monotonic() - start:.1f} s")
+    for one in idle:
+        one.close()
 
 
 def test_a_parameter_nobody_knows_is_no_wish_fulfilled(lab):
