@@ -124,11 +124,14 @@ bool verdicts_have(const struct verdicts *verdicts, enum verdict_code code)
 	return false;
 }
 
+/* What is longer is cut, at a character. */
 __attribute__((format(printf, 3, 0))) static void go_on(
     char *text, size_t size, const char *format, va_list arguments)
 {
 	size_t used = strlen(text);
-	vsnprintf(text + used, size - used, format, arguments);
+	bool is_cut = vsnprintf(text + used, size - used, format, arguments) >= (int)(size - used);
+	for (size_t end = strlen(text); is_cut && end && (unsigned char)text[end - 1] >= 0x80; end--)
+		text[end - 1] = '\0';
 }
 
 void verdict_say(struct verdict *verdict, const char *format, ...)

@@ -523,6 +523,23 @@ static void more_than_there_is_room_for_is_cut(void **state)
 
 #define case_test(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
+/* Wherever the sentence is cut: in the middle of a character it would be no JSON. */
+static void a_circle_of_long_names_is_told_as_well(void **state)
+{
+	(void)state;
+	it->look.chain_loops = true;
+	it->look.chain_count = LOOK_CHAIN_MAX;
+	for (size_t size = 220; size <= HOSTNAME_MAX; size++) {
+		for (size_t i = 0; i < LOOK_CHAIN_MAX; i++)
+			memset(it->look.chain[i], 'a', size);
+		case_codes(it);
+		assert_true(strlen(case_verdict(it, "cname_loop")->summary) > VERDICT_SUMMARY - 8);
+		json_t *list = verdicts_json(&it->verdicts);
+		assert_int_equal(json_array_size(list), it->verdicts.count);
+		json_decref(list);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -561,6 +578,7 @@ int main(void)
 	    case_test(without_a_ca_caa_is_not_judged),
 	    case_test(bytes_of_dns_become_printable_ascii),
 	    case_test(more_than_there_is_room_for_is_cut),
+	    case_test(a_circle_of_long_names_is_told_as_well),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
