@@ -14,7 +14,7 @@ DESTDIR   ?=
 SANITIZE  ?=
 
 # libunbound is named below: its .pc file asks for libevent's, which its package does not bring.
-PKGS      := openssl libcurl jansson libmicrohttpd libpq libidn2 libpsl libnghttp2
+PKGS      := openssl gnutls libcurl jansson libmicrohttpd libpq libidn2 libpsl libnghttp2
 WARNINGS  := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef \
              -Wpointer-arith -Wcast-align -Wwrite-strings -Wimplicit-fallthrough
 HARDEN    := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fPIE

@@ -95,10 +95,9 @@ static enum result read_settings(struct daemon *daemon, struct issuer_config *co
 		result = check_conninfo("database", config->database, error);
 	if (result == R_OK)
 		result = check_conninfo("database-listen", config->database_listen, error);
-	const char *ask_url = settings_string(settings, "ask-url");
-	if (result == R_OK && ask_url)
-		result = ask_endpoint_init(&daemon->ask, ask_url, settings_string(settings, "ask-ca"),
-		    settings_string(settings, "ask-token"), error);
+	const struct ask_endpoint_config ask = ask_endpoint_settings(settings);
+	if (result == R_OK && ask.url)
+		result = ask_endpoint_init(&daemon->ask, &ask, error);
 	if (result == R_OK)
 		result = acme_settings_webhooks(settings, &daemon->webhooks, error);
 	for (size_t i = 0; result == R_OK && i < settings_count(settings, "challenge-types"); i++)

@@ -1,5 +1,8 @@
 #include "common/ask_endpoint.h"
 
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,8 +10,9 @@
 #include "common/certificate.h"
 #include "common/file.h"
 #include "common/mem.h"
+#include "common/settings.h"
 
-enum { CA_FILE_MAX = 1024 * 1024, TOKEN_MAX = 8192 };
+enum { CA_FILE_MAX = 1024 * 1024, PEM_MAX = 128 * 1024, TOKEN_MAX = 8192 };
 
 static enum result make_url(struct ask_endpoint *endpoint, const char *given, struct error *error)
 {
@@ -61,16 +65,85 @@ static enum result make_headers(struct ask_endpoint *endpoint, const char *token
 	return result;
 }
 
-enum result ask_endpoint_init(struct ask_endpoint *endpoint, const char *url, const char *ca_file,
-    const char *token, struct error *error)
+static enum result read_pem(struct buf *out, const char *setting, const char *path, struct error *error)
+{
+	enum result result = file_read(path, out, error);
+
+	if (result != R_OK)
+		error_prefix(error, "%s", setting);
+	return result;
+}
+
+/* Without it a wrong file would be found out by each question. */
+static enum result check_pair(const struct ask_endpoint *endpoint, struct error *error)
+{
+	BIO *cert_bio =
+	    BIO_new_mem_buf(buf_bytes(&endpoint->client_cert), (int)buf_size(&endpoint->client_cert));
+	BIO *key_bio =
+	    BIO_new_mem_buf(buf_bytes(&endpoint->client_key), (int)buf_size(&endpoint->client_key));
+	X509 *cert = PEM_read_bio_X509(cert_bio, NULL, NULL, NULL);
+	/* An empty pass phrase: else OpenSSL would ask the terminal for one. */
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(key_bio, NULL, NULL, (void *)(uintptr_t) "");
+	enum result result = R_INVALID;
+
+	if (!cert)
+		error_set(error, "ask-client-cert-file: holds no certificate in PEM");
+	else if (!key)
+		error_set(error, "ask-client-key-file: holds no private key in PEM, or an encrypted one");
+	else if (X509_check_private_key(cert, key) != 1)
+		error_set(
+		    error, "ask-client-key-file: is not the key of the certificate in ask-client-cert-file");
+	else
+		result = R_OK;
+	ERR_clear_error();
+	EVP_PKEY_free(key);
+	X509_free(cert);
+	BIO_free(key_bio);
+	BIO_free(cert_bio);
+	return result;
+}
+
+static enum result read_client(
+    struct ask_endpoint *endpoint, const struct ask_endpoint_config *config, struct error *error)
+{
+	if (!config->client_cert_file != !config->client_key_file) {
+		error_set(error, "%s is not set: ask-client-cert-file and ask-client-key-file go together",
+		    config->client_cert_file ? "ask-client-key-file" : "ask-client-cert-file");
+		return R_INVALID;
+	}
+	if (!config->client_cert_file)
+		return R_OK;
+	enum result result =
+	    read_pem(&endpoint->client_cert, "ask-client-cert-file", config->client_cert_file, error);
+	if (result == R_OK)
+		result =
+		    read_pem(&endpoint->client_key, "ask-client-key-file", config->client_key_file, error);
+	return result == R_OK ? check_pair(endpoint, error) : result;
+}
+
+struct ask_endpoint_config ask_endpoint_settings(const struct settings *settings)
+{
+	return (struct ask_endpoint_config){.url = settings_string(settings, "ask-url"),
+	    .ca_file = settings_string(settings, "ask-ca"),
+	    .token = settings_string(settings, "ask-token"),
+	    .client_cert_file = settings_string(settings, "ask-client-cert-file"),
+	    .client_key_file = settings_string(settings, "ask-client-key-file")};
+}
+
+enum result ask_endpoint_init(
+    struct ask_endpoint *endpoint, const struct ask_endpoint_config *config, struct error *error)
 {
 	*endpoint = (struct ask_endpoint){.url = NULL};
 	buf_init(&endpoint->ca, CA_FILE_MAX);
-	enum result result = make_url(endpoint, url, error);
+	buf_init(&endpoint->client_cert, PEM_MAX);
+	buf_init(&endpoint->client_key, PEM_MAX);
+	enum result result = make_url(endpoint, config->url, error);
 	if (result == R_OK)
-		result = read_ca(endpoint, ca_file, error);
+		result = read_ca(endpoint, config->ca_file, error);
 	if (result == R_OK)
-		result = make_headers(endpoint, token, error);
+		result = read_client(endpoint, config, error);
+	if (result == R_OK)
+		result = make_headers(endpoint, config->token, error);
 	if (result != R_OK)
 		ask_endpoint_fini(endpoint);
 	return result;
@@ -80,8 +153,18 @@ void ask_endpoint_fini(struct ask_endpoint *endpoint)
 {
 	curl_slist_free_all(endpoint->headers);
 	buf_fini(&endpoint->ca);
+	buf_fini(&endpoint->client_cert);
+	buf_wipe(&endpoint->client_key);
 	free(endpoint->url);
 	*endpoint = (struct ask_endpoint){.url = NULL};
+}
+
+/* curl copies the blob's address alone: the endpoint outlives the question. */
+static void set_blob(CURL *easy, CURLoption option, const struct buf *bytes)
+{
+	struct curl_blob blob = {.data = (void *)(uintptr_t)buf_bytes(bytes), .len = buf_size(bytes)};
+
+	curl_easy_setopt(easy, option, &blob);
 }
 
 static void set_transport(const struct ask_endpoint *endpoint, CURL *easy)
@@ -94,11 +177,12 @@ static void set_transport(const struct ask_endpoint *endpoint, CURL *easy)
 	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	if (buf_size(&endpoint->ca) > 0) {
-		struct curl_blob ca = {
-		    .data = (void *)(uintptr_t)buf_bytes(&endpoint->ca), .len = buf_size(&endpoint->ca)};
-
-		curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &ca);
+		set_blob(easy, CURLOPT_CAINFO_BLOB, &endpoint->ca);
 		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	}
+	if (buf_size(&endpoint->client_cert) > 0) {
+		set_blob(easy, CURLOPT_SSLCERT_BLOB, &endpoint->client_cert);
+		set_blob(easy, CURLOPT_SSLKEY_BLOB, &endpoint->client_key);
 	}
 }
 

@@ -21,16 +21,28 @@ enum ask_verdict {
 
 enum { ASK_BODY_MAX = 4096 };
 
+/* The settings ask-…, each of which may be NULL, but for the URL. */
+struct ask_endpoint_config {
+	const char *url;
+	const char *ca_file;                            /* NULL: the system's CAs */
+	const char *token;                              /* sent as a bearer token */
+	const char *client_cert_file, *client_key_file; /* PEM: shown to an endpoint that wants one */
+};
+
 struct ask_endpoint {
 	char *url; /* up to and with `domain=` */
 	struct buf ca;
+	struct buf client_cert, client_key;
 	struct curl_slist *headers;
 };
 
-/* ca_file NULL: the system's CAs; it is read now, since once the process has given up its rights it may not
- * be able to. token NULL: none; sent as a bearer token. On failure nothing is left to free. */
-enum result ask_endpoint_init(struct ask_endpoint *endpoint, const char *url, const char *ca_file,
-    const char *token, struct error *error);
+/* What `settings` say; where ask-url is not set, url is NULL and nobody is asked. */
+struct settings;
+struct ask_endpoint_config ask_endpoint_settings(const struct settings *settings);
+/* Files are read now, since once the process has given up its rights it may not be able to. R_INVALID: the
+ * error names the setting. On failure nothing is left to free. */
+enum result ask_endpoint_init(
+    struct ask_endpoint *endpoint, const struct ask_endpoint_config *config, struct error *error);
 void ask_endpoint_fini(struct ask_endpoint *endpoint);
 
 /* Sets up one question; the endpoint outlives it. `name` is a normalised host name, which needs no escaping.

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/certificate.h"
 #include "common/dns/dns_settings.h"
 #include "common/mem.h"
 #include "verifier/web/framing.h"
@@ -24,6 +25,11 @@ static const struct setting table[] = {
     {"ask-cert-file", SETTING_FILE, 0, NULL,
 	"PEM certificate chain of the ask endpoint. Default: plain HTTP.", NULL, 0, 0},
     {"ask-key-file", SETTING_FILE, 0, NULL, "PEM private key of the ask endpoint.", NULL, 0, 0},
+    {"ask-client-ca", SETTING_FILE, 0, NULL,
+	"PEM file of the CAs that vouch for those who ask: with it, whoever shows no certificate of theirs "
+	"is "
+	"turned away in the handshake. Needs ask-cert-file. Default: nobody has to show one.",
+	NULL, 0, 0},
     {"ask-token-file", SETTING_FILE, 0, NULL,
 	"File with a bearer token that the ask endpoint then demands. Default: none is needed.", NULL, 0, 0},
     {"admin-token", SETTING_STRING, SETTING_SECRET, NULL,
@@ -167,19 +173,41 @@ static enum result load_tokens(struct config *config, struct error *error)
 	return result;
 }
 
+static enum result load_client_ca(struct config *config, struct error *error)
+{
+	const char *path = settings_string(config->settings, "ask-client-ca");
+	if (!path)
+		return R_OK;
+	if (!config->ask_certificate) {
+		error_set(error,
+		    "ask-client-ca: only TLS has clients with certificates: set ask-cert-file and "
+		    "ask-key-file, too");
+		return R_INVALID;
+	}
+	enum result result = read_file(&config->ask_client_ca, "ask-client-ca", path, error);
+	if (result != R_OK)
+		return result;
+	result = certificate_check_bundle(config->ask_client_ca, strlen(config->ask_client_ca), error);
+	if (result != R_OK)
+		error_prefix(error, "ask-client-ca: %s", path);
+	return result;
+}
+
 static enum result load_ask_tls(struct config *config, struct error *error)
 {
 	const char *certificate = settings_string(config->settings, "ask-cert-file");
 	const char *key = settings_string(config->settings, "ask-key-file");
+	enum result result = R_OK;
 	if (!certificate != !key) {
 		error_set(error, "%s is not set: ask-cert-file and ask-key-file go together",
 		    certificate ? "ask-key-file" : "ask-cert-file");
 		return R_INVALID;
 	}
-	if (!certificate)
-		return R_OK;
-	enum result result = read_file(&config->ask_certificate, "ask-cert-file", certificate, error);
-	return result == R_OK ? read_file(&config->ask_key, "ask-key-file", key, error) : result;
+	if (certificate)
+		result = read_file(&config->ask_certificate, "ask-cert-file", certificate, error);
+	if (certificate && result == R_OK)
+		result = read_file(&config->ask_key, "ask-key-file", key, error);
+	return result == R_OK ? load_client_ca(config, error) : result;
 }
 
 static enum result load_seal_file(struct config *config, struct error *error)
@@ -319,6 +347,7 @@ void config_free(struct config *config)
 		OPENSSL_cleanse(config->ask_key, strlen(config->ask_key));
 	free(config->ask_key);
 	free(config->ask_certificate);
+	free(config->ask_client_ca);
 	free(config);
 }
 

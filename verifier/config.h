@@ -34,6 +34,7 @@ struct config {
 	bool ask_token_set;
 	char *ask_certificate; /* PEM; NULL: no TLS */
 	char *ask_key;
+	char *ask_client_ca; /* PEM; NULL: clients need no certificate */
 	struct webhook_rules webhooks;
 	struct seal_keys *seal_keys; /* public halves; NULL: nothing can be sealed */
 };

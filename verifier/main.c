@@ -12,7 +12,7 @@
 #include "common/process.h"
 #include "common/schema.h"
 #include "verifier/api/api.h"
-#include "verifier/ask.h"
+#include "verifier/ask/ask.h"
 #include "verifier/claim/poller.h"
 #include "verifier/diagnose/diagnoser.h"
 #include "verifier/dns/dns_server.h"

@@ -5,19 +5,19 @@
 #include "common/mem.h"
 
 enum result ask_target_new(
-    struct ask_target **out, const char *url, const char *ca_file, const char *token, struct error *error)
+    struct ask_target **out, const struct ask_endpoint_config *config, struct error *error)
 {
 	*out = NULL;
-	if (!url)
+	if (!config->url)
 		return R_OK;
 	struct ask_target *target = mem_alloc(sizeof *target);
-	enum result result = ask_endpoint_init(&target->endpoint, url, ca_file, token, error);
+	enum result result = ask_endpoint_init(&target->endpoint, config, error);
 	if (result != R_OK) {
 		free(target);
 		return result;
 	}
 	atomic_init(&target->references, 1);
-	target->url = mem_string(url);
+	target->url = mem_string(config->url);
 	*out = target;
 	return R_OK;
 }

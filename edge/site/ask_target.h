@@ -15,9 +15,9 @@ struct ask_target {
 	struct ask_endpoint endpoint;
 };
 
-/* As ask_endpoint_init. With `url` NULL *out is NULL: nobody is asked. */
+/* As ask_endpoint_init. With its url NULL *out is NULL: nobody is asked. */
 enum result ask_target_new(
-    struct ask_target **out, const char *url, const char *ca_file, const char *token, struct error *error);
+    struct ask_target **out, const struct ask_endpoint_config *config, struct error *error);
 struct ask_target *ask_target_ref(struct ask_target *target);
 void ask_target_unref(struct ask_target *target); /* NULL is fine */
 

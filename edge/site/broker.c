@@ -141,8 +141,8 @@ enum result broker_reload_prepare(
 {
 	reload->negative_ttl_ms = settings_number(settings, "negative-ttl");
 	reload->issue_wait_ms = settings_number(settings, "issue-wait");
-	return ask_target_new(&reload->ask_target, settings_string(settings, "ask-url"),
-	    settings_string(settings, "ask-ca"), settings_string(settings, "ask-token"), error);
+	const struct ask_endpoint_config ask = ask_endpoint_settings(settings);
+	return ask_target_new(&reload->ask_target, &ask, error);
 }
 
 void broker_reload_drop(struct broker_reload *reload)

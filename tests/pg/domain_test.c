@@ -104,12 +104,12 @@ static void proof_makes_it_active_and_orders_a_certificate(void **state)
 	struct pg *pg = database_connect(state, ROLE), *admin = database_connect(state, NULL);
 	bool allowed = true;
 	add(pg, "brand", NAME);
-	ok(domain_is_allowed(pg, 1000, NAME, &allowed, &last));
+	ok(domains_are_allowed(pg, 1000, (const char *[]){NAME}, 1, &allowed, &last));
 	assert_false(allowed);
 	struct domain_claim claim = claim_of(pg, "brand", NAME);
 	assert_int_equal(settle(pg, &claim, TXT_VERIFIED, ROUTING_HERE), DOMAIN_VERIFIED);
 	assert_string_equal(status_of(admin, "brand"), "active");
-	ok(domain_is_allowed(pg, 1000, NAME, &allowed, &last));
+	ok(domains_are_allowed(pg, 1000, (const char *[]){NAME}, 1, &allowed, &last));
 	assert_true(allowed);
 	assert_string_equal(
 	    database_value(admin, "SELECT state || ' ' || reason FROM issuance_jobs WHERE name = $1", NAME),
@@ -228,7 +228,7 @@ static void owner_is_released_and_a_claim_deleted(void **state)
 	assert_int_equal(settle(pg, &claim, TXT_VERIFIED, ROUTING_HERE), DOMAIN_VERIFIED);
 	assert_int_equal(domain_remove(pg, &everybody, claim.id, NULL), R_OK);
 	assert_string_equal(status_of(admin, "brand"), "released");
-	ok(domain_is_allowed(pg, 1000, NAME, &allowed, &last));
+	ok(domains_are_allowed(pg, 1000, (const char *[]){NAME}, 1, &allowed, &last));
 	assert_false(allowed);
 	assert_int_equal(domain_remove(pg, &everybody, claim.id, NULL), R_NONE);
 	add(pg, "brand", NAME);
@@ -443,7 +443,7 @@ static void hostile_text_stays_text(void **state)
 	    .tenant = evil, .status = evil, .certificate = evil, .within = evil};
 	ok(domain_list(pg, &scope, &hostile, &place, 10, &rows, &last));
 	PQclear(rows);
-	ok(domain_is_allowed(pg, 1000, evil, &allowed, &last));
+	ok(domains_are_allowed(pg, 1000, (const char *[]){evil}, 1, &allowed, &last));
 	assert_false(allowed);
 	claim_of(pg, "brand", NAME);
 }

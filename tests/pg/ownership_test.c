@@ -185,7 +185,7 @@ static void name_drifts_at_the_second_look_and_recovers(void **state)
 	assert_int_equal(look(pg, "brand", TXT_TEMPORARY, ROUTING_UNKNOWN), DOMAIN_SETTLED);
 	assert_int_equal(look(pg, "brand", TXT_BOGUS, ROUTING_HERE), DOMAIN_SETTLED);
 	assert_int_equal(look(pg, "brand", TXT_MISMATCH, ROUTING_HERE), DOMAIN_DRIFTED);
-	ok(domain_is_allowed(pg, 1000, NAME, &allowed, &last));
+	ok(domains_are_allowed(pg, 1000, (const char *[]){NAME}, 1, &allowed, &last));
 	assert_true(allowed);
 	assert_int_equal(look(pg, "brand", TXT_VERIFIED, ROUTING_HERE), DOMAIN_RECOVERED);
 	assert_string_equal(status_of(admin, "brand"), "active");
@@ -225,7 +225,7 @@ static void suspension_wants_both_gone_for_the_whole_grace(void **state)
 	assert_int_equal(look(pg, "brand", TXT_TEMPORARY, ROUTING_ELSEWHERE), DOMAIN_SETTLED);
 	assert_int_equal(look(pg, "brand", TXT_ABSENT, ROUTING_UNKNOWN), DOMAIN_SETTLED);
 	assert_int_equal(look(pg, "brand", TXT_ABSENT, ROUTING_ELSEWHERE), DOMAIN_SUSPENDED);
-	ok(domain_is_allowed(pg, 1000, NAME, &allowed, &last));
+	ok(domains_are_allowed(pg, 1000, (const char *[]){NAME}, 1, &allowed, &last));
 	assert_false(allowed);
 	assert_string_equal(
 	    database_value(admin, "SELECT next_check_at <= now() + interval '1 hour' FROM domains"), "t");

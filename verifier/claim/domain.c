@@ -214,14 +214,19 @@ enum result domain_suspend(
 	return changed(result, rows);
 }
 
-enum result domain_is_allowed(
-    struct pg *pg, int timeout_ms, const char *name, bool *allowed, struct error *error)
+enum result domains_are_allowed(
+    struct pg *pg, int timeout_ms, const char *const *names, size_t count, bool *allowed, struct error *error)
 {
 	PGresult *rows = NULL;
+	char *array = pg_text_array(names, count);
 	enum result result = pg_run(pg, timeout_ms, &rows, error,
-	    "SELECT EXISTS (SELECT 1 FROM domains WHERE name = $1 AND status IN ('active', 'drifted'))",
-	    pg_text(name));
-	*allowed = result == R_OK && pg_get_bool(rows, 0, 0);
+	    "SELECT EXISTS (SELECT 1 FROM domains d WHERE d.name = q.name AND d.status IN ('active', "
+	    "'drifted'))"
+	    " FROM unnest($1::text[]) WITH ORDINALITY AS q (name, place) ORDER BY q.place",
+	    pg_text(array));
+	for (size_t i = 0; i < count; i++)
+		allowed[i] = result == R_OK && pg_get_bool(rows, (int)i, 0);
 	PQclear(rows);
+	free(array);
 	return result;
 }

@@ -152,8 +152,8 @@ enum result domain_settle(struct pg *pg, const struct scope *scope, const struct
     const struct domain_verdict *verdict, const struct claim_rules *rules, enum domain_settled *settled,
     struct error *error);
 
-/* May a certificate be had for this name? */
-enum result domain_is_allowed(
-    struct pg *pg, int timeout_ms, const char *name, bool *allowed, struct error *error);
+/* May a certificate be had for each of these names? */
+enum result domains_are_allowed(struct pg *pg, int timeout_ms, const char *const *names, size_t count,
+    bool *allowed, struct error *error);
 
 #endif

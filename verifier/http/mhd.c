@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/net.h"
+#include "verifier/http/mhd_client_certificate.h"
 #include "verifier/http/mhd_deadline.h"
 
 /* The DNS library reads its files through buffers of 64 KiB and more on the stack of whoever asks. */
@@ -29,7 +30,7 @@ struct mhd_server {
 struct incoming {
 	struct mhd_request request;
 	size_t received;
-	bool holds_nul;
+	bool holds_nul, is_suspended;
 	struct mhd_server *server;
 	struct mhd_stream *stream; /* NULL: the body is gathered */
 	int64_t stream_until_ms;
@@ -94,6 +95,19 @@ void mhd_request_remote(const struct mhd_request *request, char text[NET_ADDRESS
 bool mhd_request_is(const struct mhd_request *request, const char *method, const char *path)
 {
 	return strcmp(request->method, method) == 0 && strcmp(request->path, path) == 0;
+}
+
+void mhd_request_suspend(const struct mhd_request *request, void *waited_for)
+{
+	struct incoming *incoming = (struct incoming *)(uintptr_t)request; /* which it is the beginning of */
+	incoming->request.waited_for = waited_for;
+	incoming->is_suspended = true;
+	MHD_suspend_connection(request->connection);
+}
+
+void mhd_resume(struct MHD_Connection *connection)
+{
+	MHD_resume_connection(connection);
 }
 
 void mhd_reply_header(struct mhd_reply *reply, const char *name, const char *format, ...)
@@ -203,6 +217,8 @@ static void on_completed(
 	free((char *)incoming->request.target);
 	if (incoming->stream)
 		incoming->stream->close(incoming->stream);
+	if (incoming->request.waited_for)
+		server->options.drop(server->options.arg, incoming->request.waited_for);
 	free(incoming);
 	*context = NULL;
 	mhd_deadlines_set(server->deadlines, connection, MHD_STAGE_MS);
@@ -212,10 +228,13 @@ static enum MHD_Result handle(struct mhd_server *server, struct incoming *incomi
 {
 	struct mhd_reply reply = {.status = 500};
 	mhd_deadlines_set(server->deadlines, incoming->request.connection, 0);
+	incoming->is_suspended = false;
 	if (incoming->holds_nul)
 		mhd_reply_text(&reply, MHD_HTTP_BAD_REQUEST, "the address holds a NUL byte\n");
 	else
 		server->options.handle(server->options.arg, &incoming->request, &reply);
+	if (incoming->is_suspended)
+		return MHD_YES;
 	mhd_deadlines_set(server->deadlines, incoming->request.connection, MHD_STAGE_MS);
 	return send_reply(incoming, &reply);
 }
@@ -290,10 +309,13 @@ static void on_connection(
     void *arg, struct MHD_Connection *connection, void **context, enum MHD_ConnectionNotificationCode code)
 {
 	struct mhd_server *server = arg;
-	if (code == MHD_CONNECTION_NOTIFY_STARTED)
-		*context = mhd_deadlines_add(server->deadlines, connection, MHD_STAGE_MS);
-	else
+	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
 		mhd_deadlines_remove(server->deadlines, *context);
+		return;
+	}
+	*context = mhd_deadlines_add(server->deadlines, connection, MHD_STAGE_MS);
+	if (server->options.client_ca)
+		mhd_demand_client_certificate(connection);
 }
 
 /* The library's complaints are about peers: nothing for a log that somebody watches. */
@@ -334,10 +356,11 @@ enum result mhd_server_start(struct mhd_server **out, const struct mhd_options *
 	flags |=
 	    options->thread_per_connection ? MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL : MHD_USE_EPOLL;
 	flags |= options->certificate ? MHD_USE_TLS : 0;
+	flags |= options->drop ? MHD_ALLOW_SUSPEND_RESUME : 0;
 	struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)options->certificate},
-	    {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)options->key}, {MHD_OPTION_END, 0, NULL}};
-	if (!options->certificate)
-		tls[0].option = MHD_OPTION_END;
+	    {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)options->key},
+	    {MHD_OPTION_HTTPS_MEM_TRUST, 0, (void *)options->client_ca}, {MHD_OPTION_END, 0, NULL}};
+	tls[options->client_ca ? 3 : options->certificate ? 2 : 0].option = MHD_OPTION_END;
 	server->daemon =
 	    MHD_start_daemon(flags, 0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER,
 		on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET, options->fd, MHD_OPTION_CONNECTION_LIMIT,

@@ -31,7 +31,8 @@ struct mhd_request {
 	const char *path;   /* decoded */
 	const char *target; /* with the query, as it came */
 	struct buf body;
-	bool too_large; /* the body was cut off */
+	bool too_large;   /* the body was cut off */
+	void *waited_for; /* see mhd_request_suspend; NULL the first time */
 };
 
 const char *mhd_request_header(const struct mhd_request *request, const char *name);
@@ -77,16 +78,26 @@ void mhd_reply_header(struct mhd_reply *reply, const char *name, const char *for
 /* Text that lives as long as the program. */
 void mhd_reply_text(struct mhd_reply *reply, unsigned status, const char *text);
 
+/* For a handler that cannot answer yet, without a thread of its own: it returns without a reply, and is
+ * called once more, with `waited_for` set, when mhd_resume has been called; from any thread, once, at any
+ * time after this. Whoever suspends sees to it that it is resumed. */
+void mhd_request_suspend(const struct mhd_request *request, void *waited_for);
+void mhd_resume(struct MHD_Connection *connection);
+
 struct mhd_options {
 	int fd;                     /* listening; taken */
 	bool thread_per_connection; /* else one thread serves all */
 	unsigned connections;
 	const char *certificate, *key; /* PEM; both or none */
+	const char *client_ca; /* PEM, with a certificate: clients must show one that it vouches for */
 	void (*handle)(void *arg, const struct mhd_request *request, struct mhd_reply *reply);
 	/* May be NULL. When a request's head is there: R_OK, the body goes to *stream; R_NONE, it is gathered
 	 * and `handle` answers; else the reply is sent and no body taken. */
 	enum result (*open)(void *arg, const struct mhd_request *request, struct mhd_reply *reply,
 	    struct mhd_stream **stream);
+	/* Where requests are suspended: frees what one waited for, when it is over. Not with a thread per
+	 * connection. */
+	void (*drop)(void *arg, void *waited_for);
 	void *arg;
 };
 

@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/clock.h"
 #include "edge/site/ask_target.h"
 #include "tests/support/ask_server.h"
+#include "tests/support/certificate.h"
 
 enum { DEADLINE_MS = 10000, SHORT_DEADLINE_MS = 200, PATIENCE_S = 20 };
 
@@ -64,7 +66,8 @@ static void point_at(struct fixture *fixture, const char *url, const char *token
 	struct ask_target *target = NULL;
 	struct error error = {{0}};
 
-	if (ask_target_new(&target, url, NULL, token, &error) != R_OK)
+	if (ask_target_new(&target, &(struct ask_endpoint_config){.url = url, .token = token}, &error) !=
+	    R_OK)
 		fail_msg("%s", error.text);
 	ask_set_target(fixture->ask, target);
 	ask_target_unref(target);
@@ -172,39 +175,95 @@ static void token_is_sent_as_a_bearer_token(void **state)
 	assert_non_null(strstr(fixture->server->last_head, "Authorization: Bearer s3cret\r\n"));
 }
 
-static void token_of_two_lines_is_refused(void **state)
+/* The error says what `words` says. */
+static void refused(struct ask_endpoint_config config, const char *words)
 {
 	struct ask_target *target = NULL;
 	struct error error = {{0}};
-	(void)state;
 
-	assert_int_equal(
-	    ask_target_new(&target, "http://127.0.0.1:1/", NULL, "one\r\nX: two", &error), R_INVALID);
+	config.url = "https://127.0.0.1:1/";
+	assert_int_equal(ask_target_new(&target, &config, &error), R_INVALID);
 	assert_null(target);
-	assert_non_null(strstr(error.text, "ask-token"));
-	assert_null(strstr(error.text, "two"));
+	if (!strstr(error.text, words))
+		fail_msg("\"%s\" does not say \"%s\"", error.text, words);
+	assert_null(strstr(error.text, "s3cret"));
+}
+
+static void token_of_two_lines_is_refused(void **state)
+{
+	(void)state;
+	refused((struct ask_endpoint_config){.token = "one\r\nX: s3cret"}, "ask-token");
 }
 
 static void missing_ca_file_is_named(void **state)
 {
-	struct ask_target *target = NULL;
-	struct error error = {{0}};
 	(void)state;
-
-	assert_int_equal(
-	    ask_target_new(&target, "https://127.0.0.1:1/", "/nonexistent/ca.pem", NULL, &error), R_INVALID);
-	assert_non_null(strstr(error.text, "/nonexistent/ca.pem"));
+	refused((struct ask_endpoint_config){.ca_file = "/nonexistent/ca.pem"}, "/nonexistent/ca.pem");
 }
 
 static void file_that_holds_no_ca_is_refused(void **state)
 {
+	(void)state;
+	refused((struct ask_endpoint_config){.ca_file = "/dev/null"},
+	    "ask-ca /dev/null: the file holds no certificate in PEM");
+}
+
+static void write_file(char path[80], const char *folder, const char *name, const char *text)
+{
+	snprintf(path, 80, "%s/%s", folder, name);
+	FILE *file = fopen(path, "we");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	fclose(file);
+}
+
+/* Both for a name, in files that *cert_file and *key_file name from now on. */
+static void make_pair(const char *folder, const char *name, char cert_file[80], char key_file[80])
+{
+	char pem[TEST_CHAIN_MAX], file_name[32];
+	EVP_PKEY *key = NULL;
+	BIO *out = BIO_new(BIO_s_mem());
+
+	test_make_certificate(name, 0, 3600, &key, pem);
+	snprintf(file_name, sizeof file_name, "%s.pem", name);
+	write_file(cert_file, folder, file_name, pem);
+	assert_int_equal(PEM_write_bio_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL), 1);
+	int size = BIO_read(out, pem, TEST_CHAIN_MAX - 1);
+	pem[size > 0 ? size : 0] = '\0';
+	snprintf(file_name, sizeof file_name, "%s.key", name);
+	write_file(key_file, folder, file_name, pem);
+	BIO_free(out);
+	EVP_PKEY_free(key);
+}
+
+static void client_certificate_is_checked_at_the_start(void **state)
+{
+	char folder[] = "/tmp/ask-test.XXXXXX", cert[80], key[80], other_cert[80], other_key[80];
 	struct ask_target *target = NULL;
 	struct error error = {{0}};
 	(void)state;
 
-	assert_int_equal(
-	    ask_target_new(&target, "https://127.0.0.1:1/", "/dev/null", NULL, &error), R_INVALID);
-	assert_string_equal(error.text, "ask-ca /dev/null: the file holds no certificate in PEM");
+	assert_non_null(mkdtemp(folder));
+	make_pair(folder, "one", cert, key);
+	make_pair(folder, "two", other_cert, other_key);
+	refused((struct ask_endpoint_config){.client_cert_file = cert}, "ask-client-key-file is not set");
+	refused((struct ask_endpoint_config){.client_key_file = key}, "ask-client-cert-file is not set");
+	refused((struct ask_endpoint_config){.client_cert_file = key, .client_key_file = key},
+	    "ask-client-cert-file: holds no certificate");
+	refused((struct ask_endpoint_config){.client_cert_file = cert, .client_key_file = cert},
+	    "ask-client-key-file: holds no private key");
+	refused((struct ask_endpoint_config){.client_cert_file = cert, .client_key_file = other_key},
+	    "ask-client-key-file: is not the key");
+	refused((struct ask_endpoint_config){.client_cert_file = "/nonexistent/c", .client_key_file = key},
+	    "/nonexistent/c");
+	const struct ask_endpoint_config good = {
+	    .url = "https://127.0.0.1:1/", .client_cert_file = cert, .client_key_file = key};
+	assert_int_equal(ask_target_new(&target, &good, &error), R_OK);
+	ask_target_unref(target);
+	const char *const files[] = {cert, key, other_cert, other_key};
+	for (size_t i = 0; i < 4; i++)
+		unlink(files[i]);
+	rmdir(folder);
 }
 
 static void plain_http_behind_https_is_no_answer(void **state)
@@ -364,6 +423,7 @@ int main(void)
 	    cmocka_unit_test(token_of_two_lines_is_refused),
 	    cmocka_unit_test(missing_ca_file_is_named),
 	    cmocka_unit_test(file_that_holds_no_ca_is_refused),
+	    cmocka_unit_test(client_certificate_is_checked_at_the_start),
 	    with_server(plain_http_behind_https_is_no_answer),
 	    with_server(another_target_takes_the_next_question),
 	    with_server(without_a_target_there_is_no_answer),

@@ -80,6 +80,8 @@ static void bad_settings_are_refused_with_their_name(void **state)
 	refused("--apex-addresses=nlb.acme-saas.test", "apex-addresses");
 	refused("--public-url=ftp://x", "public-url");
 	refused("--ask-key-file=/dev/null", "ask-cert-file");
+	refused("--ask-client-ca=/dev/null", "set ask-cert-file and ask-key-file, too");
+	refused("--ask-client-ca=/nonexistent/ca", "ask-client-ca");
 	refused("--pre-issue=maybe", "pre-issue");
 	refused("--seal-public-file=/etc/passwd", "seal-public-file");
 	refused("--no-such-setting=1", "no-such-setting");

@@ -20,15 +20,47 @@
 
 struct bench {
 	struct mhd_server *server;
+	pthread_t resumer;
+	_Atomic(struct MHD_Connection *) suspended; /* the one that waits */
+	atomic_int dropped;
 	unsigned short port;
 	atomic_int entered; /* /slow requests that began */
 	atomic_bool release;
 };
 
-/* Says what it got; /slow does so only when it is released. */
+static void *resume_later(void *arg)
+{
+	struct bench *bench = arg;
+	while (!bench->release)
+		usleep(1000);
+	mhd_resume(bench->suspended);
+	return NULL;
+}
+
+/* Waits without holding the server's one thread. */
+static void suspend(struct bench *bench, const struct mhd_request *request)
+{
+	mhd_request_suspend(request, bench);
+	bench->suspended = request->connection;
+	bench->entered++;
+	assert_int_equal(pthread_create(&bench->resumer, NULL, resume_later, bench), 0);
+}
+
+static void on_drop(void *arg, void *waited_for)
+{
+	struct bench *bench = arg;
+	assert_ptr_equal(waited_for, bench);
+	bench->dropped++;
+}
+
+/* Says what it got; /slow and /later do so only when they are released. */
 static void on_request(void *arg, const struct mhd_request *request, struct mhd_reply *reply)
 {
 	struct bench *bench = arg;
+	if (strcmp(request->path, "/later") == 0 && !request->waited_for) {
+		suspend(bench, request);
+		return;
+	}
 	if (strcmp(request->path, "/slow") == 0) {
 		bench->entered++;
 		while (!bench->release)
@@ -45,7 +77,7 @@ static void on_request(void *arg, const struct mhd_request *request, struct mhd_
 	mhd_reply_header(reply, "X-Test", "%d", 7);
 }
 
-static int set_up(void **state)
+static int start(void **state, bool thread_per_connection)
 {
 	struct bench *bench = calloc(1, sizeof *bench);
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -56,12 +88,26 @@ static int set_up(void **state)
 	assert_int_equal(listen(fd, 64), 0);
 	getsockname(fd, (struct sockaddr *)&address, &size);
 	bench->port = ntohs(address.sin_port);
-	struct mhd_options options = {
-	    .fd = fd, .thread_per_connection = true, .connections = 64, .handle = on_request, .arg = bench};
+	struct mhd_options options = {.fd = fd,
+	    .thread_per_connection = thread_per_connection,
+	    .connections = 64,
+	    .handle = on_request,
+	    .drop = thread_per_connection ? NULL : on_drop,
+	    .arg = bench};
 	if (mhd_server_start(&bench->server, &options, &error) != R_OK)
 		fail_msg("%s", error.text);
 	*state = bench;
 	return 0;
+}
+
+static int set_up(void **state)
+{
+	return start(state, true);
+}
+
+static int set_up_one_thread(void **state)
+{
+	return start(state, false);
 }
 
 static int tear_down(void **state)
@@ -219,6 +265,44 @@ static void stop_lets_requests_finish(void **state)
 	free(bench);
 }
 
+static void one_thread_answers_others_while_a_request_is_suspended(void **state)
+{
+	struct bench *bench = *state;
+	int fd = dial(bench);
+	say(fd, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+	while (!bench->entered)
+		usleep(1000);
+	answers(state, "GET /now HTTP/1.1\r\n" END, "GET /now");
+	bench->release = true;
+	/* The connection is kept. */
+	pthread_join(bench->resumer, NULL);
+	say(fd, "GET /again HTTP/1.1\r\n" END);
+	const char *both = hear(fd);
+	const char *first = strstr(both, "GET /later");
+	assert_non_null(first);
+	assert_non_null(strstr(first, "GET /again"));
+	assert_int_equal(bench->dropped, 1);
+}
+
+static void what_was_waited_for_is_dropped_though_the_client_has_left(void **state)
+{
+	struct bench *bench = *state;
+	struct linger at_once = {.l_onoff = 1};
+	int fd = dial(bench);
+	say(fd, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+	while (!bench->entered)
+		usleep(1000);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+	close(fd);
+	bench->release = true;
+	pthread_join(bench->resumer, NULL);
+	int64_t until = clock_monotonic_ms() + 10000;
+	while (!bench->dropped && clock_monotonic_ms() < until)
+		usleep(1000);
+	assert_int_equal(bench->dropped, 1);
+	answers(state, "GET /now HTTP/1.1\r\n" END, "GET /now");
+}
+
 int main(void)
 {
 #define bench_test(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -230,6 +314,10 @@ int main(void)
 	    bench_test(encoded_nul_is_refused),
 	    bench_test(slow_handler_delays_no_other_connection),
 	    cmocka_unit_test_setup(stop_lets_requests_finish, set_up),
+	    cmocka_unit_test_setup_teardown(
+		one_thread_answers_others_while_a_request_is_suspended, set_up_one_thread, tear_down),
+	    cmocka_unit_test_setup_teardown(
+		what_was_waited_for_is_dropped_though_the_client_has_left, set_up_one_thread, tear_down),
 	};
 	return cmocka_run_group_tests_name("mhd", tests, NULL, NULL);
 }

@@ -1,48 +1,40 @@
-#include "verifier/ask.h"
+#include "verifier/ask/ask.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
-#include "verifier/claim/domain.h"
+#include "verifier/ask/ask_batch.h"
 #include "verifier/http/bearer.h"
 #include "verifier/http/mhd.h"
 
-/* One thread answers all: each that waited for the database in vain would make all behind it wait. After one
- * has, nobody does for PAUSE_MS. */
-enum { QUERY_MS = 1000, RECONNECT_MS = 250, PAUSE_MS = 250, CONNECTIONS = 1024 };
+enum { CONNECTIONS = 1024 };
 
 struct ask {
 	const struct config *config;
-	struct pg *pg;       /* used by the server's one thread only */
-	int64_t again_at_ms; /* until then the database is not waited for: it did not answer */
+	struct ask_batch *batch;
 	struct mhd_server *server;
 	struct metric *allowed, *denied, *down, *refused;
 };
 
-/* Once more where the server had closed an idle connection: a denial of service to nobody but the first who
- * asks. */
-static enum result look_up_twice(struct ask *ask, const char *name, bool *allowed, struct error *error)
+/* What a request waits for. */
+struct wait {
+	struct ask_question question;
+	struct MHD_Connection *connection;
+};
+
+/* On the batch's thread. */
+static void on_answer(struct ask_question *question)
 {
-	enum result result = domain_is_allowed(ask->pg, QUERY_MS, name, allowed, error);
-	if (result != R_DOWN || pg_wait_ready(ask->pg, RECONNECT_MS, NULL) != R_OK)
-		return result;
-	return domain_is_allowed(ask->pg, QUERY_MS, name, allowed, error);
+	struct wait *wait = (struct wait *)question;
+	mhd_resume(wait->connection);
 }
 
-static enum result look_up(struct ask *ask, const char *name, bool *allowed, struct error *error)
+static void drop_wait(void *arg, void *wait)
 {
-	if (clock_monotonic_ms() < ask->again_at_ms) {
-		error_set(error, "the database did not answer just before");
-		return R_DOWN;
-	}
-	enum result result = look_up_twice(ask, name, allowed, error);
-	if (result == R_DOWN || result == R_TIMEOUT)
-		ask->again_at_ms = clock_monotonic_ms() + PAUSE_MS;
-	return result;
+	(void)arg;
+	free(wait);
 }
 
 /* A wildcard is asked for by the issuer alone: the platform's own. */
@@ -53,20 +45,43 @@ static bool is_name(const char *text, struct hostname *name)
 	       hostname_parse_wildcard(name, text, size) == HOSTNAME_OK;
 }
 
-static void answer(struct ask *ask, const char *domain, struct mhd_reply *reply)
+static void reply_outcome(struct ask *ask, struct mhd_reply *reply, enum ask_outcome outcome)
 {
-	struct hostname name;
-	bool allowed = false;
-	struct error error = {""};
-	if (is_name(domain, &name) && look_up(ask, name.text, &allowed, &error) != R_OK) {
-		log_warn("ask not answered", log_str("domain", name.text), log_str("error", error.text));
+	switch (outcome) {
+	case ASK_OUTCOME_ALLOWED:
+		metric_add(ask->allowed, 1);
+		mhd_reply_text(reply, MHD_HTTP_OK, "allowed\n");
+		return;
+	case ASK_OUTCOME_DENIED:
+		metric_add(ask->denied, 1);
+		mhd_reply_text(reply, MHD_HTTP_FORBIDDEN, "not allowed\n");
+		return;
+	case ASK_OUTCOME_DOWN:
 		metric_add(ask->down, 1);
 		mhd_reply_text(reply, MHD_HTTP_SERVICE_UNAVAILABLE, "the database cannot be reached\n");
 		return;
 	}
-	metric_add(allowed ? ask->allowed : ask->denied, 1);
-	mhd_reply_text(
-	    reply, allowed ? MHD_HTTP_OK : MHD_HTTP_FORBIDDEN, allowed ? "allowed\n" : "not allowed\n");
+}
+
+/* Suspended first: the answer may be there before this returns. */
+static void put_question(struct ask *ask, const struct mhd_request *request, const struct hostname *name)
+{
+	struct wait *wait = mem_alloc(sizeof *wait);
+	wait->question.name = *name;
+	wait->question.on_answer = on_answer;
+	wait->connection = request->connection;
+	mhd_request_suspend(request, wait);
+	ask_batch_put(ask->batch, &wait->question);
+}
+
+static void answer(
+    struct ask *ask, const struct mhd_request *request, const char *domain, struct mhd_reply *reply)
+{
+	struct hostname name;
+	if (is_name(domain, &name))
+		put_question(ask, request, &name);
+	else
+		reply_outcome(ask, reply, ASK_OUTCOME_DENIED);
 }
 
 static void refuse(struct ask *ask, struct mhd_reply *reply, unsigned status, const char *text)
@@ -75,9 +90,8 @@ static void refuse(struct ask *ask, struct mhd_reply *reply, unsigned status, co
 	mhd_reply_text(reply, status, text);
 }
 
-static void on_ask(void *arg, const struct mhd_request *request, struct mhd_reply *reply)
+static void take(struct ask *ask, const struct mhd_request *request, struct mhd_reply *reply)
 {
-	struct ask *ask = arg;
 	const char *domain = mhd_request_query(request, "domain");
 	if (ask->config->ask_token_set && !bearer_matches(request, ask->config->ask_token_hash)) {
 		refuse(ask, reply, MHD_HTTP_UNAUTHORIZED,
@@ -91,8 +105,18 @@ static void on_ask(void *arg, const struct mhd_request *request, struct mhd_repl
 	} else if (!domain || !*domain) {
 		refuse(ask, reply, MHD_HTTP_BAD_REQUEST, "the parameter domain is missing: ?domain=NAME\n");
 	} else {
-		answer(ask, domain, reply);
+		answer(ask, request, domain, reply);
 	}
+}
+
+static void on_ask(void *arg, const struct mhd_request *request, struct mhd_reply *reply)
+{
+	struct ask *ask = arg;
+	const struct wait *wait = request->waited_for;
+	if (wait)
+		reply_outcome(ask, reply, wait->question.outcome);
+	else
+		take(ask, request, reply);
 	mhd_reply_header(reply, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 }
 
@@ -106,20 +130,22 @@ enum result ask_start(struct ask **out, const struct config *config, int fd, str
 {
 	struct ask *ask = mem_alloc(sizeof *ask);
 	ask->config = config;
-	ask->pg = pg_new(settings_string(config->settings, "database"), "postern-verifier ask");
 	ask->allowed = count_of("code=\"200\"");
 	ask->denied = count_of("code=\"403\"");
 	ask->down = count_of("code=\"503\"");
 	ask->refused = count_of("code=\"4xx\"");
+	ask->batch = ask_batch_start(settings_string(config->settings, "database"));
 	struct mhd_options options = {.fd = fd,
 	    .connections = CONNECTIONS,
 	    .certificate = config->ask_certificate,
 	    .key = config->ask_key,
+	    .client_ca = config->ask_client_ca,
 	    .handle = on_ask,
+	    .drop = drop_wait,
 	    .arg = ask};
 	enum result result = mhd_server_start(&ask->server, &options, error);
 	if (result != R_OK) {
-		pg_free(ask->pg);
+		ask_batch_stop(ask->batch);
 		free(ask);
 		return result;
 	}
@@ -127,11 +153,12 @@ enum result ask_start(struct ask **out, const struct config *config, int fd, str
 	return R_OK;
 }
 
+/* The server first: its requests wait for answers. */
 void ask_stop(struct ask *ask)
 {
 	if (!ask)
 		return;
 	mhd_server_stop(ask->server);
-	pg_free(ask->pg);
+	ask_batch_stop(ask->batch);
 	free(ask);
 }
