@@ -30,7 +30,7 @@ async function overview() {
 	await page.getByRole("region", { name: "Quota at the CAs" }).getByText("290 of 300 left").waitFor();
 	await page.getByRole("region", { name: "Renewals this week" }).getByText("3", { exact: true }).waitFor();
 	await page.getByRole("region", { name: "Nodes" }).getByText("Alive").first().waitFor();
-	await page.getByRole("region", { name: "Nodes" }).getByText("Silent since").waitFor();
+	await page.getByRole("region", { name: "Nodes" }).getByText("Silent for").waitFor();
 	await hasNoMarkup();
 	await inspect(page, "21-overview");
 }

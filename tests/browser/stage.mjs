@@ -4,7 +4,7 @@
 //   ask("publish", …) prints {"ask": "publish", …} and waits for a line on standard input: the answer
 //   say("…") prints {"said": "…"} for the test's log
 //
-// Environment: DASHBOARD (its URL), SCREENSHOTS (a directory), CHROMIUM (/usr/bin/chromium), CHROMIUM_ARGS (words).
+// Environment: DASHBOARD (its URL), SCREENSHOTS (a directory), CHROMIUM (/usr/bin/chromium), CHROMIUM_ARGS (lines).
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -30,7 +30,7 @@ export async function open(options) {
 	browser ??= await chromium.launch({
 		executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
 		args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
-			"--disable-component-update", "--disable-sync", ...(process.env.CHROMIUM_ARGS ?? "").split(" ").filter(Boolean)],
+			"--disable-component-update", "--disable-sync", ...(process.env.CHROMIUM_ARGS ?? "").split("\n").filter(Boolean)],
 	});
 	const context = await browser.newContext({ viewport: { width: 1100, height: 800 }, permissions: ["clipboard-read", "clipboard-write"], ignoreHTTPSErrors: true, ...options });
 	context.setDefaultTimeout(PATIENCE_MS);
@@ -45,7 +45,7 @@ export async function open(options) {
 		dialog.dismiss();
 	});
 	page.on("request", (request) => {
-		const own = [DASHBOARD, process.env.APP].filter(Boolean).some((origin) => request.url().startsWith(origin));
+		const own = [DASHBOARD, process.env.APP, process.env.STRANGER].filter(Boolean).some((origin) => request.url().startsWith(origin));
 		if (!own && !/^(data|about|chrome-error):/.test(request.url()))
 			complaints.push(`request to somebody else: ${request.url()}`);
 	});

@@ -1,12 +1,14 @@
 """The operator's pages in a real browser: what fails and why, search, tenants, a portal link; with hostile words in everything
 that others write, and an attacker's page beside it."""
 
+import contextlib
+import html
 import http.server
 import threading
-
-import pytest
+import urllib.parse
 
 from lab import browser
+from lab.process import wait_until
 
 EVIL = '<img src=x onerror="alert(1)">'
 
@@ -37,12 +39,30 @@ Promise.allSettled([
         pass
 
 
-@pytest.fixture
-def attacker(lab):
-    server = http.server.ThreadingHTTPServer((lab.ground().address(9), 0), Attacker)
+class App(http.server.BaseHTTPRequestHandler):
+    """A page that shows the address after its ? in a frame."""
+
+    def do_GET(self):
+        target = urllib.parse.unquote(self.path.partition("?")[2])
+        page = f'<!doctype html><title>app</title><p>framing</p><iframe width="800" height="700" src="{html.escape(target)}"></iframe>'
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(page.encode())
+
+    log_message = Attacker.log_message
+
+
+@contextlib.contextmanager
+def serving(address, handler):
+    """The origin of a small server."""
+    server = http.server.ThreadingHTTPServer((address, 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
+    try:
+        yield "http://{}:{}".format(*server.server_address[:2])
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def fill(platform):
@@ -68,7 +88,7 @@ def fill(platform):
               "now() + interval '2 days')")
 
 
-def test_operators_pages(lab, attacker):
+def test_operators_pages(lab):
     platform = lab.platform(edges=0, verifier={"brand_name": "<b>Acme & Söhne</b>", "brand_color": "#ffd400"})
     fill(platform)
     Attacker.target = platform.verifier.url
@@ -76,7 +96,24 @@ def test_operators_pages(lab, attacker):
     def unharmed(_):
         assert platform.db.value("SELECT count(*) FROM domains WHERE name = 'csrf.evil.test'") == "0"
 
-    host, port = attacker.server_address[:2]
-    app = f"http://{host}:{port}"
-    pictures = browser.play(lab, "operator.mjs", platform, {"attack": lambda _: {"url": f"{app}/"}, "unharmed": unharmed}, APP=app)
+    with serving(platform.ground.address(9), Attacker) as app:
+        pictures = browser.play(lab, "operator.mjs", platform, {"attack": lambda _: {"url": f"{app}/"}, "unharmed": unharmed}, APP=app)
     assert "21-overview-320.png" in pictures and "28-explained-dark.png" in pictures
+
+
+def test_the_portal_is_framed_by_whom_the_operator_names(lab):
+    """Over https, through our own edge, with a certificate that it got by itself."""
+    platform = lab.prepare(edges=1)
+    url = f"https://panel.saas.test:{platform.https}"
+    with serving(platform.ground.address(8), App) as app, serving(platform.ground.address(9), App) as stranger:
+        platform.verifier.settings.update(public_url=url, portal_frame_ancestors=app)
+        platform.start()
+        call = platform.api.call
+        call("POST", "/v1/tenants", {"id": "brand"})
+        platform.dns.publish("panel.saas.test", "CNAME", "nlb.saas.test")
+        status, added = call("POST", "/v1/domains", {"name": "panel.saas.test", "options": {"upstream": platform.verifier.url}})
+        assert status == 201, added
+        wait_until(lambda: platform.stored("panel.saas.test"), 40, "the dashboard's certificate")
+        pictures = browser.play(lab, "frame.mjs", platform, {"link": lambda _: call("POST", "/v1/portal-links", {"tenant": "brand"})[1]}, url=url,
+                                APP=app, STRANGER=stranger, CHROMIUM_ARGS=f"--host-resolver-rules=MAP panel.saas.test {platform.address}")
+    assert "30-framed.png" in pictures

@@ -156,12 +156,18 @@ async function start() {
 addEventListener("hashchange", () => {
 	const link = takeLink();
 	if (link) openLink(link, showAlone, start);
-	else if (location.hash !== "#view") route();
+	else route();
 });
 document.addEventListener("visibilitychange", () => {
 	if (!document.hidden && page) refresh();
 });
 setInterval(() => page?.tick?.(), 1000);
+
+// The address after the # is the page's: the way past the header leaves it alone.
+document.querySelector(".skip").addEventListener("click", (event) => {
+	event.preventDefault();
+	byId("view").focus();
+});
 
 const link = takeLink();
 if (link) openLink(link, showAlone, start);

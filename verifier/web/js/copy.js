@@ -28,12 +28,12 @@ export function copyButton(text, what, source, className = "copy") {
 		const done = await write(text);
 		button.focus();
 		button.textContent = done ? "Copied" : "Select it";
-		button.classList.toggle("done", done);
+		button.classList.toggle("copied", done);
 		if (done) announce(`Copied: ${what}`);
 		else if (source) getSelection().selectAllChildren(source);
 		setTimeout(() => {
 			button.textContent = "Copy";
-			button.classList.remove("done");
+			button.classList.remove("copied");
 		}, 1800);
 	});
 	return button;

@@ -6,11 +6,20 @@ import { brandName } from "./words.js";
 
 const RETURN = "return_url"; // of the last portal session in this tab: kept for when it has ended
 
+// In a foreign frame browsers may refuse it: then it is not kept.
+function storage(use) {
+	try {
+		return use(sessionStorage);
+	} catch {
+		return null;
+	}
+}
+
 export const rememberReturn = (url) =>
-	url ? sessionStorage.setItem(RETURN, url) : sessionStorage.removeItem(RETURN);
+	storage((store) => (url ? store.setItem(RETURN, url) : store.removeItem(RETURN)));
 
 function wayBack() {
-	const url = sessionStorage.getItem(RETURN);
+	const url = storage((store) => store.getItem(RETURN));
 	return url
 		? h("div", { class: "buttons" }, outside(url, "Go back", { class: "button", target: "_top" }))
 		: null;

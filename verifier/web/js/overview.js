@@ -203,7 +203,7 @@ function nodes(list) {
 					"span",
 					{ class: "pill", data: { tone: each.alive ? "good" : "bad" } },
 					icon(each.alive ? "check" : "alert"),
-					each.alive ? "Alive" : `Silent since ${fromNow(each.seen_at).replace(" ago", "")}`,
+					each.alive ? "Alive" : `Silent for ${fromNow(each.seen_at).replace(" ago", "")}`,
 				),
 				timeText(each.started_at),
 			]),
