@@ -236,7 +236,8 @@ static enum result check_validity(struct certificate *out, X509 *leaf, int64_t n
 		error_set(error, "the certificate is not valid before %s", when);
 		return R_INVALID;
 	}
-	if (out->not_after < now) {
+	/* As all who keep it reckon: in its last second it is served no more. */
+	if (out->not_after <= now) {
 		describe_time(out->not_after, when);
 		error_set(error, "the certificate expired at %s", when);
 		return R_INVALID;

@@ -295,9 +295,9 @@ static void name_with_a_nul_in_it_matches_nothing(void **state)
 static void validity_is_now(void **state)
 {
 	struct wish wish = good_leaf;
-	wish.not_after = NOW - 1;
-	judge_leaf(state, &wish, "expired at 2027-01-15 07:59:59 UTC");
 	wish.not_after = NOW;
+	judge_leaf(state, &wish, "expired at 2027-01-15 08:00:00 UTC");
+	wish.not_after = NOW + 1;
 	judge_leaf(state, &wish, NULL);
 	wish.not_after = NOW + 90 * DAY;
 	wish.not_before = NOW + 3600;
