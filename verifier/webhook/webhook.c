@@ -129,23 +129,12 @@ enum result webhook_change(struct pg *pg, const struct scope *scope, int64_t id,
 
 enum result webhook_remove(struct pg *pg, const struct scope *scope, int64_t id, struct error *error)
 {
+	static const char sql[] =
+	    "WITH w AS (UPDATE webhooks w SET state = 'removed' WHERE w.id = $2 AND w.state <> 'removed'"
+	    " AND " SCOPE_OF("w") " RETURNING w.id, w.tenant)," NOTED("webhook_removed") " SELECT 1 FROM w";
 	PGresult *rows = NULL;
-	enum result result =
-	    scope_run(pg, scope, &rows, error,
-		"WITH w AS (UPDATE webhooks w SET state = 'removed' WHERE " SCOPE_OF("w") " AND w.id = $2 "
-											  "AND w.state <> "
-											  "'removed' "
-											  "RETURNING w.id, "
-											  "w.tenant)," NOTED(
-											      "webhook_"
-											      "removed") " SE"
-													 "LEC"
-													 "T "
-													 "1 "
-													 "FRO"
-													 "M "
-													 "w",
-		pg_int(id), pg_text(scope->actor), pg_text(scope->remote));
+	enum result result = scope_run(
+	    pg, scope, &rows, error, sql, pg_int(id), pg_text(scope->actor), pg_text(scope->remote));
 	return changed(result, rows);
 }
 
@@ -165,13 +154,12 @@ static enum result store_turned(struct pg *pg, const struct scope *scope, int64_
     const struct buf *sealed, int64_t overlap_s, struct error *error)
 {
 	PGresult *rows = NULL;
-	enum result result =
-	    scope_run(pg, scope, &rows, error,
-		"WITH w AS MATERIALIZED (SELECT w.id, w.tenant FROM webhooks w WHERE " SCOPE_OF(
-		    "w") "  AND w.id = $2 AND webhook_rotate($1::text, w.id, $5::bigint, $6, "
-			 "$7::bigint))," NOTED("webhook_secret_rotated") " SELECT 1 FROM w",
-		pg_int(id), pg_text(scope->actor), pg_text(scope->remote), pg_int(version),
-		pg_bytea(buf_bytes(sealed), buf_size(sealed)), pg_int(overlap_s));
+	enum result result = scope_run(pg, scope, &rows, error,
+	    "WITH w AS MATERIALIZED (SELECT w.id, w.tenant FROM webhooks w WHERE " SCOPE_OF(
+		"w") "  AND w.id = $2 AND webhook_rotate($1::text, w.id, $5::bigint, $6, "
+		     "$7::bigint))," NOTED("webhook_secret_rotated") " SELECT 1 FROM w",
+	    pg_int(id), pg_text(scope->actor), pg_text(scope->remote), pg_int(version),
+	    pg_bytea(buf_bytes(sealed), buf_size(sealed)), pg_int(overlap_s));
 	result = changed(result, rows);
 	return result == R_NONE ? R_LOST : result;
 }
