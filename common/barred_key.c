@@ -4,8 +4,9 @@
 #include <openssl/x509.h>
 
 enum { QUERY_MS = 5000 };
+_Static_assert(BARRED_KEY_DIGEST == SHA256_DIGEST_LENGTH, "SHA-256");
 
-static enum result hash(unsigned char out[SHA256_DIGEST_LENGTH], const EVP_PKEY *key, struct error *error)
+enum result barred_key_digest(unsigned char out[BARRED_KEY_DIGEST], const EVP_PKEY *key, struct error *error)
 {
 	unsigned char *der = NULL;
 	int size = i2d_PUBKEY(key, &der);
@@ -20,8 +21,8 @@ static enum result hash(unsigned char out[SHA256_DIGEST_LENGTH], const EVP_PKEY 
 
 enum result barred_key_add(struct pg *pg, const EVP_PKEY *key, struct error *error)
 {
-	unsigned char digest[SHA256_DIGEST_LENGTH];
-	if (hash(digest, key, error) != R_OK)
+	unsigned char digest[BARRED_KEY_DIGEST];
+	if (barred_key_digest(digest, key, error) != R_OK)
 		return R_ERROR;
 	return pg_run(pg, QUERY_MS, NULL, error,
 	    "INSERT INTO barred_keys (spki_sha256) VALUES ($1) ON CONFLICT DO NOTHING",
@@ -30,10 +31,10 @@ enum result barred_key_add(struct pg *pg, const EVP_PKEY *key, struct error *err
 
 enum result barred_key_check(struct pg *pg, const EVP_PKEY *key, bool *barred, struct error *error)
 {
-	unsigned char digest[SHA256_DIGEST_LENGTH];
+	unsigned char digest[BARRED_KEY_DIGEST];
 	PGresult *rows = NULL;
 	*barred = false;
-	if (hash(digest, key, error) != R_OK)
+	if (barred_key_digest(digest, key, error) != R_OK)
 		return R_ERROR;
 	enum result result = pg_run(pg, QUERY_MS, &rows, error,
 	    "SELECT EXISTS (SELECT 1 FROM barred_keys WHERE spki_sha256 = $1)",

@@ -10,6 +10,10 @@
 
 #include "common/pg.h"
 
+enum { BARRED_KEY_DIGEST = 32 };
+
+/* SHA-256 of the public half, as barred_keys has it. */
+enum result barred_key_digest(unsigned char out[BARRED_KEY_DIGEST], const EVP_PKEY *key, struct error *error);
 enum result barred_key_add(struct pg *pg, const EVP_PKEY *key, struct error *error);
 enum result barred_key_check(struct pg *pg, const EVP_PKEY *key, bool *barred, struct error *error);
 

@@ -12,9 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/hostname.h"
 #include "common/result.h"
 
-enum { CERTIFICATE_CHAIN_MAX = 10, CERTIFICATE_PEM_MAX = 128 * 1024 };
+enum { CERTIFICATE_CHAIN_MAX = 10, CERTIFICATE_PEM_MAX = 128 * 1024, CERTIFICATE_NAMES_MAX = 1000 };
 
 /* DER of each certificate, leaf first, in one allocation; key as DER (RFC 5915 or PKCS #8). Owned by the
  * caller. */
@@ -29,11 +30,19 @@ struct certificate {
 };
 
 /* `pem` may hold only CERTIFICATE blocks; a private key or anything else in it is R_INVALID. `key` is the
- * leaf's private key; `now` is seconds since 1970 UTC. `libctx` NULL is OpenSSL's default. */
+ * leaf's private key; `name` NULL asks for no name; `now` is seconds since 1970 UTC. `libctx` NULL is
+ * OpenSSL's default. */
 enum result certificate_parse(struct certificate *out, const char *pem, size_t pem_size, const EVP_PKEY *key,
     const char *name, int64_t now, OSSL_LIB_CTX *libctx, struct error *error);
 /* Is the normalised name among the SANs, itself or by a one-label wildcard? */
 bool certificate_covers(const X509 *leaf, const char *name);
+/* The leaf's DNS names, normalised, each once, wildcards too; those that may be nobody's (an address, a
+ * public suffix) are left out, and what is above CERTIFICATE_NAMES_MAX. free() *out. */
+size_t certificate_names(const struct certificate *certificate, struct hostname **out);
+/* Does the chain lead to a root: one at its end, or one that this system trusts? Who looks at a chain that
+ * does not is told that it is no good, unless it knows the missing link. `wanted`: what signed the last one.
+ */
+bool certificate_is_complete(const struct certificate *certificate, char *wanted, size_t size);
 void certificate_fini(struct certificate *certificate);
 
 /* Does the file hold certificates of CAs in PEM, each of them whole? What stands between them is no matter.
