@@ -61,6 +61,7 @@ static int minimum_version(const struct conn *conn, const struct hot_site *site)
 /* TLS 1.2 was checked with the hello. Whoever offers 1.3 as well gets that. */
 void conn_handshake_with_site(struct conn *conn, struct hot_site *site)
 {
+	conn->opening->session.version = hot_site_cold(site)->stamp.version;
 	if (minimum_version(conn, site) > TLS1_2_VERSION && !conn->opening->hello.offers_tls13)
 		conn_refuse(conn, TLS_ALERT_PROTOCOL_VERSION, "protocol_version");
 	else if (make_ssl(conn)) {

@@ -1,13 +1,16 @@
 #include "edge/tls/tls_context.h"
 
+#include <inttypes.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/hostname.h"
 #include "common/mem.h"
 #include "edge/loop/tls_bio.h"
 
@@ -29,6 +32,8 @@ static const char ciphers_12[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128
 static const char groups_hybrid[] = "X25519MLKEM768:X25519:P-256:P-384";
 static const char groups[] = "X25519:P-256:P-384";
 static const char acme_protocol[] = "acme-tls/1";
+
+enum { BINDING_MAX = HOSTNAME_MAX + 24 };
 
 static bool same_extension(SSL *ssl, unsigned type, struct client_hello_slice expected)
 {
@@ -144,26 +149,34 @@ static int on_ticket_key(
 	return result;
 }
 
-static int on_ticket_sealed(SSL *ssl, void *arg)
+/* What a ticket is bound to, as its application data. */
+static size_t write_binding(char binding[BINDING_MAX], const struct tls_session *session)
 {
-	const struct tls_session *session = SSL_get_app_data(ssl);
-
-	(void)arg;
-	return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), session->name, strlen(session->name));
+	return (size_t)snprintf(binding, BINDING_MAX, "%" PRId64 " %s", session->version, session->name);
 }
 
-static bool ticket_is_for(SSL_SESSION *ticket, const char *name)
+static int on_ticket_sealed(SSL *ssl, void *arg)
 {
+	char binding[BINDING_MAX];
+	size_t size = write_binding(binding, SSL_get_app_data(ssl));
+
+	(void)arg;
+	return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), binding, size);
+}
+
+static bool ticket_is_for(SSL_SESSION *ticket, const struct tls_session *session)
+{
+	char binding[BINDING_MAX];
 	void *bound = NULL;
 	size_t size = 0;
 
-	return SSL_SESSION_get0_ticket_appdata(ticket, &bound, &size) && bound && size == strlen(name) &&
-	       memcmp(bound, name, size) == 0;
+	return SSL_SESSION_get0_ticket_appdata(ticket, &bound, &size) && bound &&
+	       size == write_binding(binding, session) && memcmp(bound, binding, size) == 0;
 }
 
 /* A ticket opens only for the name it was given to, which is the connection's own: SSL_get_servername is NULL
- * here. In TLS 1.3 clients use a ticket once: SSL_TICKET_RETURN_USE would leave them without one for the next
- * visit. */
+ * here; and as long as that has the certificate which the client was shown. In TLS 1.3 clients use a ticket
+ * once: SSL_TICKET_RETURN_USE would leave them without one for the next visit. */
 static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *ticket, const unsigned char *key_name,
     size_t key_name_size, SSL_TICKET_STATUS status, void *arg)
 {
@@ -174,7 +187,7 @@ static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *ticket, const u
 	(void)arg;
 	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
-	if (session->challenge || session->no_ticket || !ticket_is_for(ticket, session->name))
+	if (session->challenge || session->no_ticket || !ticket_is_for(ticket, session))
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
 	if (status == SSL_TICKET_SUCCESS_RENEW || SSL_version(ssl) >= TLS1_3_VERSION)
 		return SSL_TICKET_RETURN_USE_RENEW;

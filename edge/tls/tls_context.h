@@ -8,6 +8,7 @@
 
 #include <openssl/types.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/result.h"
 #include "edge/tls/client_hello.h"
@@ -17,7 +18,9 @@ struct tls_context;
 
 /* What the callbacks need to know of their connection; outlives the SSL's handshake. */
 struct tls_session {
-	const char *name;                 /* normalised SNI: what a ticket is bound to */
+	const char *name; /* normalised SNI: what a ticket is bound to, together with the certificate's
+			   * version: after a replacement everybody is shown the new one */
+	int64_t version;
 	const struct client_hello *hello; /* a second hello (after HelloRetryRequest) must ask for the same */
 	bool http2;                       /* may be chosen */
 	bool challenge;                   /* tls-alpn-01: speaks acme-tls/1 only, gets no ticket */
