@@ -84,9 +84,10 @@ static const struct setting table[] = {
 	"not limited. 0: any number.",
 	NULL, 0, 1000000},
     {"seal-public-file", SETTING_FILE, 0, NULL,
-	"Public half of the key file (postern seal-key new makes FILE.pub): webhooks' secrets are sealed to "
-	"it. "
-	"Default: there can be no webhooks.",
+	"Public half of the key file (postern seal-key new makes FILE.pub): webhooks' secrets and the keys "
+	"of "
+	"certificates that customers upload are sealed to it. Default: there can be no webhooks, and nothing "
+	"can be uploaded.",
 	NULL, 0, 0},
     SETTINGS_OF_WEBHOOK_RULES,
     {"public-url", SETTING_URL, 0, NULL,

@@ -14,9 +14,11 @@
 #include "verifier/api/api.h"
 #include "verifier/ask/ask.h"
 #include "verifier/claim/poller.h"
+#include "verifier/claim/upload_watch.h"
 #include "verifier/diagnose/diagnoser.h"
 #include "verifier/dns/dns_server.h"
 #include "verifier/http/mhd.h"
+#include "verifier/wiping.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, READY_QUERY_MS = 1000 };
 
@@ -30,6 +32,7 @@ struct verifier {
 	struct ask *ask;
 	struct api *api;
 	struct poller *poller;
+	struct upload_watch *uploads;
 	atomic_bool schema_fits; /* seen once: a migration for the next release takes no running one away */
 	struct dns_server *dns;
 	struct dns_sockets dns_sockets;
@@ -92,6 +95,8 @@ static enum result start_all(struct verifier *verifier, struct error *error)
 		    &(struct heartbeat_config){.conninfo = settings_string(settings, "database"),
 			.role = "verifier",
 			.admin = verifier->admin});
+	if (result == R_OK)
+		verifier->uploads = upload_watch_start(verifier->pool);
 	return result;
 }
 
@@ -99,6 +104,7 @@ static enum result start_all(struct verifier *verifier, struct error *error)
 static void stop_all(struct verifier *verifier)
 {
 	api_stop(verifier->api);
+	upload_watch_stop(verifier->uploads);
 	poller_stop(verifier->poller);
 	ask_stop(verifier->ask);
 	dns_server_stop(verifier->dns);
@@ -125,6 +131,7 @@ int main(int argc, char **argv)
 	struct verifier verifier = {.dns_sockets = {-1, -1}, .api_fd = -1, .ask_fd = -1};
 	struct error error = {""};
 	process_init();
+	wiping_start();
 	enum result result = config_load(&verifier.config, argc, argv, &error);
 	if (result == R_NONE)
 		return 0;

@@ -37,7 +37,8 @@ static enum result upsert(struct pg *pg, const struct seal_keys *keys, const str
 	    " account_url = EXCLUDED.account_url, revoked_at = NULL, revoked_reason = NULL,"
 	    " renewal_claimed_until = NULL, ari_window_start = NULL, ari_window_end = NULL, ari_explanation "
 	    "= NULL,"
-	    " ari_next_poll_at = EXCLUDED.ari_next_poll_at"
+	    " ari_next_poll_at = EXCLUDED.ari_next_poll_at, tenant = NULL, removed_at = NULL, warned_days = "
+	    "NULL"
 	    " WHERE c.version < EXCLUDED.version AND (c.source = 'acme' OR c.not_after <= now())",
 	    pg_text(job->name), pg_int(job->fence), pg_text(buf_string(&pem)),
 	    pg_bytea(buf_bytes(sealed), buf_size(sealed)), pg_text(seal_keys_id(keys)),

@@ -56,13 +56,14 @@ static const char claim_sql[] =
 /* A statement of its own, so that its snapshot is younger than the lock on the job: what the last owner
  * committed together with the job is seen. A name whose TLS is passed on needs none. Rows in domains of which
  * none is active mean that ask would have said no, except that a certificate already there goes on being
- * renewed; no rows at all mean a foreign ask endpoint. An uploaded certificate is its owner's to replace,
- * until it has expired. A campaign of re-issue wants one that was stored after it asked. */
+ * renewed; no rows at all mean a foreign ask endpoint. An uploaded certificate, also a wildcard of its
+ * owner's, is theirs to replace, until it has expired. A campaign of re-issue wants one that was stored after
+ * it asked. */
 static const char judge_sql[] =
     "SELECT site_blocked($1) OR site_is_passed($1) OR (EXISTS (SELECT 1 FROM domains WHERE name = $1)"
     "   AND NOT EXISTS (SELECT 1 FROM domains WHERE name = $1 AND status IN ('active', 'drifted'))"
     "   AND NOT EXISTS (SELECT 1 FROM certificates WHERE name = $1))"
-    " OR EXISTS (SELECT 1 FROM certificates WHERE name = $1 AND source = 'upload' AND not_after > now()),"
+    " OR site_has_upload($1),"
     " EXISTS (SELECT 1 FROM certificates c JOIN issuance_jobs j USING (name) WHERE name = $1"
     "   AND c.not_after > now() AND c.renew_at > now() AND c.revoked_at IS NULL"
     "   AND (j.reason <> 'reissue' OR c.stored_at >= j.requested_at))";

@@ -25,8 +25,8 @@ int command_certificate_list(const struct settings *settings, char **words)
 		return EXIT_FAILED;
 	bool done =
 	    command_print_rows(pg, "certificates (up to 1,000, those that expire first)", "none stored",
-		"SELECT name, source, issuer, date_trunc('second', not_after) AS not_after, version FROM "
-		"certificates"
+		"SELECT name, source, issuer, date_trunc('second', not_after) AS not_after, version, tenant,"
+		" date_trunc('second', removed_at) AS removed_at FROM certificates"
 		" ORDER BY certificates.not_after, name LIMIT 1000",
 		NULL, 0);
 	pg_free(pg);
@@ -107,7 +107,9 @@ int command_certificate_show(const struct settings *settings, char **words)
 		     "not_before,"
 		     " date_trunc('second', not_after) AS not_after, date_trunc('second', renew_at) AS "
 		     "renew_at,"
-		     " date_trunc('second', stored_at) AS stored_at FROM certificates WHERE name = $1",
+		     " date_trunc('second', stored_at) AS stored_at, tenant, date_trunc('second', "
+		     "removed_at) AS"
+		     " removed_at FROM certificates WHERE name = $1",
 		     &pg_text(name.text), 1))
 		print_chain(pg_get(rows, 0, 1));
 	else
@@ -207,9 +209,10 @@ int command_certificate_export(const struct settings *settings, char **words)
 	return result == R_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
-/* What the issuer made would only be made anew. */
+/* What the issuer made would only be made anew. At once, also what is served until something takes its place.
+ */
 static const char remove_sql[] =
-    "WITH gone AS (DELETE FROM certificates WHERE name = $1 AND source = 'upload'"
+    "WITH gone AS (DELETE FROM certificates WHERE name = $1 AND (source = 'upload' OR removed_at IS NOT NULL)"
     " RETURNING 1) SELECT (SELECT count(*) FROM gone),"
     " EXISTS (SELECT 1 FROM certificates WHERE name = $1)";
 

@@ -86,7 +86,7 @@ static const char store_sql[] =
     " serial = EXCLUDED.serial, directory = EXCLUDED.directory, not_before = EXCLUDED.not_before,"
     " not_after = EXCLUDED.not_after, renew_at = EXCLUDED.renew_at, source = EXCLUDED.source,"
     " stored_at = now(), account_url = NULL, revoked_at = NULL, revoked_reason = NULL,"
-    " ari_next_poll_at = NULL WHERE c.version < "
+    " ari_next_poll_at = NULL, tenant = NULL, removed_at = NULL, warned_days = NULL WHERE c.version < "
     "EXCLUDED.version RETURNING version";
 
 static enum result store(struct pg *pg, const struct import *import, int64_t version, struct error *error)

@@ -20,8 +20,11 @@ static const struct page_part status_parts[] = {
     {"certificates", "none",
 	"SELECT count(*) AS stored, count(*) FILTER (WHERE renew_at <= now()) AS due,"
 	" count(*) FILTER (WHERE not_after <= now()) AS expired,"
-	" date_trunc('second', min(not_after) FILTER (WHERE not_after > now())) AS next_expiry FROM "
-	"certificates"},
+	" date_trunc('second', min(not_after) FILTER (WHERE not_after > now())) AS next_expiry,"
+	" count(*) FILTER (WHERE source = 'upload') AS uploaded,"
+	" count(*) FILTER (WHERE source = 'upload' AND not_after BETWEEN now() AND now() + interval '30 "
+	"days')"
+	" AS of_these_end_in_30_days FROM certificates"},
     {"issuance jobs", "none",
 	"SELECT state, count(*), count(*) FILTER (WHERE state = 'running' AND lease_until < "
 	"clock_timestamp()) AS"
@@ -54,12 +57,17 @@ static const struct page_part explain_parts[] = {
 	"c.took_ms"
 	" FROM domain_checks c JOIN domains d ON d.id = c.domain_id WHERE d.name = $1 ORDER BY c.id DESC "
 	"LIMIT 5"},
-    {"certificate", "none stored",
-	"SELECT issuer, serial, version, key_id, date_trunc('second', not_before) AS not_before,"
+    {"certificate; of several the first is served", "none stored",
+	"SELECT name, source, tenant, issuer, serial, version, key_id, date_trunc('second', not_before) AS "
+	"not_before,"
 	" date_trunc('second', not_after) AS not_after, date_trunc('second', renew_at) AS renew_at, "
 	"directory,"
 	" date_trunc('second', revoked_at) AS revoked_at, revoked_reason,"
-	" site_blocked(name) AS blocked FROM certificates WHERE name = $1"},
+	" date_trunc('second', removed_at) AS removed_at, site_blocked($1) AS blocked FROM certificates"
+	" WHERE name IN ($1, '*' || substr($1, strpos($1, '.'))) AND (tenant IS NULL OR name = $1 OR tenant ="
+	" (SELECT d.tenant FROM domains d WHERE d.name = $1 AND d.status IN ('active', 'drifted', "
+	"'suspended')))"
+	" ORDER BY certificate_rank(name = $1, source, tenant, removed_at, not_after)"},
     {"issuance job", "never asked for",
 	"SELECT state, lane, reason, step, date_trunc('second', requested_at) AS requested_at,"
 	" date_trunc('second', next_try_at) AS next_try_at, waits_for, attempts, last_cause, last_error, "

@@ -44,7 +44,9 @@ struct notices {
 /* The owner's claim counts; without one, any that is still open. */
 static const char find_sql[] =
     "SELECT q.place,"
-    " EXISTS (SELECT FROM certificates c WHERE c.name IN (q.name, q.wildcard) AND c.not_after > now()),"
+    " EXISTS (SELECT FROM certificates c WHERE c.name IN (q.name, q.wildcard) AND c.not_after > now()"
+    "  AND (c.tenant IS NULL OR c.tenant = (SELECT d.tenant FROM domains d WHERE d.name = q.name"
+    "       AND d.status IN ('active', 'drifted')))),"
     " (SELECT d.status FROM domains d WHERE d.name = q.name AND d.status <> 'released'"
     "  ORDER BY d.status = 'pending' LIMIT 1),"
     " j.state, j.last_cause, ceil(extract(epoch FROM j.next_try_at - clock_timestamp()))::bigint"

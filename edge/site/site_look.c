@@ -30,14 +30,17 @@ static char *wildcards_literal(
 	return site_store_names(store->wildcards, sizeof *store->wildcards, count);
 }
 
-/* Of each name its certificate, or that of the wildcard above it; the owner who may say how it is served; and
- * whether all names under the wildcard that have nothing of their own are served by what is read here. */
+/* Of each name the owner who may say how it is served; its certificate, or that of the wildcard above it,
+ * whichever goes first (certificate_rank), a tenant's for this tenant's names alone; and whether all names
+ * under the wildcard that have nothing of their own are served by what is read here. */
 #define FROM_NAMES \
 	" FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q (name, wildcard, place)" \
-	" LEFT JOIN LATERAL (SELECT * FROM certificates WHERE name IN (q.name, q.wildcard)" \
-	"   ORDER BY name <> q.name LIMIT 1) c ON true" \
 	" LEFT JOIN LATERAL (SELECT name, tenant, options FROM domains WHERE name IN (q.name, q.wildcard)" \
 	"   AND status IN ('active', 'drifted') ORDER BY name <> q.name LIMIT 1) d ON true" \
+	" LEFT JOIN LATERAL (SELECT * FROM certificates WHERE name IN (q.name, q.wildcard)" \
+	"   AND (tenant IS NULL OR tenant = d.tenant)" \
+	"   ORDER BY certificate_rank(name = q.name, source, tenant, removed_at, not_after) LIMIT 1) c ON " \
+	"true" \
 	" CROSS JOIN LATERAL (SELECT c.name = q.wildcard AND NOT EXISTS (SELECT 1 FROM domains o" \
 	"   WHERE o.name = q.name AND q.name <> q.wildcard AND o.status <> 'pending') AS shared) s"
 /* May the host that the options redirect to be redirected to? A row of the same tenant stands for it, its own

@@ -10,6 +10,8 @@ import urllib.parse
 import jsonschema
 import pytest
 
+from lab.private_ca import PrivateCA
+
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 SEED = int(os.environ.get("POSTERN_SEED", random.randrange(10 ** 6)))
 HOSTILE = ["'", "' OR '1'='1", "'; DROP TABLE domains; --", "\\", "%' AND 1=CAST(pg_sleep(9) AS int) --", "$1", "{}", "[]",
@@ -121,6 +123,7 @@ def test_description_is_valid_and_every_operation_is_exercised(client):
     result = call("/v1/domains/import", "POST", body=b'{"name": "one.described.test"}\n', headers={"Content-Type": "application/x-ndjson"})
     jsonschema.validate(json.loads(result[1]), client.schema({"schema": {"$ref": "#/components/schemas/ImportResult"}}))
     exercise_webhooks(call, token)
+    exercise_uploads(call, token, name, PrivateCA(client.platform.ground.folder("customer")))
     kinds = {event["event"] for event in call("/v1/events", "GET", query="?tenant=brand")[1]["events"]}
     assert {"tenant_created", "token_created", "added", "options_changed", "suspended", "resumed", "renewal_forced"} <= kinds
     assert call("/v1/overview", "GET")[1]["domains"]["active"] == 1
@@ -132,6 +135,21 @@ def test_description_is_valid_and_every_operation_is_exercised(client):
     done = {(path, method) for path, method, status in client.seen if status < "300"}
     everything = {(path, method) for path, methods in client.document["paths"].items() for method in methods}
     assert done == everything, everything - done
+
+
+def exercise_uploads(call, token, name, ca):
+    issued = ca.issue(name, "www." + name)
+    body = {"chain": issued.chain, "key": issued.key}
+    status, made, answer = call("/v1/certificates", "POST", body=body, token=token)
+    assert (status, made["left_out"], answer.getheader("Location")) == (201, ["www." + name], f"/v1/certificates/{name}")
+    assert call("/v1/certificates", "POST", body={**body, "names": [name], "passphrase": None}, token=token)[0] == 200
+    assert call("/v1/certificates", "POST", body={**body, "key": "x"}, token=token)[1]["code"] == "invalid_key"
+    assert call("/v1/certificates/{name}/renew", "POST", [name])[1]["code"] == "uploaded_certificate"
+    assert call("/v1/certificates/{name}", "DELETE", [name], headers={"If-Match": '"no"'}, token=token)[0] == 412
+    assert call("/v1/certificates/{name}", "DELETE", [name], token=token)[1] == {"name": name, "state": "replacing"}
+    assert call("/v1/certificates/{name}", "GET", [name], token=token)[1]["removed_at"]
+    assert call("/v1/certificates/{name}", "DELETE", [name], query="?at_once=true", token=token)[0] == 204
+    assert call("/v1/certificates/{name}", "DELETE", [name], token=token)[0] == 404
 
 
 def exercise_webhooks(call, token):

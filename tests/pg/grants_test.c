@@ -12,7 +12,7 @@
 	"owner_since first_here_at doubts gone_since suspended_by"
 #define PUBLIC_HALF \
 	"name version issuer serial directory not_before not_after renew_at stored_at source " \
-	"revoked_at revoked_reason chain_pem"
+	"revoked_at revoked_reason chain_pem tenant removed_at"
 #define JOB_VIEW \
 	"name state reason requested_at next_try_at attempts last_cause last_error last_try_at finished_at " \
 	"lane waits_on waits_for foreseen last_actor"
@@ -211,6 +211,10 @@ static void matrix_names_what_exists(void **state)
 
 static void functions_and_sequences_are_for_whom_they_are_for(void **state)
 {
+	static const char *const uploads[] = {"SELECT upload_names(NULL, NULL, '{}', false)",
+	    "SELECT upload_version()",
+	    "SELECT upload_store(NULL, '', '', '{}', '{}', '{}', 1, '', '', '', '', '', 0, 0)",
+	    "SELECT upload_remove(NULL, '', '', '', NULL, false)", "SELECT upload_tend()"};
 	for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
 		struct pg *pg = database_connect(state, roles[i]);
 		try_statement(pg, roles[i], "SELECT enqueue_issuance('a.example.com', 'first_hit')", true);
@@ -219,6 +223,13 @@ static void functions_and_sequences_are_for_whom_they_are_for(void **state)
 		    !strcmp(roles[i], "postern_acme"));
 		try_statement(pg, roles[i], "SELECT site_exceptions('*.example.com')",
 		    !strcmp(roles[i], "postern_edge"));
+		try_statement(pg, roles[i], "SELECT certificate_rank(true, 'acme', NULL, NULL, now())",
+		    strcmp(roles[i], "postern_acme") != 0);
+		try_statement(pg, roles[i], "SELECT site_has_upload('a.example.com')",
+		    strcmp(roles[i], "postern_edge") != 0);
+		try_statement(pg, roles[i], "SELECT upload_needed_by('a.example.com', NULL)", false);
+		for (size_t j = 0; j < sizeof uploads / sizeof *uploads; j++)
+			try_statement(pg, roles[i], uploads[j], !strcmp(roles[i], "postern_verifier"));
 		try_statement(
 		    pg, roles[i], "SELECT add_ticket_key(1, '')", !strcmp(roles[i], "postern_edge"));
 		try_statement(pg, roles[i], "SELECT node_leave('a')", true);

@@ -153,6 +153,15 @@ bool api_call_tenant(struct api_call *call, const char **tenant)
 	return !*tenant || api_call_is_tenant(call, *tenant);
 }
 
+bool api_call_can_seal(struct api_call *call)
+{
+	if (call->config->seal_keys)
+		return true;
+	problem_reply(call->reply, MHD_HTTP_CONFLICT, "sealing_not_set_up", NULL,
+	    "This server cannot keep secrets: its setting seal-public-file is not set.");
+	return false;
+}
+
 static bool read_digits(const char *text, int64_t *number)
 {
 	size_t size = strspn(text, "0123456789");

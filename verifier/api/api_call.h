@@ -73,6 +73,8 @@ bool api_call_choice(
 bool api_call_place(struct api_call *call, int64_t *place);
 /* NAME of the address, normalised. */
 bool api_call_name(struct api_call *call, const char *text, struct hostname *name);
+/* Can a secret be kept here? False after a problem was replied. */
+bool api_call_can_seal(struct api_call *call);
 /* Is it how a tenant may be called, and may the caller ask for it? */
 bool api_call_is_tenant(struct api_call *call, const char *tenant);
 /* The first and the second {…} of the address as a number; false after 404 was replied. */

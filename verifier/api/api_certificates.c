@@ -1,25 +1,16 @@
 /*
- * The API's certificates: what is stored, without its keys, and a renewal before its time.
+ * The API's certificates: what is stored, without its keys, a renewal before its time, and the end of an
+ * upload.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "verifier/api/api_handlers.h"
+#include "verifier/api/certificate_json.h"
 #include "verifier/claim/stored_certificate.h"
+#include "verifier/claim/upload.h"
 #include "verifier/http/problem.h"
-
-static json_t *certificate_json(const PGresult *rows, int row, bool with_chain)
-{
-	static const char *const columns[] = {"name", "tenant", "source", "issuer", "serial", "not_before",
-	    "not_after", "renew_at", "stored_at", "revoked_at"};
-	json_t *certificate = json_object();
-	int column = 0;
-	for (; column < (int)(sizeof columns / sizeof *columns); column++)
-		api_set_text(certificate, columns[column], pg_get(rows, row, column));
-	if (with_chain)
-		api_set_text(certificate, "chain", pg_get(rows, row, column));
-	return certificate;
-}
 
 static json_t *page_json(const PGresult *rows, int limit)
 {
@@ -129,5 +120,79 @@ void api_certificates_renew(struct api_call *call)
 		    "The certificate of %s was uploaded: upload its successor.", name.text);
 	else
 		problem_reply_down(call->reply, &error);
+	pg_pool_give(call->pool, pg);
+}
+
+static void reply_removed(struct api_call *call, const char *name, enum upload_removed removed)
+{
+	switch (removed) {
+	case UPLOAD_NONE: refuse_unknown(call, name); return;
+	case UPLOAD_ISSUED:
+		problem_reply(call->reply, MHD_HTTP_CONFLICT, "issued_certificate", NULL,
+		    "The certificate of %s was not uploaded: it is renewed as long as the domain is active.",
+		    name);
+		return;
+	case UPLOAD_CHANGED:
+		problem_reply(call->reply, MHD_HTTP_CONFLICT, "changed_meanwhile", NULL,
+		    "Another certificate was stored for %s at this moment: look at it, and delete it if you "
+		    "still want "
+		    "to.",
+		    name);
+		return;
+	case UPLOAD_REMOVED: call->reply->status = MHD_HTTP_NO_CONTENT; break;
+	case UPLOAD_REPLACING:
+		api_call_json(
+		    call, MHD_HTTP_ACCEPTED, json_pack("{s:s, s:s}", "name", name, "state", "replacing"));
+		break;
+	}
+	log_info("uploaded certificate removed", log_str("name", name), log_str("by", call->caller.actor),
+	    log_str("state", removed == UPLOAD_REMOVED ? "gone" : "served until it is replaced"));
+}
+
+static bool read_at_once(struct api_call *call, bool *at_once)
+{
+	static const char *const choices[] = {"true", "false", NULL};
+	const char *text = NULL;
+	if (!api_call_choice(call, "at_once", choices, &text))
+		return false;
+	*at_once = text && strcmp(text, "true") == 0;
+	return true;
+}
+
+static void remove_shown(
+    struct api_call *call, struct pg *pg, const char *name, bool at_once, const PGresult *shown)
+{
+	enum upload_removed removed = UPLOAD_NONE;
+	struct error error = {""};
+	bool is_there = PQntuples(shown) > 0;
+	json_t *now = is_there ? certificate_json(shown, 0, true) : NULL;
+	if (!is_there)
+		refuse_unknown(call, name);
+	else if (!api_call_if_match(call, now))
+		;
+	else if (upload_remove(pg, &call->scope, name, pg_get(shown, 0, STORED_VERSION), at_once, &removed,
+		     &error) == R_OK)
+		reply_removed(call, name, removed);
+	else
+		problem_reply_down(call->reply, &error);
+	json_decref(now);
+}
+
+void api_certificates_remove(struct api_call *call)
+{
+	bool at_once = false;
+	struct hostname name;
+	struct error error = {""};
+	PGresult *shown = NULL;
+	if (!read_at_once(call, &at_once) || !api_call_name(call, call->values[0], &name))
+		return;
+	struct pg *pg = api_call_database(call);
+	if (!pg)
+		return;
+	if (stored_certificate_show(pg, &call->scope, name.text, &shown, &error) == R_OK)
+		remove_shown(call, pg, name.text, at_once, shown);
+	else
+		problem_reply_down(call->reply, &error);
+	PQclear(shown);
 	pg_pool_give(call->pool, pg);
 }

@@ -18,6 +18,7 @@ static bool read_filter(struct api_call *call, struct event_filter *filter, stru
 {
 	static const char *const events[] = {"added", "imported", "deleted", "released", "verified",
 	    "drifted", "recovered", "suspended", "resumed", "taken_over", "options_changed", "renewal_forced",
+	    "certificate_uploaded", "certificate_removed", "certificate_expiring", "certificate_expired",
 	    "tenant_created", "tenant_changed", "token_created", "token_revoked", "webhook_created",
 	    "webhook_changed", "webhook_removed", "webhook_secret_rotated", "webhook_disabled",
 	    "portal_link_created", "portal_link_revoked", "portal_opened", NULL};

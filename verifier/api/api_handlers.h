@@ -22,6 +22,9 @@ void api_domains_resume(struct api_call *call);
 void api_certificates_list(struct api_call *call);
 void api_certificates_show(struct api_call *call);
 void api_certificates_renew(struct api_call *call);
+void api_certificates_remove(struct api_call *call);
+/* api_uploads.c */
+void api_certificates_upload(struct api_call *call);
 
 void api_events_list(struct api_call *call);
 

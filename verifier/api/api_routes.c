@@ -25,7 +25,10 @@ const struct api_route api_routes[] = {
 
     {"GET", "/v1/certificates", API_TENANT, 0, WORDS("tenant", "source", "expires_within", "limit", "cursor"),
 	NULL, api_certificates_list},
+    {"POST", "/v1/certificates", API_TENANT, 0, none, WORDS("chain", "key", "passphrase", "tenant", "names"),
+	api_certificates_upload},
     {"GET", "/v1/certificates/{name}", API_TENANT, 0, none, NULL, api_certificates_show},
+    {"DELETE", "/v1/certificates/{name}", API_TENANT, 0, WORDS("at_once"), NULL, api_certificates_remove},
     {"POST", "/v1/certificates/{name}/renew", API_OPERATOR, 0, none, NULL, api_certificates_renew},
 
     {"GET", "/v1/events", API_TENANT, 0, WORDS("tenant", "name", "event", "limit", "cursor"), NULL,

@@ -157,15 +157,6 @@ static bool read_values(struct api_call *call, struct webhook_values *values, st
 
 /* ---- made, and given another secret */
 
-static bool can_seal(struct api_call *call)
-{
-	if (call->config->seal_keys)
-		return true;
-	problem_reply(call->reply, MHD_HTTP_CONFLICT, "sealing_not_set_up", NULL,
-	    "This server cannot keep secrets: its setting seal-public-file is not set.");
-	return false;
-}
-
 static void reply_secret(
     struct api_call *call, struct pg *pg, unsigned status, int64_t id, const char *secret)
 {
@@ -224,7 +215,7 @@ void api_webhooks_create(struct api_call *call)
 	if (!read_events(call, &events))
 		return;
 	values.events = events;
-	struct pg *pg = can_seal(call) ? api_call_database(call) : NULL;
+	struct pg *pg = api_call_can_seal(call) ? api_call_database(call) : NULL;
 	if (pg) {
 		create(call, pg, &values);
 		pg_pool_give(call->pool, pg);
@@ -264,7 +255,7 @@ static void rotate(struct api_call *call, struct pg *pg, int64_t id, int64_t hou
 void api_webhooks_rotate(struct api_call *call)
 {
 	int64_t id = 0, hours = 0;
-	if (!read_overlap(call, &hours) || !can_seal(call))
+	if (!read_overlap(call, &hours) || !api_call_can_seal(call))
 		return;
 	struct pg *pg = begin(call, &id);
 	if (!pg)

@@ -53,6 +53,7 @@ static json_t *certificate_json(const struct domain_view *view)
 	bool issued = strcmp(view->certificate, "issued") == 0;
 	bool owned = strcmp(view->certificate, "none") != 0;
 	if (issued) {
+		set_text(certificate, "source", view->certificate_source);
 		set_text(certificate, "issuer", view->certificate_issuer);
 		set_text(certificate, "not_after", view->not_after);
 	} else if (owned && view->certificate_reason) {

@@ -20,19 +20,32 @@
 #define LASTING \
 	" (SELECT string_agg(issuer_names[1] || '; accounturi=' || account_url, E'\n' ORDER BY directory)" \
 	"  FROM ca_accounts WHERE status = 'valid' AND account_url IS NOT NULL AND issuer_names <> '{}')"
+/* Of its own certificate and its tenant's wildcard the one that serves the name; a row that is not there has
+ * the highest rank. What its owner removed is still what was uploaded. */
+#define SERVED(row, is_own) \
+	row ".issuer, " row ".not_after, CASE WHEN " row ".removed_at IS NULL THEN " row \
+	    ".source ELSE 'upload' END, CASE WHEN " row \
+	    ".name IS NULL THEN 99 ELSE certificate_rank(" is_own ", " row ".source, " row ".tenant, " row \
+	    ".removed_at, " row ".not_after) END"
 #define VIEW \
 	"SELECT d.id, d.tenant, d.name, d.status, d.token, d.txt_label, d.kind, d.points_here," \
 	" to_char(d.created_at" UTC ", to_char(d.verified_at" UTC ", to_char(d.next_check_at" UTC "," \
 	" d.options, d.suspended_by," CERTIFICATE " AS certificate," \
-	" COALESCE(j.waits_for, j.last_error), c.issuer, to_char(c.not_after" UTC \
-	", to_char(j.next_try_at" UTC ", j.last_actor," \
+	" COALESCE(j.waits_for, j.last_error), c.issuer, to_char(c.not_after" UTC ", c.source," \
+	" to_char(j.next_try_at" UTC ", j.last_actor," \
 	" k.outcome, k.detail, k.found, to_char(k.checked_at" UTC ", k.checked_by, g.diagnosis," LASTING \
 	" FROM domains d" \
-	" LEFT JOIN certificates c ON c.name = d.name" \
-	" LEFT JOIN issuance_jobs j ON j.name = d.name" \
-	" LEFT JOIN domain_diagnoses g ON g.domain_id = d.id" \
-	" LEFT JOIN LATERAL" \
-	" (SELECT * FROM domain_checks WHERE domain_id = d.id ORDER BY id DESC LIMIT 1) k ON true"
+	" LEFT JOIN certificates o ON o.name = d.name" \
+	" LEFT JOIN certificates w ON w.name = '*' || substr(d.name, strpos(d.name, '.'))" \
+	"  AND w.tenant = d.tenant" \
+	" CROSS JOIN LATERAL (SELECT x.* FROM (VALUES (" SERVED("o", "true") "), (" SERVED( \
+	    "w", "false") "))" \
+			  "  AS x (issuer, not_after, source, rank) ORDER BY x.rank LIMIT 1) c" \
+			  " LEFT JOIN issuance_jobs j ON j.name = d.name" \
+			  " LEFT JOIN domain_diagnoses g ON g.domain_id = d.id" \
+			  " LEFT JOIN LATERAL" \
+			  " (SELECT * FROM domain_checks WHERE domain_id = d.id ORDER BY id DESC LIMIT 1) " \
+			  "k ON true"
 
 void domain_view_read(const PGresult *rows, int row, struct domain_view *view)
 {
@@ -41,9 +54,9 @@ void domain_view_read(const PGresult *rows, int row, struct domain_view *view)
 	const char **const fields[] = {&view->tenant, &view->name, &view->status, &view->token,
 	    &view->txt_label, &view->kind, &view->points_here, &view->created_at, &view->verified_at,
 	    &view->next_check_at, &view->options, &view->suspended_by, &view->certificate,
-	    &view->certificate_reason, &view->certificate_issuer, &view->not_after, &view->next_try_at,
-	    &view->certificate_actor, &view->check_outcome, &view->check_detail, &view->check_found,
-	    &view->checked_at, &view->checked_by, &view->diagnosis, &view->lasting};
+	    &view->certificate_reason, &view->certificate_issuer, &view->not_after, &view->certificate_source,
+	    &view->next_try_at, &view->certificate_actor, &view->check_outcome, &view->check_detail,
+	    &view->check_found, &view->checked_at, &view->checked_by, &view->diagnosis, &view->lasting};
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
 		*fields[i] = pg_get(rows, row, ++column);
 }

@@ -74,6 +74,7 @@ struct domain_view {
 	const char *created_at, *verified_at, *next_check_at, *options, *suspended_by;
 	const char *certificate, *certificate_reason, *certificate_issuer, *not_after, *next_try_at,
 	    *certificate_actor;
+	const char *certificate_source; /* "acme", "upload" */
 	const char *check_outcome, *check_detail, *check_found, *checked_at, *checked_by;
 	const char *diagnosis; /* JSON */
 	const char *lasting;   /* what a lasting record says, a line for each CA that takes one */

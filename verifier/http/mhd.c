@@ -1,7 +1,9 @@
 #include "verifier/http/mhd.h"
 
+#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -284,6 +286,9 @@ static enum MHD_Result take_body(struct incoming *incoming, const char *bytes, s
 	}
 	if (!incoming->request.too_large && buf_append(&incoming->request.body, bytes, size) != R_OK)
 		incoming->request.too_large = true;
+	/* The library's own copy, which it hands over for good and would free as it is: a key may be in it.
+	 */
+	OPENSSL_cleanse((char *)(uintptr_t)bytes, size);
 	return incoming->received > SWALLOW_MAX ? MHD_NO : MHD_YES;
 }
 

@@ -6,9 +6,10 @@
 const char *const webhook_types[] = {"domain.added", "domain.imported", "domain.deleted", "domain.verified",
     "domain.drifted", "domain.recovered", "domain.suspended", "domain.resumed", "domain.released",
     "domain.taken_over", "domain.options_changed", "certificate.issued", "certificate.failing",
-    "certificate.expiring", "certificate.renewal_forced", "tenant.created", "tenant.changed", "token.created",
-    "token.revoked", "webhook.created", "webhook.changed", "webhook.removed", "webhook.secret_rotated",
-    "webhook.disabled", "portal.link_created", "portal.link_revoked", "portal.opened", NULL};
+    "certificate.expiring", "certificate.expired", "certificate.uploaded", "certificate.removed",
+    "certificate.renewal_forced", "tenant.created", "tenant.changed", "token.created", "token.revoked",
+    "webhook.created", "webhook.changed", "webhook.removed", "webhook.secret_rotated", "webhook.disabled",
+    "portal.link_created", "portal.link_revoked", "portal.opened", NULL};
 
 /* `domain.*`: as long as the kind and its dot. */
 static size_t kind_size(const char *pattern)
