@@ -171,7 +171,7 @@ def test_guessing_tokens_is_slow(lab):
 def test_page_forbids_everything_it_does_not_need(lab):
     platform = lab.platform(edges=0)
     connection = http.client.HTTPConnection(platform.verifier.address, platform.verifier.port, timeout=10)
-    for path, kind in (("/", "text/html"), ("/app.js", "text/javascript"), ("/app.css", "text/css")):
+    for path, kind in (("/", "text/html"), ("/js/app.js", "text/javascript"), ("/css/base.css", "text/css")):
         connection.request("GET", path)
         answer = connection.getresponse()
         text = answer.read().decode()
@@ -185,7 +185,7 @@ def test_page_forbids_everything_it_does_not_need(lab):
         again = connection.getresponse()
         again.read()
         assert again.status == 304
-    for path in ("/../etc/passwd", "/app.js/", "/web/app.js"):
+    for path in ("/../etc/passwd", "/js/app.js/", "/app.js", "/web/js/app.js"):
         connection.request("GET", path)
         answer = connection.getresponse()
         answer.read()

@@ -65,10 +65,10 @@ def test_a_parameter_nobody_knows_is_no_wish_fulfilled(lab):
 
 def test_a_wrong_method_on_the_dashboard_says_which_is_right(lab):
     platform = lab.platform(edges=0)
-    for path in (b"/", b"/app.js"):
+    for path in (b"/", b"/js/app.js"):
         for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE"):
             answer = raw(platform, path, method)
             assert " 405 " in answer and "Allow: GET" in answer, answer
         assert " 200 " in raw(platform, path, "HEAD")
-    for path in (b"/../app.js", b"/..%2f..%2fetc/passwd", b"//etc/passwd", b"/app.js/..", b"/web/app.js"):
+    for path in (b"/../js/app.js", b"/..%2f..%2fetc/passwd", b"//etc/passwd", b"/js/app.js/..", b"/app.js", b"/web/js/app.js"):
         assert " 404 " in raw(platform, path), path

@@ -18,6 +18,7 @@ static struct dns_reply reply;
 static void begin(const char *name, enum resolver_type type)
 {
 	free(query);
+	dns_reply_fini(&reply);
 	question = (struct dns_question){.type = type};
 	strcpy(question.name, name);
 	query = dns_question_make(&question, &query_size);
