@@ -4,9 +4,13 @@
 
 #include "common/cli/command.h"
 #include "common/delegation.h"
+#include "common/explain/explain.h"
+#include "common/explain/explain_summary.h"
 #include "common/explain/overview.h"
 #include "common/hostname.h"
 #include "common/schema.h"
+
+enum { SUMMARY_MS = 10000 };
 
 struct page_part {
 	const char *title;
@@ -46,39 +50,15 @@ static const struct page_part status_parts[] = {
 	" FROM certificates WHERE renew_at <= now() + interval '1 day' ORDER BY renew_at LIMIT 10"},
 };
 
-static const struct page_part explain_parts[] = {
-    {"claims", "nobody has claimed this name",
-	"SELECT tenant, status, points_here, checks, date_trunc('second', created_at) AS created_at,"
-	" date_trunc('second', verified_at) AS verified_at, date_trunc('second', next_check_at) AS "
-	"next_check_at"
-	" FROM domains WHERE name = $1 ORDER BY id"},
-    {"last DNS checks", "none",
-	"SELECT date_trunc('second', c.checked_at) AS at, d.tenant, c.checked_by AS by, c.outcome, c.detail, "
-	"c.took_ms"
-	" FROM domain_checks c JOIN domains d ON d.id = c.domain_id WHERE d.name = $1 ORDER BY c.id DESC "
-	"LIMIT 5"},
-    {"certificate; of several the first is served", "none stored",
-	"SELECT name, source, tenant, issuer, serial, version, key_id, date_trunc('second', not_before) AS "
-	"not_before,"
-	" date_trunc('second', not_after) AS not_after, date_trunc('second', renew_at) AS renew_at, "
-	"directory,"
-	" date_trunc('second', revoked_at) AS revoked_at, revoked_reason,"
-	" date_trunc('second', removed_at) AS removed_at, site_blocked($1) AS blocked FROM certificates"
-	" WHERE name IN ($1, '*' || substr($1, strpos($1, '.'))) AND (tenant IS NULL OR name = $1 OR tenant ="
-	" (SELECT d.tenant FROM domains d WHERE d.name = $1 AND d.status IN ('active', 'drifted', "
-	"'suspended')))"
-	" ORDER BY certificate_rank(name = $1, source, tenant, removed_at, not_after)"},
-    {"issuance job", "never asked for",
-	"SELECT state, lane, reason, step, date_trunc('second', requested_at) AS requested_at,"
-	" date_trunc('second', next_try_at) AS next_try_at, waits_for, attempts, last_cause, last_error, "
-	"last_actor AS who_can_mend_it, foreseen AS no_order_was_placed, "
-	"lease_owner,"
-	" date_trunc('second', lease_until) AS lease_until, order_url FROM issuance_jobs WHERE name = $1"},
-    {"failures", "none",
-	"SELECT cause, actor AS who_can_mend_it, count, date_trunc('second', last_at) AS last, "
-	"date_trunc('second', retry_at) AS "
-	"retry, detail"
-	" FROM failures WHERE name = $1 ORDER BY last_at DESC"},
+/* What only the operator's own command shows, beside what the API says too. */
+static const struct page_part own_parts[] = {
+    {"order in progress", "none",
+	"SELECT step, lease_owner, date_trunc('second', lease_until) AS lease_until, order_url FROM "
+	"issuance_jobs"
+	" WHERE name = $1 AND step <> 'none'"},
+    {"key of the certificate", "none",
+	"SELECT name, version, key_id FROM certificates"
+	" WHERE name IN ($1, '*' || substr($1, strpos($1, '.')))"},
     {"lasting proof (dns-persist-01): add one of these TXT records",
 	"no account at a CA that says how records name it",
 	"SELECT '_validation-persist.' || regexp_replace($1, '^[*][.]', '') AS name,"
@@ -87,10 +67,6 @@ static const struct page_part explain_parts[] = {
 	"ELSE '' END AS value,"
 	" directory FROM ca_accounts WHERE status = 'valid' AND account_url IS NOT NULL"
 	" AND issuer_names <> '{}' ORDER BY directory"},
-    {"that record as last seen", "never",
-	"SELECT standing, date_trunc('second', until) AS until, date_trunc('second', checked_at) AS "
-	"checked_at"
-	" FROM persist_records WHERE name = $1"},
     {"CAs in trouble with it", "none",
 	"SELECT directory, cause, count, date_trunc('second', last_at) AS last,"
 	" date_trunc('second', retry_at) AS passed_over_until FROM ca_trouble WHERE name = $1 ORDER BY "
@@ -100,33 +76,79 @@ static const struct page_part explain_parts[] = {
 	"expires_at,"
 	" date_trunc('second', seen_at) AS answered_at FROM challenges"
 	" WHERE name = $1 AND expires_at > clock_timestamp() ORDER BY id"},
-    {"last events", "none",
-	"SELECT date_trunc('second', at) AS at, tenant, event, actor, detail FROM domain_events"
-	" WHERE name = $1 ORDER BY id DESC LIMIT 10"},
 };
 
-static bool print_parts(struct pg *pg, const struct page_part *parts, size_t count, const char *name)
+static bool print_part(
+    struct pg *pg, const char *title, const char *none, const char *sql, const struct pg_param *params)
 {
-	const struct pg_param params[] = {pg_text(name)};
-	for (size_t i = 0; i < count; i++) {
-		const struct page_part *part = &parts[i];
-		int used = strstr(part->sql, "$1") ? 1 : 0;
-		if (!command_print_rows(pg, part->title, part->none, part->sql, params, used))
+	return command_print_rows(pg, title, none, sql, params, explain_params(sql));
+}
+
+static bool print_parts(
+    struct pg *pg, const struct page_part *parts, size_t count, const struct pg_param *params)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!print_part(pg, parts[i].title, parts[i].none, parts[i].sql, params))
 			return false;
-	}
 	return true;
 }
 
 int command_status(const struct settings *settings, char **words)
 {
 	(void)words;
+	const struct pg_param params[] = {pg_text(NULL)};
 	struct pg *pg = command_connect(settings);
 	if (!pg)
 		return EXIT_FAILED;
 	printf("database\n  version=%d\n", SCHEMA_VERSION);
-	bool done = print_parts(pg, status_parts, sizeof status_parts / sizeof *status_parts, NULL);
+	bool done = print_parts(pg, status_parts, sizeof status_parts / sizeof *status_parts, params);
 	pg_free(pg);
 	return done ? EXIT_DONE : EXIT_FAILED;
+}
+
+static const char *field(const PGresult *rows, const char *name)
+{
+	return pg_get(rows, 0, PQfnumber(rows, name));
+}
+
+static bool print_summary(struct pg *pg, const char *name, const struct pg_param *params)
+{
+	PGresult *rows = NULL;
+	struct error error;
+	struct explain_summary summary;
+	if (pg_query(pg, SUMMARY_MS, &rows, &error, explain_facts_sql, params,
+		explain_params(explain_facts_sql)) != R_OK) {
+		command_fail(error.text);
+		return false;
+	}
+	const struct explain_facts facts = {.status = field(rows, "status"),
+	    .kind = field(rows, "kind"),
+	    .suspended_by = field(rows, "suspended_by"),
+	    .has_certificate = strcmp(field(rows, "has_certificate"), "t") == 0,
+	    .expired_at = field(rows, "expired_at"),
+	    .job_state = field(rows, "job_state"),
+	    .waits_for = field(rows, "waits_for"),
+	    .next_try_at = field(rows, "next_try_at"),
+	    .last_error = field(rows, "last_error"),
+	    .last_actor = field(rows, "last_actor")};
+	explain_summarise(&summary, name, &facts);
+	command_print_escaped(summary.text, strlen(summary.text));
+	printf("\n  who_acts=%s\n", summary.who);
+	PQclear(rows);
+	return true;
+}
+
+static bool print_explanation(struct pg *pg, const char *name)
+{
+	const char *registrable = hostname_registrable(hostname_base(name));
+	const struct pg_param params[] = {
+	    pg_text(NULL), pg_text(name), pg_text(registrable ? registrable : name)};
+	bool done = print_summary(pg, name, params);
+	for (size_t i = 0; i < EXPLAIN_PARTS && done; i++)
+		done = print_part(
+		    pg, explain_parts[i].title, explain_parts[i].none, explain_parts[i].sql, params);
+	return done && print_parts(pg, own_parts, sizeof own_parts / sizeof *own_parts,
+			   (struct pg_param[]){pg_text(name)});
 }
 
 int command_explain(const struct settings *settings, char **words)
@@ -136,8 +158,7 @@ int command_explain(const struct settings *settings, char **words)
 	int code = command_begin(settings, words[0], &name, &pg);
 	if (code != EXIT_DONE)
 		return code;
-	printf("%s\n", name.text);
-	bool done = print_parts(pg, explain_parts, sizeof explain_parts / sizeof *explain_parts, name.text);
+	bool done = print_explanation(pg, name.text);
 	char label[DELEGATION_LABEL + 1];
 	delegation_label(label, name.text);
 	printf("delegated proof (dns-01), where the setting dns-zone is in use: add this record\n"

@@ -119,6 +119,7 @@ def test_description_is_valid_and_every_operation_is_exercised(client):
     assert call("/v1/certificates/{name}", "GET", [name], token=token)[1]["chain"] == "PEM"
     assert call("/v1/certificates/{name}", "GET", ["other.test"], token=token)[0] == 404
     assert call("/v1/certificates/{name}/renew", "POST", [name])[0] == 202
+    assert call("/v1/explain/{name}", "GET", [name], token=token)[1]["certificates"][0]["issuer"] == "i"
     assert client.platform.db.value(f"SELECT reason FROM issuance_jobs WHERE name = '{name}'") == "reissue"
     result = call("/v1/domains/import", "POST", body=b'{"name": "one.described.test"}\n', headers={"Content-Type": "application/x-ndjson"})
     jsonschema.validate(json.loads(result[1]), client.schema({"schema": {"$ref": "#/components/schemas/ImportResult"}}))
@@ -127,6 +128,7 @@ def test_description_is_valid_and_every_operation_is_exercised(client):
     kinds = {event["event"] for event in call("/v1/events", "GET", query="?tenant=brand")[1]["events"]}
     assert {"tenant_created", "token_created", "added", "options_changed", "suspended", "resumed", "renewal_forced"} <= kinds
     assert call("/v1/overview", "GET")[1]["domains"]["active"] == 1
+    assert call("/v1/explain/{name}", "GET", ["other.test"], token=token)[0] == 404
     assert call("/v1/overview", "GET", token=token)[0] == 403
     assert call("/v1/domains/{name}", "DELETE", [name], token=token)[0] == 204
     assert call("/v1/tokens/{id}", "DELETE", [str(made["id"])], token=token)[0] == 204

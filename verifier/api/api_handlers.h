@@ -29,6 +29,7 @@ void api_certificates_upload(struct api_call *call);
 void api_events_list(struct api_call *call);
 
 void api_overview_show(struct api_call *call);
+void api_explain_show(struct api_call *call);
 
 void api_tenants_list(struct api_call *call);
 void api_tenants_create(struct api_call *call);

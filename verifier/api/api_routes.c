@@ -35,6 +35,7 @@ const struct api_route api_routes[] = {
 	api_events_list},
 
     {"GET", "/v1/overview", API_OPERATOR, 0, none, NULL, api_overview_show},
+    {"GET", "/v1/explain/{name}", API_TENANT, 0, none, NULL, api_explain_show},
 
     {"GET", "/v1/tenants", API_TENANT, 0, WORDS("limit", "cursor"), NULL, api_tenants_list},
     {"POST", "/v1/tenants", API_OPERATOR, 0, none,
