@@ -128,6 +128,26 @@ async function isLive() {
 	say(`state shown: ${await page.locator(".pill").first().textContent()}`);
 }
 
+// A certificate of the customer's own: a key that is not its own is told beside its field; removed, the CA's takes its place.
+async function ownCertificate() {
+	const { chain, key, wrong } = await ask("certificate", { name: DOMAIN });
+	const certificate = page.getByRole("region", { name: "Certificate" });
+	await page.getByRole("button", { name: "Upload a certificate" }).click();
+	await page.getByRole("textbox", { name: "Certificate and chain" }).fill(chain);
+	await page.getByRole("textbox", { name: "Private key" }).fill(wrong);
+	await page.getByRole("button", { name: "Upload", exact: true }).click();
+	await page.locator("#chain-error").getByText(/private key/).first().waitFor();
+	await inspect(page, "10a-wrong-key");
+	await page.getByRole("textbox", { name: "Private key" }).fill(key);
+	await page.getByRole("button", { name: "Upload", exact: true }).click();
+	await certificate.getByText("(uploaded)").waitFor();
+	await inspect(page, "10b-uploaded");
+	await page.getByRole("button", { name: "Remove the uploaded one" }).click();
+	await page.getByRole("button", { name: "Remove it" }).click();
+	await certificate.getByText("(uploaded)").waitFor({ state: "detached" });
+	await certificate.getByText("by itself, about").waitFor();
+}
+
 // What is published is found without a click.
 async function watchByItself() {
 	await page.goto(`${DASHBOARD}/portal#/domains`);
@@ -206,4 +226,4 @@ await play([openLink, refuseBadNames, async () => {
 	const all = await addDomain();
 	await sendInstructions(all);
 	await wrongRecords(all);
-}, isLive, watchByItself, lastingRecord, byKeyboard, othersAndTheEnd]);
+}, isLive, ownCertificate, watchByItself, lastingRecord, byKeyboard, othersAndTheEnd]);

@@ -2,6 +2,7 @@
 records on the way, each answered by its own advice."""
 
 from lab import browser
+from lab.private_ca import PrivateCA
 
 NAME = "shop.brand.test"
 
@@ -21,8 +22,14 @@ def test_from_the_portal_link_to_a_live_domain(lab):
         platform.db.query("INSERT INTO ca_accounts (directory, account_url, issuer_names) VALUES "
                           "('https://ca.example/dir', 'https://ca.example/acct/7', '{ca.example}')")
 
+    authority = PrivateCA(lab.folder("customer"))
+
+    def certificate(message):
+        issued = authority.issue(message["name"])
+        return {"chain": issued.chain + authority.root, "key": issued.key, "wrong": authority.issue(message["name"]).key}
+
     pictures = browser.play(lab, "customer.mjs", platform, {
-        "link": link, "offer_lasting": offer_lasting,
+        "link": link, "certificate": certificate, "offer_lasting": offer_lasting,
         "revoke": lambda message: call("DELETE", f"/v1/portal-links?tenant={message['tenant']}")}, DOMAIN=NAME, CERTIFICATE="1")
     assert "10-live-dark.png" in pictures and "05-records-320.png" in pictures
     print(f"{len(pictures)} screenshots")

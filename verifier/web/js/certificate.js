@@ -36,10 +36,12 @@ export function certificateNodes(domain, stored) {
 			fact("Issued by", own ? `${stored.issuer} (uploaded)` : (stored?.issuer ?? certificate.issuer)),
 			fact("Valid from", stored && dateText(stored.not_before)),
 			fact("Valid until", withDistance(certificate.not_after ?? stored?.not_after)),
-			fact(own ? "" : "Renewed", stored && !own ? `by itself, about ${dateText(stored.renew_at)}` : ""),
+			fact("Renewed", stored?.renew_at && `by itself, about ${dateText(stored.renew_at)}`),
+			fact("Removed", stored?.removed_at && "served until another certificate is there"),
 			fact("Serial number", stored?.serial),
 		),
 		waits && h("p", { class: "hint" }, waits),
+		stored?.warning && h("p", { class: "notice warn" }, stored.warning),
 	];
 }
 
@@ -63,7 +65,7 @@ function pemField(id, label, hint) {
 		onchange: () => readFile(file, area),
 	});
 	const made = field(id, label, area, hint);
-	made.node.append(file);
+	made.node.insertBefore(file, made.node.lastChild);
 	return made;
 }
 

@@ -91,9 +91,7 @@ export function domainPage(context, name, parameters) {
 	const trouble = h("p", { class: "error", role: "alert" });
 	const check = button("Check again", verify, { class: "button primary", data: { key: "check" } });
 	const title = h("h1", { tabindex: "-1" }, name);
-	const upload = button("Upload a certificate of your own", () =>
-		uploadCertificate(domain, operator, refresh),
-	);
+	const upload = button("Upload a certificate of your own", () => uploadCertificate(domain, operator, look));
 	const certificateButtons = h("div", { class: "buttons" }, upload);
 
 	const node = h(
@@ -215,20 +213,20 @@ export function domainPage(context, name, parameters) {
 		show.history(events.events);
 		certificateButtons.replaceChildren(
 			upload,
-			...(stored?.source === "upload"
+			...(stored?.source === "upload" && !stored.removed_at
 				? [
-						button(
-							"Remove the uploaded one",
-							() =>
-								removeUpload(stored, () => {
-									changes = "";
-									refresh();
-								}),
-							{ class: "button danger" },
-						),
+						button("Remove the uploaded one", () => removeUpload(stored, look), {
+							class: "button danger",
+						}),
 					]
 				: []),
 		);
+	}
+
+	// After a change to the certificate.
+	function look() {
+		changes = "";
+		context.refresh();
 	}
 
 	async function refresh() {

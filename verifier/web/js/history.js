@@ -15,6 +15,10 @@ const EVENTS = {
 	deleted: ["stop", "Removed"],
 	taken_over: ["stop", "Proven by somebody else"],
 	options_changed: ["dot", "Settings changed"],
+	certificate_uploaded: ["check", "Certificate uploaded"],
+	certificate_removed: ["dot", "Uploaded certificate removed"],
+	certificate_expiring: ["alert", "The uploaded certificate expires soon"],
+	certificate_expired: ["alert", "The uploaded certificate has expired"],
 	renewal_forced: ["dot", "Another certificate ordered"],
 };
 
