@@ -89,9 +89,13 @@ async function explain() {
 	await page.getByLabel("Host name").fill("shop.failed.test");
 	await page.keyboard.press("Enter");
 	await page.getByRole("heading", { name: "Explain shop.failed.test" }).waitFor();
-	await view.locator("#explain-name-error, .panel h2").first().waitFor({ state: "attached" });
+	await view.getByText("unauthorized").first().waitFor();
+	await view.getByText(EVIL).first().waitFor();
 	await hasNoMarkup();
 	await inspect(page, "28-explained");
+	await page.getByLabel("Host name").fill("10.0.0.1");
+	await page.keyboard.press("Enter");
+	await page.locator("#explain-name-error").getByText("IP address").waitFor();
 }
 
 // A page that somebody else serves makes the browser send what it can: nothing changes.

@@ -109,10 +109,30 @@ function otherTrouble(domain, isOperator) {
 	return null;
 }
 
-export function adviceNodes(domain, isOperator) {
-	const verdicts = domain.last_check?.verdicts ?? [];
+function openVerdicts(domain) {
 	const order = { act: 0, wait: 1, unknown: 2 };
-	const open = verdicts.filter((each) => each.state !== "ok").sort((a, b) => order[a.state] - order[b.state]);
+	return (domain.last_check?.verdicts ?? [])
+		.filter((each) => each.state !== "ok")
+		.sort((one, other) => order[one.state] - order[other.state]);
+}
+
+// What a look at DNS says, for who asks about the name and not about a domain's records.
+export function lookNodes(look, isOperator) {
+	const domain = { records: [], last_check: look };
+	const verdicts = look.verdicts ?? [];
+	const shown = openVerdicts(domain).concat(verdicts.filter((each) => each.state === "ok"));
+	return [
+		h(
+			"ul",
+			{ class: "advice" },
+			shown.map((each) => verdictNode(domain, each, isOperator)),
+		),
+		serversNode(domain),
+	];
+}
+
+export function adviceNodes(domain, isOperator) {
+	const open = openVerdicts(domain);
 	const other = otherTrouble(domain, isOperator);
 	if (open.length || other)
 		return [

@@ -100,7 +100,7 @@ async function refresh() {
 		}
 		offline(error.message);
 	}
-	if (asked === generation && !document.hidden) timer = setTimeout(refresh, now.every());
+	if (asked === generation && now.every && !document.hidden) timer = setTimeout(refresh, now.every());
 }
 
 const context = {
@@ -159,7 +159,7 @@ addEventListener("hashchange", () => {
 	else route();
 });
 document.addEventListener("visibilitychange", () => {
-	if (!document.hidden && page) refresh();
+	if (!document.hidden && page?.every) refresh();
 });
 setInterval(() => page?.tick?.(), 1000);
 

@@ -1,9 +1,10 @@
 // Explain a host name: all that is known of it, as the API tells it.
 
+import { lookNodes } from "./advice.js";
 import { api } from "./api.js";
 import { breakable, field, h, section } from "./dom.js";
 import { table } from "./overview.js";
-import { timeText } from "./words.js";
+import { timeText, whoActs } from "./words.js";
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/;
 const words = (key) => (key.charAt(0).toUpperCase() + key.slice(1)).replace(/_/g, " ");
@@ -57,24 +58,19 @@ export function explainPage(context, name) {
 		}),
 		"Why does this name work, or why not?",
 	);
-	const show = section(body, (data) =>
-		Object.entries(data)
-			.filter(([key]) => key !== "name")
-			.map(([key, value]) =>
-				value && typeof value === "object"
-					? h(
-							"section",
-							{ class: "panel", "aria-label": words(key) },
-							h("h2", null, words(key)),
-							valueNode(value),
-						)
-					: h(
-							"section",
-							{ class: "panel" },
-							h("dl", { class: "facts" }, h("dt", null, words(key)), h("dd", null, valueNode(value))),
-						),
-			),
-	);
+	const panel = (title, ...nodes) =>
+		h("section", { class: "panel", "aria-label": title }, h("h2", null, title), nodes);
+	const show = section(body, ({ name: _, summary, dns, ...rest }) => [
+		panel(
+			"In short",
+			h("p", null, summary.text),
+			h("p", { class: "who" }, whoActs(summary.who, context.session.scope === "operator")),
+		),
+		dns && panel("DNS now", lookNodes(dns, true)),
+		Object.entries(rest)
+			.filter(([, value]) => !isEmpty(value))
+			.map(([key, value]) => panel(words(key), valueNode(value))),
+	]);
 	const form = h(
 		"form",
 		{
@@ -98,13 +94,10 @@ export function explainPage(context, name) {
 			input.set("");
 		} catch (error) {
 			if (![400, 404].includes(error.status)) throw error;
-			input.set(
-				error.code === "no_such_path"
-					? "This installation cannot explain names yet: use postern explain."
-					: error.mend,
-			);
+			input.set(error.mend);
 		}
 	}
+	// Not again by itself: each time the DNS is asked for it.
 	return {
 		node: h(
 			"div",
@@ -119,6 +112,5 @@ export function explainPage(context, name) {
 		),
 		title: "Explain",
 		refresh,
-		every: () => 30000,
 	};
 }

@@ -53,6 +53,8 @@ export function whoActs(who, isOperator) {
 			return isOperator ? "You have to act" : `${brand} has to act`;
 		case "dns_provider":
 			return "The DNS provider has to act";
+		case "ca":
+			return "It is the CA’s";
 		default:
 			return "Nobody has to act";
 	}
