@@ -34,7 +34,7 @@ def test_bytes_that_are_no_text_are_the_clients_fault(lab):
     assert "refused" not in platform.verifier.process.log(), "the database was asked"
 
 
-def test_connections_that_say_nothing_hold_the_api_up_for_a_deadline_and_ask_not_at_all(lab):
+def test_connections_that_say_nothing_hold_the_api_up_for_seconds_and_ask_not_at_all(lab):
     platform = lab.platform(edges=0)
     idle = [socket.create_connection((platform.verifier.address, platform.verifier.port)) for _ in range(300)]
     start = time.monotonic()
@@ -45,7 +45,7 @@ def test_connections_that_say_nothing_hold_the_api_up_for_a_deadline_and_ask_not
             return platform.api.call("GET", "/v1/domains", timeout=2)[0] == 200
         except OSError:
             return False
-    wait_until(answers, 60, "the API to answer again")
+    wait_until(answers, 25, "the API to answer again, sooner than after the 30 s of a connection in peace")
     print(f"300 silent connections held the API up for {time.monotonic() - start:.1f} s")
     for one in idle:
         one.close()

@@ -356,7 +356,7 @@ enum result mhd_server_start(struct mhd_server **out, const struct mhd_options *
 {
 	struct mhd_server *server = mem_alloc(sizeof *server);
 	server->options = *options;
-	server->deadlines = mhd_deadlines_start();
+	server->deadlines = mhd_deadlines_start(options->connections);
 	unsigned flags = MHD_USE_ERROR_LOG | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC;
 	flags |=
 	    options->thread_per_connection ? MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL : MHD_USE_EPOLL;

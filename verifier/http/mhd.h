@@ -3,7 +3,8 @@
  *
  * Limits: bodies of 64 KiB (413 above), `connections` at once, and a deadline for every stage of a connection
  * (30 s until a request is complete, 30 s until its answer has been taken), however slowly the peer trickles.
- * A streamed body or answer has 30 s for each piece, and 15 minutes for all.
+ * A streamed body or answer has 30 s for each piece, and 15 minutes for all. In a crowd each has 3 s
+ * (mhd_deadline.h).
  */
 #ifndef VERIFIER_HTTP_MHD_H
 #define VERIFIER_HTTP_MHD_H

@@ -11,24 +11,27 @@
 #include "common/clock.h"
 #include "common/mem.h"
 
-enum { LOOK_MS = 500 };
+/* In a crowd, whom we wait for has this long. */
+enum { LOOK_MS = 500, CROWDED_MS = 3000 };
 
 struct mhd_deadline {
 	struct mhd_deadline *next, **link;
 	int fd;
-	int64_t at_ms; /* 0: none */
+	int64_t since_ms, at_ms; /* at_ms 0: none */
 };
 
 struct mhd_deadlines {
 	struct background *thread;
 	pthread_mutex_t lock;
 	struct mhd_deadline *first;
+	unsigned count, crowd;
 };
 
 static void shut_late(struct mhd_deadlines *deadlines, int64_t now_ms)
 {
+	bool crowded = deadlines->count > deadlines->crowd;
 	for (struct mhd_deadline *at = deadlines->first; at; at = at->next)
-		if (at->at_ms && at->at_ms <= now_ms)
+		if (at->at_ms && (at->at_ms <= now_ms || (crowded && at->since_ms + CROWDED_MS <= now_ms)))
 			shutdown(at->fd, SHUT_RDWR);
 }
 
@@ -42,9 +45,10 @@ static int64_t round_of(void *arg, struct background *self)
 	return LOOK_MS;
 }
 
-struct mhd_deadlines *mhd_deadlines_start(void)
+struct mhd_deadlines *mhd_deadlines_start(unsigned connections)
 {
 	struct mhd_deadlines *deadlines = mem_alloc(sizeof *deadlines);
+	deadlines->crowd = connections / 4 * 3;
 	pthread_mutex_init(&deadlines->lock, NULL);
 	deadlines->thread = background_start("deadlines", round_of, deadlines);
 	return deadlines;
@@ -57,9 +61,10 @@ void mhd_deadlines_stop(struct mhd_deadlines *deadlines)
 	free(deadlines);
 }
 
-static int64_t deadline_at(int timeout_ms)
+static void set_deadline(struct mhd_deadline *deadline, int timeout_ms)
 {
-	return timeout_ms ? clock_monotonic_ms() + timeout_ms : 0;
+	deadline->since_ms = clock_monotonic_ms();
+	deadline->at_ms = timeout_ms ? deadline->since_ms + timeout_ms : 0;
 }
 
 struct mhd_deadline *mhd_deadlines_add(
@@ -67,13 +72,14 @@ struct mhd_deadline *mhd_deadlines_add(
 {
 	struct mhd_deadline *deadline = mem_alloc(sizeof *deadline);
 	deadline->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-	deadline->at_ms = deadline_at(timeout_ms);
+	set_deadline(deadline, timeout_ms);
 	pthread_mutex_lock(&deadlines->lock);
 	deadline->next = deadlines->first;
 	deadline->link = &deadlines->first;
 	if (deadline->next)
 		deadline->next->link = &deadline->next;
 	deadlines->first = deadline;
+	deadlines->count++;
 	pthread_mutex_unlock(&deadlines->lock);
 	return deadline;
 }
@@ -84,6 +90,7 @@ void mhd_deadlines_remove(struct mhd_deadlines *deadlines, struct mhd_deadline *
 	*deadline->link = deadline->next;
 	if (deadline->next)
 		deadline->next->link = deadline->link;
+	deadlines->count--;
 	pthread_mutex_unlock(&deadlines->lock);
 	free(deadline);
 }
@@ -96,6 +103,6 @@ void mhd_deadlines_set(struct mhd_deadlines *deadlines, struct MHD_Connection *c
 	if (!deadline)
 		return;
 	pthread_mutex_lock(&deadlines->lock);
-	deadline->at_ms = deadline_at(timeout_ms);
+	set_deadline(deadline, timeout_ms);
 	pthread_mutex_unlock(&deadlines->lock);
 }

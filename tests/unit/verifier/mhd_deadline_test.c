@@ -15,6 +15,8 @@
 
 #include "common/clock.h"
 
+enum { MANY = 20 };
+
 /* The module only asks the library for the connection's descriptor and context. */
 static union MHD_ConnectionInfo info_fd, info_context;
 
@@ -37,7 +39,7 @@ static void late_connection_is_shut(void **state)
 	(void)state;
 	int pair[2];
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	struct mhd_deadlines *deadlines = mhd_deadlines_start();
+	struct mhd_deadlines *deadlines = mhd_deadlines_start(MANY);
 	info_fd.connect_fd = pair[0];
 	int64_t start = clock_monotonic_ms();
 	struct mhd_deadline *deadline = mhd_deadlines_add(deadlines, NULL, 200);
@@ -54,7 +56,7 @@ static void deadline_can_be_lifted_and_set_anew(void **state)
 	(void)state;
 	int pair[2];
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	struct mhd_deadlines *deadlines = mhd_deadlines_start();
+	struct mhd_deadlines *deadlines = mhd_deadlines_start(MANY);
 	info_fd.connect_fd = pair[0];
 	struct mhd_deadline *deadline = mhd_deadlines_add(deadlines, NULL, 100);
 	info_context.socket_context = deadline;
@@ -71,8 +73,7 @@ static void deadline_can_be_lifted_and_set_anew(void **state)
 static void connections_come_and_go_in_any_order(void **state)
 {
 	(void)state;
-	enum { MANY = 20 };
-	struct mhd_deadlines *deadlines = mhd_deadlines_start();
+	struct mhd_deadlines *deadlines = mhd_deadlines_start(MANY);
 	struct mhd_deadline *all[MANY];
 	info_fd.connect_fd = -1;
 	for (int i = 0; i < MANY; i++)
@@ -84,12 +85,39 @@ static void connections_come_and_go_in_any_order(void **state)
 	mhd_deadlines_stop(deadlines);
 }
 
+/* All but the last, whose request is being worked on. */
+static void a_crowd_is_waited_for_no_longer_than_three_seconds(void **state)
+{
+	(void)state;
+	int pair[2], busy[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, busy), 0);
+	struct mhd_deadlines *deadlines = mhd_deadlines_start(MANY);
+	struct mhd_deadline *all[MANY];
+	info_fd.connect_fd = pair[0];
+	for (int i = 0; i < MANY / 4 * 3; i++)
+		all[i] = mhd_deadlines_add(deadlines, NULL, 60000);
+	assert_false(is_shut(pair[1], 4500));
+	info_fd.connect_fd = busy[0];
+	all[MANY / 4 * 3] = mhd_deadlines_add(deadlines, NULL, 0);
+	assert_true(is_shut(pair[1], 20000));
+	assert_false(is_shut(busy[1], 0));
+	for (int i = 0; i <= MANY / 4 * 3; i++)
+		mhd_deadlines_remove(deadlines, all[i]);
+	mhd_deadlines_stop(deadlines);
+	for (int i = 0; i < 2; i++) {
+		close(pair[i]);
+		close(busy[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(late_connection_is_shut),
 	    cmocka_unit_test(deadline_can_be_lifted_and_set_anew),
 	    cmocka_unit_test(connections_come_and_go_in_any_order),
+	    cmocka_unit_test(a_crowd_is_waited_for_no_longer_than_three_seconds),
 	};
 	return cmocka_run_group_tests_name("mhd_deadline", tests, NULL, NULL);
 }
