@@ -26,7 +26,7 @@ static void begin(const char *name, enum resolver_type type)
 }
 
 /* The reply with these records (NULL at the end) in a section. */
-static enum result read_reply(ldns_pkt_section section, ldns_pkt_rcode code, bool is_authoritative, ...)
+static enum result read_reply(ldns_pkt_section section, ldns_pkt_rcode code, int is_authoritative, ...)
 {
 	ldns_pkt *packet = NULL;
 	uint8_t *wire = NULL;
