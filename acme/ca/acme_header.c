@@ -11,8 +11,6 @@ enum { LINE_MAX_SIZE = 2 * 1024 };
 static void take_content_type(struct acme_response *response, const char *value)
 {
 	size_t size = strcspn(value, "; \t");
-	response->is_json =
-	    size == strlen("application/json") && strncasecmp(value, "application/json", size) == 0;
 	response->is_pem = size == strlen("application/pem-certificate-chain") &&
 			   strncasecmp(value, "application/pem-certificate-chain", size) == 0;
 }

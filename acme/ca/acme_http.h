@@ -27,8 +27,7 @@ struct acme_http;
 
 struct acme_response {
 	int status;
-	bool is_json;                 /* application/json; parameters do not count */
-	bool is_pem;                  /* application/pem-certificate-chain */
+	bool is_pem;                  /* application/pem-certificate-chain; parameters do not count */
 	char nonce[NONCE_SIZE];       /* empty: none */
 	char location[ACME_URL_SIZE]; /* empty: none, or no usable URL */
 	int64_t retry_after;          /* seconds, -1: none */
