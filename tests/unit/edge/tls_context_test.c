@@ -250,6 +250,91 @@ static void handshake_begins_with_bytes_read_before(void **state)
 	}
 }
 
+/* A client without AES in its processor puts ChaCha20 first. */
+static void who_puts_chacha_first_gets_it(void **state)
+{
+	struct node *node = *state;
+
+	assert_int_equal(
+	    SSL_CTX_set_ciphersuites(node->client_ctx, "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"),
+	    1);
+	assert_int_equal(SSL_CTX_set_cipher_list(
+			     node->client_ctx, "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256"),
+	    1);
+	for (size_t i = 0; i < 2; i++) {
+		struct talk talk;
+
+		set_version(node, versions[i]);
+		talk_begin(&talk, node, "a.example", http, NULL);
+		talk_meet(&talk, "a.example");
+		assert_true(talk_shake(&talk));
+		assert_non_null(strstr(SSL_get_cipher(talk.client), "CHACHA20"));
+		talk_end(&talk);
+	}
+}
+
+static const char *group_for(struct node *node, const char *offered)
+{
+	struct talk talk;
+
+	assert_int_equal(SSL_CTX_set1_groups_list(node->client_ctx, offered), 1);
+	talk_begin(&talk, node, "a.example", http, NULL);
+	talk_meet(&talk, "a.example");
+	assert_true(talk_shake(&talk));
+	const char *name = OBJ_nid2sn(SSL_get_negotiated_group(talk.server) & 0xffff);
+	talk_end(&talk);
+	return name;
+}
+
+static void groups_are_those_of_everyday_in_our_order(void **state)
+{
+	set_version(*state, TLS1_3_VERSION);
+	assert_string_equal(group_for(*state, "P-256"), "prime256v1");
+	assert_string_equal(group_for(*state, "P-384"), "secp384r1");
+	/* What the client has sent a share of saves it a round trip. */
+	assert_string_equal(group_for(*state, "P-256:X25519"), "prime256v1");
+	assert_string_equal(group_for(*state, "X25519:P-256"), "X25519");
+	set_version(*state, TLS1_2_VERSION);
+	assert_string_equal(group_for(*state, "P-384:P-256:X25519"), "X25519");
+	assert_string_equal(group_for(*state, "P-384:P-256"), "prime256v1");
+}
+
+/* Chrome and Firefox offer it first, with X25519 beside it. */
+static void the_hybrid_is_spoken_where_openssl_has_it(void **state)
+{
+	struct node *node = *state;
+	struct talk talk;
+
+	if (SSL_CTX_set1_groups_list(node->client_ctx, "X25519MLKEM768:X25519") != 1)
+		skip();
+	set_version(node, TLS1_3_VERSION);
+	talk_begin(&talk, node, "a.example", http, NULL);
+	talk_meet(&talk, "a.example");
+	assert_true(talk_shake(&talk));
+	assert_true((SSL_get_negotiated_group(talk.server) & 0xffff) == 0x11ec);
+	talk_end(&talk);
+}
+
+static void nobody_shakes_hands_twice_on_a_connection(void **state)
+{
+	struct talk talk;
+	char byte = 0;
+	int error = 0;
+
+	set_version(*state, TLS1_2_VERSION);
+	talk_begin(&talk, *state, "a.example", http, NULL);
+	talk_meet(&talk, "a.example");
+	assert_true(talk_shake(&talk));
+	assert_int_equal(SSL_renegotiate(talk.client), 1);
+	for (int i = 0; i < 4 && !error; i++) {
+		step(talk.client, &error);
+		talk.client_code = ERR_peek_error();
+		SSL_read(talk.server, &byte, 1);
+	}
+	assert_int_equal(ERR_GET_REASON(talk.client_code), SSL_R_NO_RENEGOTIATION);
+	talk_end(&talk);
+}
+
 static void client_without_alpn_is_served(void **state)
 {
 	struct talk talk;
@@ -439,6 +524,10 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	    TEST(handshake_begins_with_bytes_read_before),
+	    TEST(who_puts_chacha_first_gets_it),
+	    TEST(groups_are_those_of_everyday_in_our_order),
+	    TEST(the_hybrid_is_spoken_where_openssl_has_it),
+	    TEST(nobody_shakes_hands_twice_on_a_connection),
 	    TEST(client_without_alpn_is_served),
 	    TEST(unknown_protocols_get_no_application_protocol),
 	    TEST(acme_protocol_is_not_for_visitors),
