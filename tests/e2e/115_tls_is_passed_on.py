@@ -251,3 +251,29 @@ def test_a_reload_moves_the_routes(scene):
         file.write(f"passthrough other.mail.test {scene.one.place}\n")
     scene.edge.process.send(1)
     wait_until(lambda: scene.greeting("other.mail.test") == "* OK one", 5, "the new route")
+
+
+def test_who_is_silent_both_ways_is_ended_and_who_talks_now_and_then_is_not(scene):
+    scene.edge.restart(config=None, passthrough=f".mail.test {scene.one.place}", passthrough_idle_timeout="2s")
+    with scene.connect("talks.mail.test") as talker, scene.connect("silent.mail.test") as silent:
+        assert talker.recv(100) == silent.recv(100) == b"* OK one\r\n"
+        started, ended = time.monotonic(), threading.Event()
+        waiting = threading.Thread(target=lambda: (until_the_end(silent), ended.set()))
+        waiting.start()
+        while not ended.is_set():
+            talker.sendall(b"x")
+            assert talker.recv(10) == b"x"
+            ended.wait(0.2)
+            assert time.monotonic() - started < 30
+        assert time.monotonic() - started > 1.5
+        waiting.join()
+    wait_until(lambda: any(line.get("end") == "idle_timeout" for line in scene.lines()), 10, "the line")
+    assert scene.edge.metric("postern_edge_passthrough_ends_total", cause="idle_timeout") == 1
+
+
+def until_the_end(sock):
+    try:
+        while sock.recv(100):
+            pass
+    except OSError:
+        pass
