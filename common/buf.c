@@ -62,8 +62,8 @@ static void move_to_larger(struct buf *buf, size_t capacity)
 }
 
 /* Makes room for `size` bytes and a NUL behind the unread bytes; the caller has checked the maximum. Doubling
- * makes appending byte by byte linear; moving to the front is done only when it frees at least half, or when
- * the memory may not grow. */
+ * makes appending byte by byte linear, but where nothing is held yet the room is what was asked for; moving
+ * to the front is done only when it frees at least half, or when the memory may not grow. */
 static void make_room(struct buf *buf, size_t size)
 {
 	size_t held = buf_size(buf);
@@ -78,7 +78,7 @@ static void make_room(struct buf *buf, size_t size)
 	}
 	size_t wanted = held + size + 1;
 	size_t capacity = buf->capacity ? buf->capacity : SMALLEST;
-	while (capacity < wanted)
+	while (held > 0 && capacity < wanted)
 		capacity *= 2;
 	if (capacity > buf->max + 1)
 		capacity = buf->max + 1;

@@ -4,7 +4,6 @@
  */
 #include "edge/conn/conn_internal.h"
 
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/epoll.h>
 
@@ -141,7 +140,7 @@ static void proceed(struct conn *conn, int reads)
 	if (only_ticket_is_left(ssl))
 		stream_expect_more(&conn->stream, true);
 	tls_bio_limit_reads(SSL_get_rbio(ssl), reads);
-	ERR_clear_error();
+	tls_forget_errors();
 	int done = SSL_do_handshake(ssl);
 	if (done == 1) {
 		finish(conn);

@@ -121,6 +121,8 @@ static bool read_some(struct h1_conn *conn)
 			filled += got;
 	} while (result == R_OK && filled < room && stream_has_buffered(&conn->stream));
 	buf_commit(&conn->in, filled);
+	if (filled == H1_READ_BODY)
+		stream_expect_long_input(&conn->stream);
 	if (result == R_OK)
 		return filled == room;
 	if (result == R_EOF)

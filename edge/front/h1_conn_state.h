@@ -15,8 +15,8 @@
 
 enum {
 	H1_IN_MAX = HTTP_HEAD_MAX + 4096,
-	H1_READ_SMALL = 4 * 1024 - 1, /* struct buf rounds up with a byte to spare */
-	H1_READ_BODY = 32 * 1024 - 1,
+	H1_READ_SMALL = 4 * 1024 - 1, /* struct buf has a byte to spare: a page */
+	H1_READ_BODY = 32 * 1024,     /* two records of TLS */
 	H1_PIPELINED_MAX =
 	    16 * 1024, /* read ahead while a request is being answered; the rest stays in the socket */
 	H1_LINGER_MS = 2 * 1000,

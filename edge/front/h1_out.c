@@ -45,14 +45,14 @@ static size_t take_chunk(struct h1_out *out, const char *bytes, size_t size)
 /* Gathers what fits into the record at hand; with nothing gathered a whole record goes straight out. TLS
  * wants the bytes of a blocked write offered again: they are, from the caller's memory or, with others behind
  * them, from ours. */
-static size_t take_raw(struct h1_out *out, const char *bytes, size_t size)
+static size_t take_raw(struct h1_out *out, const char *bytes, size_t size, bool gathers)
 {
 	size_t gathered = buf_size(&out->buf);
 	size_t put = 0;
 
 	if (gathered >= H1_OUT_GATHER)
 		return 0;
-	if (gathered > 0 || size < H1_OUT_GATHER) {
+	if (gathered > 0 || (gathers && size < H1_OUT_GATHER)) {
 		size_t taken = smaller(size, H1_OUT_GATHER - gathered);
 
 		buf_append(&out->buf, bytes, taken);
@@ -68,8 +68,9 @@ size_t h1_out_body(struct h1_out *out, const char *bytes, size_t size, enum http
 	size_t taken = 0;
 
 	while (taken < size && out->failed == R_OK) {
-		size_t some = framing == HTTP_BODY_CHUNKED ? take_chunk(out, bytes + taken, size - taken)
-							   : take_raw(out, bytes + taken, size - taken);
+		size_t some = framing == HTTP_BODY_CHUNKED
+				  ? take_chunk(out, bytes + taken, size - taken)
+				  : take_raw(out, bytes + taken, size - taken, framing != HTTP_BODY_TUNNEL);
 
 		taken += some;
 		if (some == 0 && (buf_size(&out->buf) == 0 || h1_out_flush(out) != R_OK))

@@ -23,8 +23,9 @@ struct h1_out {
 
 void h1_out_init(struct h1_out *out, struct stream *stream);
 void h1_out_fini(struct h1_out *out);
-/* Takes body bytes, `framing` LENGTH, UNTIL_CLOSE or CHUNKED; returns how many. Fewer than offered: the
- * socket is full, offer the rest again (the same bytes) when it is writable. */
+/* Takes body bytes, `framing` LENGTH, UNTIL_CLOSE, CHUNKED or TUNNEL, whose bytes wait for no others; returns
+ * how many. Fewer than offered: the socket is full, offer the rest again (the same bytes) when it is
+ * writable. */
 size_t h1_out_body(struct h1_out *out, const char *bytes, size_t size, enum http_body framing);
 /* R_OK: everything is with the socket. R_AGAIN: wait until it is writable. R_ERROR. */
 enum result h1_out_flush(struct h1_out *out);

@@ -92,8 +92,8 @@ static void on_head(struct request *request, struct http_head *head, bool interi
 static size_t on_body(struct request *request, const char *bytes, size_t size)
 {
 	struct h1_conn *conn = conn_of(request);
-	/* Until on_pause or on_end: what arrived together leaves together. */
-	stream_expect_more(&conn->stream, true);
+	/* Until on_pause or on_end: what arrived together leaves together. A tunnel's does so by itself. */
+	stream_expect_more(&conn->stream, conn->message.framing != HTTP_BODY_TUNNEL);
 	size_t taken = h1_out_body(&conn->out, bytes, size, conn->message.framing);
 
 	conn->message.response_blocked = taken < size;

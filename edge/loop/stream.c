@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -88,9 +87,9 @@ static void send_close_notify(struct stream *stream)
 	if (!may_send_close_notify(stream))
 		return;
 	stream_expect_more(stream, true);
-	ERR_clear_error();
+	tls_forget_errors();
 	SSL_shutdown(stream->ssl);
-	ERR_clear_error();
+	tls_forget_errors();
 }
 
 void stream_fini(struct stream *stream)
@@ -145,13 +144,13 @@ static enum result tls_result(struct stream *stream, int error, int other, bool 
 	/* Also an end without close_notify, where that is not allowed: an attacker could have cut the stream
 	 * short. */
 	stream->failed = true;
-	ERR_clear_error();
+	tls_forget_errors();
 	return R_ERROR;
 }
 
 static enum result tls_read(struct stream *stream, char *bytes, size_t size, size_t *got)
 {
-	ERR_clear_error();
+	tls_forget_errors();
 	stream->read_wants_write = false;
 	tls_bio_limit_reads(SSL_get_rbio(stream->ssl), READS_AT_ONCE);
 	if (SSL_read_ex(stream->ssl, bytes, size, got))
@@ -177,7 +176,7 @@ static size_t record_size(struct stream *stream, size_t size)
 
 static enum result tls_write(struct stream *stream, const char *bytes, size_t size, size_t *put)
 {
-	ERR_clear_error();
+	tls_forget_errors();
 	stream->write_wants_read = false;
 	size_t some = record_size(stream, size);
 	/* A record goes out on its own, but not each in segments of its own. */

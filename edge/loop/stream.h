@@ -31,7 +31,7 @@ struct stream {
 	uint64_t bytes_in, bytes_out; /* application bytes */
 };
 
-/* Takes the descriptor. `ssl` (may be NULL) is taken too; its BIO already reads from the descriptor. */
+/* Takes the descriptor. `ssl` (may be NULL) is taken too; its BIO is a tls_bio of the descriptor. */
 void stream_init(struct stream *stream, struct loop *loop, int fd, SSL *ssl);
 /* Sends close_notify if it fits, closes, frees the SSL. */
 void stream_fini(struct stream *stream);

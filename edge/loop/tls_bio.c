@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <openssl/bio.h>
+#include <openssl/err.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -9,8 +10,6 @@
 #include <sys/socket.h>
 
 #include "common/mem.h"
-
-enum { CTRL_LIMIT_READS = 10000, CTRL_EXPECT_MORE }; /* above OpenSSL's own numbers */
 
 struct tls_bio {
 	int fd;
@@ -21,6 +20,14 @@ struct tls_bio {
 	bool limited;
 	long reads_left; /* where limited */
 };
+
+/* There are none, nearly always, and to look costs a quarter of what it costs to clear the places for them.
+ */
+void tls_forget_errors(void)
+{
+	if (ERR_peek_error() != 0)
+		ERR_clear_error();
+}
 
 static pthread_once_t method_once = PTHREAD_ONCE_INIT;
 static BIO_METHOD *method;
@@ -79,13 +86,8 @@ static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
 {
 	struct tls_bio *self = BIO_get_data(bio);
 
-	(void)pointer;
+	(void)number, (void)pointer;
 	switch (command) {
-	case CTRL_LIMIT_READS:
-		self->limited = true;
-		self->reads_left = number;
-		return 1;
-	case CTRL_EXPECT_MORE: self->send_flags = MSG_NOSIGNAL | (number ? MSG_MORE : 0); return 1;
 	case BIO_CTRL_FLUSH: return 1;
 	case BIO_CTRL_EOF: return self->at_end;
 	default: return 0;
@@ -134,10 +136,15 @@ void tls_bio_drop_prefix(BIO *bio)
 
 void tls_bio_limit_reads(BIO *bio, int reads)
 {
-	BIO_ctrl(bio, CTRL_LIMIT_READS, reads, NULL);
+	struct tls_bio *self = BIO_get_data(bio);
+
+	self->limited = true;
+	self->reads_left = reads;
 }
 
 void tls_bio_expect_more(BIO *bio, bool more)
 {
-	BIO_ctrl(bio, CTRL_EXPECT_MORE, more, NULL);
+	struct tls_bio *self = BIO_get_data(bio);
+
+	self->send_flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0);
 }

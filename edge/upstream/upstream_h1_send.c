@@ -111,9 +111,10 @@ static size_t send_some(struct upstream_h1 *upstream, const char *bytes, size_t 
 {
 	size_t overhead = upstream->request.body == HTTP_BODY_CHUNKED ? H1_CHUNK_OVERHEAD : 0;
 	size_t room = send_room(upstream);
+	/* What a tunnel's client says together has come together: nothing is worth waiting for. */
+	bool is_worth_it = size >= DIRECT_MIN || upstream_h1_is_tunnel(upstream);
 
-	if (overhead == 0 && upstream_h1_unsent(upstream) == 0 && size >= DIRECT_MIN &&
-	    upstream->state == LINK_OPEN)
+	if (is_worth_it && overhead == 0 && upstream_h1_unsent(upstream) == 0 && upstream->state == LINK_OPEN)
 		return send_direct(upstream, bytes, size);
 	if (room <= overhead)
 		return 0;

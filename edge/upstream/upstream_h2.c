@@ -7,8 +7,8 @@
 #include "edge/upstream/upstream_h2_state.h"
 
 enum {
-	READ_SMALL = 16 * 1024 - 1, /* struct buf rounds up with a byte to spare */
-	READ_LARGE = 64 * 1024 - 1,
+	READ_SMALL = 16 * 1024,
+	READ_LARGE = 64 * 1024,
 	READS_PER_EVENT = 4,                     /* then the other connections have their turn */
 	OUT_MAX = 4 * UPSTREAM_H2_WRITE_AT_ONCE, /* with the frame that passed it: a head may take 128 KiB */
 };

@@ -7,6 +7,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "edge/loop/tls_bio.h"
+
 static SSL_CTX *server_ctx;
 static SSL_CTX *client_ctx;
 static SSL *client;
@@ -53,8 +55,9 @@ static int free_contexts(void **state)
 static SSL *over(SSL_CTX *ctx, int fd)
 {
 	SSL *ssl = SSL_new(ctx);
+	BIO *bio = tls_bio_new(fd, NULL, 0);
 
-	SSL_set_fd(ssl, fd);
+	SSL_set_bio(ssl, bio, bio);
 	return ssl;
 }
 
