@@ -110,8 +110,9 @@ static enum result read_settings(struct daemon *daemon, struct issuer_config *co
 }
 
 /* On the heartbeat's thread. */
-static void share_ceilings(void *arg, struct pg *pg)
+static void share_ceilings(void *arg, struct pg *pg, const char *node)
 {
+	(void)node;
 	const struct daemon *daemon = arg;
 	ceilings_share(&daemon->cas, pg);
 }

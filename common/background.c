@@ -14,7 +14,7 @@ struct background {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t stop;
-	bool stopping;
+	bool stopping, woken;
 	char name[16];
 };
 
@@ -24,9 +24,10 @@ static bool pause_for(struct background *background, int64_t ms)
 	int64_t until = clock_monotonic_ms() + ms;
 	bool in_time = ms > 0;
 	pthread_mutex_lock(&background->lock);
-	while (!background->stopping && in_time)
+	while (!background->stopping && !background->woken && in_time)
 		in_time = condition_wait_until(&background->stop, &background->lock, until);
 	bool go_on = !background->stopping;
+	background->woken = false;
 	pthread_mutex_unlock(&background->lock);
 	return go_on;
 }
@@ -69,6 +70,14 @@ void background_stop(struct background *background)
 	pthread_cond_destroy(&background->stop);
 	pthread_mutex_destroy(&background->lock);
 	free(background);
+}
+
+void background_wake(struct background *background)
+{
+	pthread_mutex_lock(&background->lock);
+	background->woken = true;
+	pthread_cond_signal(&background->stop);
+	pthread_mutex_unlock(&background->lock);
 }
 
 bool background_is_stopping(struct background *background)

@@ -18,6 +18,8 @@ typedef int64_t background_run(void *arg, struct background *self);
 struct background *background_start(const char *name, background_run *run, void *arg);
 /* The round under way ends first. NULL is fine. */
 void background_stop(struct background *background);
+/* From any thread: the pause under way, or the next, ends at once. */
+void background_wake(struct background *background);
 bool background_is_stopping(struct background *background);
 
 #endif

@@ -19,7 +19,7 @@ struct heartbeat {
 	struct heartbeat_config config;
 	struct pg *pg;
 	struct background *rounds;
-	int64_t started_ms;
+	int64_t started_ms, beat_at_ms;
 	bool schema_seen, failing;
 	char host[HOST_MAX + 1];
 	char node[HEARTBEAT_NODE_MAX + 1];
@@ -33,23 +33,36 @@ static void report(struct heartbeat *heartbeat, enum result result, const struct
 	heartbeat->failing = result != R_OK;
 }
 
-static int64_t beat(void *arg, struct background *self)
+static enum result beat(struct heartbeat *heartbeat)
 {
-	struct heartbeat *heartbeat = arg;
 	const struct heartbeat_config *config = &heartbeat->config;
 	struct error error = {""};
 
-	(void)self;
-	if (!schema_is_ready(heartbeat->pg, QUERY_MS, &heartbeat->schema_seen))
-		return RETRY_MS;
 	enum result result =
 	    pg_run(heartbeat->pg, QUERY_MS, NULL, &error, "SELECT node_beat($1, $2, $3, $4, $5)",
 		pg_text(heartbeat->node), pg_text(config->role), pg_text(heartbeat->host),
 		pg_text(POSTERN_VERSION), pg_int(clock_monotonic_ms() - heartbeat->started_ms));
 	report(heartbeat, result, &error);
-	if (result == R_OK && config->more)
-		config->more(config->arg, heartbeat->pg);
-	return result == R_DOWN || result == R_TIMEOUT ? RETRY_MS : BEAT_MS;
+	return result;
+}
+
+static int64_t run(void *arg, struct background *self)
+{
+	struct heartbeat *heartbeat = arg;
+	enum result result = R_OK;
+
+	(void)self;
+	if (!schema_is_ready(heartbeat->pg, QUERY_MS, &heartbeat->schema_seen))
+		return RETRY_MS;
+	if (clock_monotonic_ms() >= heartbeat->beat_at_ms) {
+		result = beat(heartbeat);
+		bool is_down = result == R_DOWN || result == R_TIMEOUT;
+		heartbeat->beat_at_ms = clock_monotonic_ms() + (is_down ? RETRY_MS : BEAT_MS);
+	}
+	if (result == R_OK && heartbeat->config.more)
+		heartbeat->config.more(heartbeat->config.arg, heartbeat->pg, heartbeat->node);
+	int64_t left = heartbeat->beat_at_ms - clock_monotonic_ms();
+	return left > 0 ? left : 0;
 }
 
 static void name_node(struct heartbeat *heartbeat)
@@ -75,13 +88,18 @@ struct heartbeat *heartbeat_start(const struct heartbeat_config *config)
 	name_node(heartbeat);
 	snprintf(role, sizeof role, "postern-%s-heartbeat", config->role);
 	heartbeat->pg = pg_new(config->conninfo, role);
-	heartbeat->rounds = background_start("heartbeat", beat, heartbeat);
+	heartbeat->rounds = background_start("heartbeat", run, heartbeat);
 	return heartbeat;
 }
 
 const char *heartbeat_node(const struct heartbeat *heartbeat)
 {
 	return heartbeat->node;
+}
+
+void heartbeat_wake(struct heartbeat *heartbeat)
+{
+	background_wake(heartbeat->rounds);
 }
 
 void heartbeat_stop(struct heartbeat *heartbeat)

@@ -8,7 +8,7 @@
 #include "common/pg.h"
 
 /* The newest file in sql/. */
-enum { SCHEMA_VERSION = 12 };
+enum { SCHEMA_VERSION = 13 };
 
 /* R_DOWN, R_TIMEOUT: not reachable now, try again. R_INVALID: too old, too new, or not migrated; the error
  * says which and what to do. R_ERROR: the server refused the question. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -23,6 +24,7 @@
 #include "edge/conn/listener.h"
 #include "edge/cpu_count.h"
 #include "edge/edge_settings.h"
+#include "edge/explain_desk.h"
 #include "edge/front/access_log.h"
 #include "edge/http_config.h"
 #include "edge/pass/pass_config.h"
@@ -45,7 +47,8 @@ struct node {
 	struct edge edge;
 	struct seal_keys *keys;
 	struct admin *admin;
-	struct heartbeat *heartbeat;
+	_Atomic(struct heartbeat *) heartbeat; /* the broker's thread wakes it */
+	struct explain_desk *explain_desk;
 	struct upstream_checks *upstream_checks;
 	struct pass_groups *pass_groups;
 	struct worker **workers;
@@ -130,6 +133,24 @@ static enum result open_privileged(struct node *node, struct error *error)
 	return result;
 }
 
+/* On the listener's thread. Before the first beat nobody takes this node for one that could answer. */
+static void on_question(void *arg, const char *name)
+{
+	struct node *node = arg;
+	struct heartbeat *heartbeat = atomic_load(&node->heartbeat);
+
+	if (heartbeat && explain_desk_ask(node->explain_desk, name))
+		heartbeat_wake(heartbeat);
+}
+
+/* On the heartbeat's thread. */
+static void answer_questions(void *arg, struct pg *pg, const char *name)
+{
+	struct node *node = arg;
+
+	explain_desk_answer(node->explain_desk, pg, name);
+}
+
 static enum result start_shared(struct node *node, struct error *error)
 {
 	const struct settings *settings = node->edge.config->settings;
@@ -151,9 +172,15 @@ static enum result start_shared(struct node *node, struct error *error)
 	edge->sites = site_cache_new((size_t)settings_number(settings, "cert-cache"), REFUSALS_MAX);
 	edge->challenges = challenges_new(settings);
 	edge->notices = notices_new(settings);
+	edge->handshakes = handshakes_new((size_t)node->worker_count);
+	node->explain_desk = explain_desk_new(edge->handshakes);
 	return broker_new(&edge->broker,
-	    &(struct broker_config){
-		.settings = settings, .keys = node->keys, .cache = edge->sites, .deliver = conn_deliver_site},
+	    &(struct broker_config){.settings = settings,
+		.keys = node->keys,
+		.cache = edge->sites,
+		.deliver = conn_deliver_site,
+		.on_question = on_question,
+		.arg = node},
 	    error);
 }
 
@@ -281,7 +308,6 @@ static void close_bound(struct node *node)
 /* The broker and the challenges' threads end before the mailboxes that they send to. */
 static void free_node(struct node *node)
 {
-	heartbeat_stop(node->heartbeat);
 	admin_stop(node->admin);
 	if (!stop_workers(node)) {
 		log_error("a worker does not end; leaving it behind");
@@ -290,11 +316,14 @@ static void free_node(struct node *node)
 	}
 	if (node->edge.broker)
 		broker_free(node->edge.broker);
+	heartbeat_stop(atomic_load(&node->heartbeat));
+	explain_desk_free(node->explain_desk);
 	if (node->edge.challenges)
 		challenges_free(node->edge.challenges);
 	notices_free(node->edge.notices);
 	for (int i = 0; node->workers && i < node->worker_count; i++)
 		worker_free(node->workers[i]);
+	handshakes_free(node->edge.handshakes);
 	free(node->workers);
 	close_bound(node);
 	access_log_free(node->edge.access_log);
@@ -373,10 +402,12 @@ int main(int argc, char **argv)
 	}
 	log_info("started", log_int("workers", node.worker_count),
 	    log_int("max_connections", node.edge.config->limits.max_connections));
-	node.heartbeat = heartbeat_start(
-	    &(struct heartbeat_config){.conninfo = settings_string(node.edge.config->settings, "database"),
-		.role = "edge",
-		.admin = node.admin});
+	atomic_store(&node.heartbeat, heartbeat_start(&(struct heartbeat_config){
+					  .conninfo = settings_string(node.edge.config->settings, "database"),
+					  .role = "edge",
+					  .admin = node.admin,
+					  .more = answer_questions,
+					  .arg = &node}));
 	metric_set(draining_gauge(), 0);
 	metrics_before_render(show_memory, &node.edge);
 	metrics_before_render(show_sessions, &node.edge);

@@ -24,6 +24,7 @@
 #include "edge/site/site_cache.h"
 
 struct access_log;
+struct handshakes;
 struct client_counts;
 struct pass_pipes;
 struct pass_sessions;
@@ -50,6 +51,7 @@ struct edge {
 	struct ticket_share *ticket_share;
 	struct upstreams *upstreams;
 	struct pass_sessions *pass_sessions;
+	struct handshakes *handshakes;   /* what became of each name's; NULL: nothing is kept */
 	struct client_counts *clients;   /* connections by client, where there is a limit */
 	struct access_log *access_log;   /* NULL: no lines */
 	atomic_bool draining;            /* /readyz says no; responses end their connections */

@@ -1,10 +1,13 @@
 /* `postern status` and `postern explain`: the tables as a person wants to read them. Neither needs a key. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/cli/command.h"
+#include "common/clock.h"
 #include "common/delegation.h"
 #include "common/explain/explain.h"
+#include "common/explain/explain_edges.h"
 #include "common/explain/explain_summary.h"
 #include "common/explain/overview.h"
 #include "common/hostname.h"
@@ -138,6 +141,34 @@ static bool print_summary(struct pg *pg, const char *name, const struct pg_param
 	return true;
 }
 
+/* Asks all edges, and waits until those that are alive have answered. */
+static bool print_edges(struct pg *pg, const char *name)
+{
+	PGresult *rows = NULL;
+	struct error error = {""};
+	char asked[48] = "";
+	const struct timespec step = {.tv_nsec = EXPLAIN_EDGES_STEP_MS * 1000000L};
+	const struct pg_param params[] = {pg_text(NULL), pg_text(name), pg_text(asked)};
+	int64_t until = clock_monotonic_ms() + EXPLAIN_EDGES_MS;
+	if (pg_query(pg, SUMMARY_MS, &rows, &error, explain_edges_ask_sql, params, 2) == R_OK)
+		snprintf(asked, sizeof asked, "%s", pg_get(rows, 0, 0));
+	bool waits = asked[0];
+	while (waits && clock_monotonic_ms() < until) {
+		PQclear(rows);
+		rows = NULL;
+		waits =
+		    pg_query(pg, SUMMARY_MS, &rows, &error, explain_edges_missing_sql, params, 3) == R_OK &&
+		    pg_get_int(rows, 0, 0) > 0;
+		if (waits)
+			nanosleep(&step, NULL);
+	}
+	PQclear(rows);
+	if (!asked[0])
+		command_fail(error.text);
+	return asked[0] &&
+	       print_part(pg, "last handshakes, by node", "no edge is known", explain_edges_sql, params);
+}
+
 static bool print_explanation(struct pg *pg, const char *name)
 {
 	const char *registrable = hostname_registrable(hostname_base(name));
@@ -147,8 +178,9 @@ static bool print_explanation(struct pg *pg, const char *name)
 	for (size_t i = 0; i < EXPLAIN_PARTS && done; i++)
 		done = print_part(
 		    pg, explain_parts[i].title, explain_parts[i].none, explain_parts[i].sql, params);
-	return done && print_parts(pg, own_parts, sizeof own_parts / sizeof *own_parts,
-			   (struct pg_param[]){pg_text(name)});
+	return done && print_edges(pg, name) &&
+	       print_parts(
+		   pg, own_parts, sizeof own_parts / sizeof *own_parts, (struct pg_param[]){pg_text(name)});
 }
 
 int command_explain(const struct settings *settings, char **words)

@@ -14,6 +14,7 @@
 #include "edge/conn/conn_table.h"
 #include "edge/edge_metrics.h"
 #include "edge/pass/pass_conn.h"
+#include "edge/site/handshakes.h"
 
 static void on_waiting_client_left(struct conn *conn, uint32_t events);
 static void on_closing_ready(struct conn *conn, uint32_t events);
@@ -199,12 +200,26 @@ void conn_free(struct conn *conn)
 	worker_connection_ended(worker);
 }
 
+/* A default certificate's name is not the one that was asked for. */
+void conn_note_end(struct conn *conn, int alert, const char *cause, bool is_ours)
+{
+	const struct conn_opening *opening = conn->opening;
+
+	if (opening->want == WANT_DEFAULT || opening->is_validation)
+		return;
+	handshakes_refused(conn->worker->edge->handshakes, (size_t)conn->worker->index, opening->name.text,
+	    &(struct handshake_refusal){.cause = opening->remembered ? opening->remembered : cause,
+		.alert = alert,
+		.is_ours = is_ours});
+}
+
 void conn_refuse(struct conn *conn, enum tls_alert alert, const char *cause)
 {
 	unsigned char record[TLS_ALERT_RECORD_SIZE];
 
 	assert(!conn->stream.ssl);
 	cause_counter_add(&conn->worker->metrics->refused, cause);
+	conn_note_end(conn, alert, cause, false);
 	tls_alert_record(record, alert);
 	/* The first bytes on an empty socket: if they do not fit, there is nobody to read them. */
 	if (send(conn->stream.io.fd, record, sizeof record, MSG_NOSIGNAL) != (ssize_t)sizeof record) {
@@ -248,6 +263,7 @@ static void on_waiting_client_left(struct conn *conn, uint32_t events)
 {
 	assert(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
 	cause_counter_add(&conn->worker->metrics->refused, "client_left");
+	conn_note_end(conn, TLS_ALERT_NONE, "client_left", false);
 	conn_free(conn);
 }
 

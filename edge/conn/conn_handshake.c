@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "edge/edge_metrics.h"
 #include "edge/loop/tls_bio.h"
+#include "edge/site/handshakes.h"
 #include "edge/tls/challenge_cert.h"
 #include "edge/tls/hot_site.h"
 
@@ -97,6 +98,10 @@ static void finish(struct conn *conn)
 	tls_bio_drop_prefix(SSL_get_rbio(ssl));
 	stream_expect_more(&conn->stream, false);
 	if (!conn->opening->session.challenge) {
+		if (conn->opening->want != WANT_DEFAULT)
+			handshakes_completed(worker->edge->handshakes, (size_t)worker->index,
+			    conn->opening->name.text,
+			    SSL_session_reused(ssl) ? HANDSHAKE_RESUMED : HANDSHAKE_FULL);
 		SSL_set_app_data(ssl, NULL);
 		conn_start_http(conn);
 		return;
@@ -107,8 +112,10 @@ static void finish(struct conn *conn)
 
 static void fail(struct conn *conn, int ssl_error)
 {
-	cause_counter_add(&conn->worker->metrics->handshake_failures,
-	    tls_context_failure(&conn->opening->session, ssl_error));
+	const char *cause = tls_context_failure(&conn->opening->session, ssl_error);
+
+	cause_counter_add(&conn->worker->metrics->handshake_failures, cause);
+	conn_note_end(conn, TLS_ALERT_NONE, cause, true);
 	/* OpenSSL has sent its alert; what follows needs the socket only. */
 	conn->opening->site = NULL;
 	SSL_free(conn->stream.ssl);
@@ -166,6 +173,7 @@ void conn_handshake_on_ready(struct conn *conn, uint32_t events)
 void conn_handshake_on_deadline(struct conn *conn)
 {
 	cause_counter_add(&conn->worker->metrics->handshake_failures, "timeout");
+	conn_note_end(conn, TLS_ALERT_NONE, "timeout", true);
 	conn->stream.failed = true;
 	conn_free(conn);
 }

@@ -102,12 +102,17 @@ bool conn_find_site(struct conn *conn)
 
 static bool refuse_known(struct conn *conn)
 {
-	switch (site_cache_find_refusal(conn->worker->edge->sites, conn->opening->name.text)) {
-	case REFUSAL_NONE: return false;
-	case REFUSAL_DENIED: conn_find_nothing(conn, "denied"); return true;
-	case REFUSAL_TEMPORARY: conn_refuse(conn, TLS_ALERT_INTERNAL_ERROR, "temporary"); return true;
-	}
-	return false;
+	struct site_cache *sites = conn->worker->edge->sites;
+	enum refusal refusal = site_cache_find_refusal(sites, conn->opening->name.text);
+
+	if (refusal == REFUSAL_NONE)
+		return false;
+	conn->opening->remembered = site_cache_refusal_cause(sites, conn->opening->name.text);
+	if (refusal == REFUSAL_DENIED)
+		conn_find_nothing(conn, "denied");
+	else
+		conn_refuse(conn, TLS_ALERT_INTERNAL_ERROR, "temporary");
+	return true;
 }
 
 static void decide_site(struct conn *conn)

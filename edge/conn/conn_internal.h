@@ -55,8 +55,9 @@ struct conn_opening {
 	struct client_hello hello;
 	struct hostname name;
 	enum conn_want want;
-	bool is_validation; /* offers acme-tls/1 alone */
-	const char *cause;  /* WANT_DEFAULT: why the name that was asked for is not served */
+	bool is_validation;     /* offers acme-tls/1 alone */
+	const char *remembered; /* why it was refused a moment ago, and is again; NULL: it was not */
+	const char *cause;      /* WANT_DEFAULT: why the name that was asked for is not served */
 	struct tls_session session;
 	struct hot_site *site;     /* to be installed; only while the hello is being handled, else NULL */
 	struct cert_waiter waiter; /* CONN_WAIT_CERT */
@@ -91,6 +92,8 @@ void conn_enter(struct conn *conn, enum conn_state state, int64_t deadline_ms); 
 void conn_end_opening(struct conn *conn);
 /* Ends it here and now; the conn is gone. */
 void conn_free(struct conn *conn);
+/* For who asks later what became of the name's handshakes: it ended without one. */
+void conn_note_end(struct conn *conn, int alert, const char *cause, bool is_ours);
 /* Before an SSL exists: sends the alert, counts the refusal, then conn_close_gently. */
 void conn_refuse(struct conn *conn, enum tls_alert alert, const char *cause);
 /* Shuts our side and drains the other, so that no RST overtakes what was sent last. */

@@ -9,6 +9,7 @@
 #include "edge/edge_metrics.h"
 #include "edge/loop/log_rate.h"
 #include "edge/pass/pass_conn.h"
+#include "edge/site/handshakes.h"
 
 static void on_pass_closed(void *owner)
 {
@@ -29,6 +30,8 @@ static void begin(struct conn *conn, const struct pass_way *way)
 	    .is_tls = conn->opening->hello.problem != CLIENT_HELLO_NOT_TLS &&
 		      buf_size(&conn->opening->received) > 0,
 	    .began_us = conn->opening->phase_began_us};
+	handshakes_completed(
+	    conn->worker->edge->handshakes, (size_t)conn->worker->index, conn->name, HANDSHAKE_PASSED);
 	struct stream stream = conn_give_stream(conn, CONN_PASS);
 
 	conn->pass =

@@ -43,6 +43,14 @@ static void on_hint(void *arg, const char *name)
 	pthread_mutex_unlock(&broker->lock);
 }
 
+static void on_question(void *arg, const char *name)
+{
+	const struct broker *broker = arg;
+
+	if (broker->config.on_question)
+		broker->config.on_question(broker->config.arg, name);
+}
+
 /* ---- public functions ---- */
 
 static void join_locked(struct broker *broker, struct flight *flight, const struct broker_search *search)
@@ -171,6 +179,7 @@ static void start_threads(struct broker *broker, const char *database, const cha
 	    .store = broker->store,
 	    .max_age_ms = settings_number(broker->config.settings, "cache-max-age"),
 	    .on_hint = on_hint,
+	    .on_question = on_question,
 	    .arg = broker,
 	};
 

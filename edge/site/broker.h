@@ -45,6 +45,10 @@ struct broker_config {
 	const struct seal_keys *keys;
 	struct site_cache *cache;
 	void (*deliver)(struct message *message, void *receiver); /* deliver function of replies */
+	/* On a thread of the broker's: somebody wants to know what was seen of this name. NULL: nobody
+	 * answers. */
+	void (*on_question)(void *arg, const char *name);
+	void *arg;
 };
 
 enum result broker_new(struct broker **out, const struct broker_config *config, struct error *error);

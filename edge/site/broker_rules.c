@@ -52,15 +52,15 @@ static void end_locked(struct broker *broker, struct flight *flight, enum broker
 
 static void deny_locked(struct broker *broker, struct flight *flight, const char *cause)
 {
-	site_cache_refuse(
-	    broker->config.cache, flight->name.text, REFUSAL_DENIED, broker->negative_ttl_ms, flight->epoch);
+	site_cache_refuse(broker->config.cache, flight->name.text, REFUSAL_DENIED, broker->negative_ttl_ms,
+	    flight->epoch, cause);
 	end_locked(broker, flight, BROKER_DENIED, cause, NULL);
 }
 
 static void fail_locked(struct broker *broker, struct flight *flight, const char *cause, int64_t remember_ms)
 {
 	site_cache_refuse(
-	    broker->config.cache, flight->name.text, REFUSAL_TEMPORARY, remember_ms, flight->epoch);
+	    broker->config.cache, flight->name.text, REFUSAL_TEMPORARY, remember_ms, flight->epoch, cause);
 	end_locked(broker, flight, BROKER_TEMPORARY, cause, NULL);
 }
 

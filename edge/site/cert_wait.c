@@ -97,7 +97,7 @@ static void on_deadline(struct loop_timer *timer)
 
 	if (flight->phase != BROKER_ISSUE)
 		site_cache_refuse(config->sites, flight->name.text, REFUSAL_TEMPORARY, CERT_WAIT_REMEMBER_MS,
-		    flight->epoch);
+		    flight->epoch, causes[flight->phase]);
 	broker_forget(config->broker, config->mailbox, flight->name.text, flight->only_looks);
 	flight_end(flight, CERT_TEMPORARY, NULL, causes[flight->phase]);
 }

@@ -35,12 +35,15 @@ static void on_notify(void *arg, const char *channel, const char *payload)
 	struct freshness *freshness = arg;
 	struct hostname name;
 
-	(void)channel;
-	metric_add(freshness->hints, 1);
 	/* Whoever may log in may notify: what is not a name is nothing, and a name costs one comparison. */
 	if (hostname_parse_sni(&name, payload, strlen(payload)) != HOSTNAME_OK &&
 	    hostname_parse_wildcard(&name, payload, strlen(payload)) != HOSTNAME_OK)
 		return;
+	if (strcmp(channel, "postern_explain") == 0) {
+		freshness->config.on_question(freshness->config.arg, name.text);
+		return;
+	}
+	metric_add(freshness->hints, 1);
 	site_cache_invalidate(freshness->config.cache, name.text);
 	atomic_store(&freshness->next_ms, 0);
 	freshness->config.on_hint(freshness->config.arg, name.text);
@@ -204,7 +207,7 @@ static void make_metrics(struct freshness *freshness)
 
 struct freshness *freshness_start(const struct freshness_config *config)
 {
-	static const char *const channels[] = {"postern_site", NULL};
+	static const char *const channels[] = {"postern_site", "postern_explain", NULL};
 	struct freshness *freshness = mem_alloc(sizeof *freshness);
 
 	freshness->config = *config;

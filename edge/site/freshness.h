@@ -16,6 +16,8 @@ struct freshness_config {
 	int64_t max_age_ms;
 	/* On the listener's thread: something is due; with `name`, that name may have changed. */
 	void (*on_hint)(void *arg, const char *name);
+	/* On the same thread: somebody wants to know what was seen of this name. */
+	void (*on_question)(void *arg, const char *name);
 	void *arg;
 };
 

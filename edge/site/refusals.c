@@ -14,6 +14,7 @@ struct entry {
 	uint64_t hash;
 	int64_t until_ms;
 	enum refusal refusal;
+	const char *cause;
 	char name[];
 };
 
@@ -100,7 +101,8 @@ static void remove_oldest(struct refusals *refusals)
 	remove_at(refusals, find_link(refusals, oldest->hash, oldest->name));
 }
 
-void refusals_add(struct refusals *refusals, const char *name, enum refusal refusal, int64_t until_ms)
+void refusals_add(
+    struct refusals *refusals, const char *name, enum refusal refusal, const char *cause, int64_t until_ms)
 {
 	size_t length = strlen(name);
 	struct entry *entry = mem_alloc(sizeof *entry + length + 1);
@@ -111,6 +113,7 @@ void refusals_add(struct refusals *refusals, const char *name, enum refusal refu
 	entry->hash = name_hash(name);
 	entry->until_ms = until_ms;
 	entry->refusal = refusal;
+	entry->cause = cause;
 	memcpy(entry->name, name, length);
 	struct entry **bucket = &refusals->buckets[entry->hash & refusals->mask];
 	entry->next = *bucket;
@@ -129,6 +132,13 @@ enum refusal refusals_find(struct refusals *refusals, const char *name, int64_t 
 		return (*link)->refusal;
 	remove_at(refusals, link);
 	return REFUSAL_NONE;
+}
+
+const char *refusals_cause(struct refusals *refusals, const char *name)
+{
+	const struct entry *entry = *find_link(refusals, name_hash(name), name);
+
+	return entry ? entry->cause : NULL;
 }
 
 size_t refusals_count(const struct refusals *refusals)

@@ -140,6 +140,14 @@ struct site *site_cache_find(struct site_cache *cache, const char *name)
 	return NULL;
 }
 
+const char *site_cache_refusal_cause(struct site_cache *cache, const char *name)
+{
+	pthread_mutex_lock(&cache->lock);
+	const char *cause = refusals_cause(cache->refusals, name);
+	pthread_mutex_unlock(&cache->lock);
+	return cause;
+}
+
 enum refusal site_cache_find_refusal(struct site_cache *cache, const char *name)
 {
 	int64_t now = clock_monotonic_ms();
@@ -293,15 +301,15 @@ void site_cache_invalidate(struct site_cache *cache, const char *name)
 	pthread_mutex_unlock(&cache->lock);
 }
 
-void site_cache_refuse(
-    struct site_cache *cache, const char *name, enum refusal refusal, int64_t for_ms, uint64_t epoch)
+void site_cache_refuse(struct site_cache *cache, const char *name, enum refusal refusal, int64_t for_ms,
+    uint64_t epoch, const char *cause)
 {
 	int64_t now = clock_monotonic_ms();
 
 	assert(refusal != REFUSAL_NONE);
 	pthread_mutex_lock(&cache->lock);
 	if (for_ms > 0 && site_cache_epoch(cache, name) == epoch)
-		refusals_add(cache->refusals, name, refusal, now + for_ms);
+		refusals_add(cache->refusals, name, refusal, cause, now + for_ms);
 	pthread_mutex_unlock(&cache->lock);
 }
 

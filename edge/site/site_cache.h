@@ -23,6 +23,9 @@ void site_cache_free(struct site_cache *cache);
  * for the caller, or NULL. An expired certificate is dropped, not given. */
 struct site *site_cache_find(struct site_cache *cache, const char *name);
 enum refusal site_cache_find_refusal(struct site_cache *cache, const char *name);
+/* Why a name was refused that find_refusal has just found: the static word that site_cache_refuse was given;
+ * NULL where it is gone meanwhile. */
+const char *site_cache_refusal_cause(struct site_cache *cache, const char *name);
 /* Under site->name. Takes no reference of the caller's. An older version of a certificate never overwrites a
  * newer one: R_LOST. R_LIMIT: larger than the whole cache. A refusal of the name is forgotten. */
 enum result site_cache_put(struct site_cache *cache, struct site *site);
@@ -34,8 +37,8 @@ uint64_t site_cache_epoch(struct site_cache *cache, const char *name);
 void site_cache_invalidate(struct site_cache *cache, const char *name);
 /* The site is due at once, nothing else. */
 void site_cache_mark_due(struct site_cache *cache, const char *name);
-void site_cache_refuse(
-    struct site_cache *cache, const char *name, enum refusal refusal, int64_t for_ms, uint64_t epoch);
+void site_cache_refuse(struct site_cache *cache, const char *name, enum refusal refusal, int64_t for_ms,
+    uint64_t epoch, const char *cause);
 
 /* For revalidation: copies up to `max` names not looked at since `before_ms` (monotonic), oldest first, with
  * their stamps, and marks them looked at now. */

@@ -1,11 +1,14 @@
 """One name explained, by API and by command: a sentence that says what is wrong and who acts, DNS as it is now, and all that is
 known; to a tenant what is its own, and nothing of others."""
 
+import socket
+import ssl
 import subprocess
 
 import pytest
 
-from lab.place import program
+from lab import client_hello
+from lab.place import free_port, program
 from lab.process import wait_until
 
 NAME = "shop.brand.test"
@@ -130,3 +133,128 @@ def test_no_key_is_ever_shown(platform):
     sealed = platform.db.value(f"SELECT encode(key_sealed, 'hex') FROM certificates WHERE name = '{name}'")
     shown = str(explain(platform, name)) + command(platform, name)
     assert sealed and sealed not in shown and "key_sealed" not in shown and "PRIVATE" not in shown
+
+
+def of_node(seen, edge):
+    [found] = [row for row in seen["handshakes"] if row["node"].endswith(f":{edge.admin}")]
+    return found
+
+
+def causes(platform, name, edge):
+    found = of_node(explain(platform, name), edge)["seen"]
+    return {refusal["cause"]: (refusal["count"], refusal["alert"]) for refusal in found["refusals"]}
+
+
+def test_each_node_tells_what_it_has_seen(platform):
+    name, first, second = "nodes.brand.test", *platform.edges
+    platform.activate(name)
+    platform.visit(name, edge=first)
+    platform.visit(name, edge=second)
+    platform.visit(name, edge=second)
+    seen = explain(platform, name)
+    assert [of_node(seen, edge)["seen"]["full"] for edge in (first, second)] == [1, 2]
+    assert all(row["alive"] and row["answered_at"] and row["seen"]["last_at"] and row["seen"]["refusals"] == []
+               for row in seen["handshakes"])
+    platform.api.call("POST", f"/v1/domains/{name}/suspend")
+    wait_until(lambda: platform.refusal(name, second).alert == "unrecognized_name", 20, "the suspension to be served")
+    assert set(causes(platform, name, second)) == {"suspended"} and causes(platform, name, first) == {}
+    [refusal] = of_node(explain(platform, name), second)["seen"]["refusals"]
+    assert (refusal["alert"], refusal["who"]) == (112, "operator") and "suspended" in refusal["meaning"]
+    assert f"edge@{of_node(explain(platform, name), second)['node'].split('@')[1]}" in command(platform, name)
+
+
+def test_cause_of_each_refusal_is_exact(lab):
+    platform = lab.platform(edges=2, edge={"issue_wait": "1s"})
+    first, second = platform.edges
+    second.restart(ask_url=f"http://127.0.0.1:{free_port('127.0.0.1')}/ask")
+    platform.api.add("pending.brand.test")
+    assert platform.refusal("pending.brand.test", first).alert == "unrecognized_name"
+    assert platform.refusal("pending.brand.test", first).alert == "unrecognized_name"
+    assert causes(platform, "pending.brand.test", first) == {"denied": (2, 112)}, "the second was remembered"
+    assert platform.refusal("pending.brand.test", second).alert == "internal_error"
+    assert causes(platform, "pending.brand.test", second) == {"ask": (1, 80)}
+
+    platform.activate("late.brand.test")
+    platform.acme.stop()
+    assert platform.refusal("late.brand.test", first).alert == "internal_error"
+    assert sum(count for count, _ in causes(platform, "late.brand.test", first).values()) == 1
+    assert set(causes(platform, "late.brand.test", first)) <= {"issue_deadline", "deadline"}
+    connection = socket.create_connection((first.address, platform.https), 10)
+    connection.sendall(client_hello.client_hello(b"late.brand.test"))
+    wait_until(lambda: first.metric("postern_edge_waiters") == 1, 10, "the visitor to wait")
+    connection.close()
+    wait_until(lambda: "client_left" in causes(platform, "late.brand.test", first), 10, "the visitor's going")
+
+    platform.acme.start()
+    platform.activate("strict.brand.test")
+    platform.visit("strict.brand.test", edge=first)
+    platform.api.call("PATCH", "/v1/domains/strict.brand.test", {"options": {"minimum_tls": "1.3"}})
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    old.check_hostname, old.verify_mode, old.maximum_version = False, ssl.CERT_NONE, ssl.TLSVersion.TLSv1_2
+
+    def speaks_12():
+        try:
+            platform.visit("strict.brand.test", edge=first, context=old)
+        except ssl.SSLError:
+            return False
+        return True
+    wait_until(lambda: not speaks_12(), 20, "TLS 1.2 to be refused")
+    assert causes(platform, "strict.brand.test", first)["protocol_version"] == (1, 70)
+    with pytest.raises(ssl.SSLError):
+        platform.visit("strict.brand.test", edge=first, context=ssl.create_default_context())
+    wait_until(lambda: causes(platform, "strict.brand.test", first).get("client_alert") == (1, None), 10, "the alert")
+
+
+def test_trouble_with_the_database_is_told_afterwards(lab):
+    platform = lab.platform(own_postgres=True, edges=1)
+    platform.activate(NAME)
+    lab.clusters[0].freeze()
+    assert platform.refusal(NAME).alert == "internal_error"
+    lab.clusters[0].thaw()
+    wait_until(lambda: platform.api.call("GET", f"/v1/explain/{NAME}")[0] == 200, 30, "the database")
+    found = wait_until(lambda: (row := of_node(explain(platform), platform.edges[0]))["seen"] and row, 30, "the edge's answer")
+    assert {refusal["cause"] for refusal in found["seen"]["refusals"]} <= {"database", "lookup_deadline"}
+    assert {refusal["who"] for refusal in found["seen"]["refusals"]} == {"operator"}
+
+
+def test_flood_of_junk_leaves_no_rows_and_pushes_out_no_customer(lab):
+    platform = lab.platform(edges=1)
+    edge = platform.edges[0]
+    platform.activate(NAME)
+    platform.visit(NAME)
+    for number in range(2500):
+        platform.refusal(f"warm{number}.junk.test")
+    before = edge.process.rss()
+    for number in range(2500):
+        platform.refusal(f"junk{number}.junk.test")
+    assert edge.process.rss() < before + 4 * 1024 * 1024
+    assert platform.db.value("SELECT count(*) FROM handshakes") == "0", "nobody has asked"
+    assert of_node(explain(platform), edge)["seen"]["full"] == 1
+    assert platform.db.value("SELECT count(*) FROM handshakes") == "1"
+    assert causes(platform, "junk2499.junk.test", edge)["denied"][0] == 1
+
+
+def test_dead_node_is_shown_as_such(lab):
+    platform = lab.platform(edges=2)
+    first, second = platform.edges
+    platform.activate(NAME)
+    platform.visit(NAME, edge=first)
+    second.kill()
+    seen = explain(platform)
+    assert of_node(seen, second)["seen"] is None and of_node(seen, second)["answered_at"] is None
+    assert of_node(seen, first)["seen"]["full"] == 1
+    platform.db.query("UPDATE nodes SET seen_at = seen_at - interval '2 minutes' WHERE id LIKE '%:" + f"{second.admin}'")
+    assert of_node(explain(platform), second)["alive"] is False
+
+
+def test_tenants_see_handshakes_of_what_they_own(platform):
+    name = "seen.brand.test"
+    for tenant in ("seer", "blind"):
+        platform.api.call("POST", "/v1/tenants", {"id": tenant})
+    seer, blind = token_of(platform, "seer"), token_of(platform, "blind")
+    platform.activate(name, "seer")
+    platform.visit(name)
+    platform.api.add(name, "blind")
+    rows = explain(platform, name, seer)["handshakes"]
+    assert sum(row["seen"]["full"] for row in rows) == 1 and all("@" not in row["node"] for row in rows)
+    assert explain(platform, name, blind)["handshakes"] == []

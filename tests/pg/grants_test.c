@@ -81,6 +81,7 @@ static const struct right {
     {"postern_verifier", "challenges", "id type label digest expires_at", NULL, NULL, false},
     {"postern_verifier", "persist_records", ALL, NULL, NULL, false},
     {"postern_verifier", "nodes", ALL, NULL, NULL, false},
+    {"postern_verifier", "handshakes", ALL, NULL, NULL, false},
     {"postern_verifier", "ca_ceilings", ALL, NULL, NULL, false},
     {"postern_verifier", "ca_budget", "directory ceiling key tokens counted_at blocked_until full_at", NULL,
 	NULL, false},
@@ -233,6 +234,8 @@ static void functions_and_sequences_are_for_whom_they_are_for(void **state)
 		try_statement(
 		    pg, roles[i], "SELECT add_ticket_key(1, '')", !strcmp(roles[i], "postern_edge"));
 		try_statement(pg, roles[i], "SELECT node_leave('a')", true);
+		try_statement(pg, roles[i], "SELECT handshakes_answer('a', '{}', '{}')",
+		    !strcmp(roles[i], "postern_edge"));
 		try_statement(pg, roles[i], "SELECT count_about('nodes', 'true')",
 		    !strcmp(roles[i], "postern_verifier"));
 		try_statement(pg, roles[i], "SELECT nextval('fences')", !strcmp(roles[i], "postern_acme"));

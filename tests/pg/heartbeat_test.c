@@ -30,8 +30,9 @@ static void process_is_known_while_it_runs(void **state)
 }
 
 static int said;
-static void say(void *arg, struct pg *pg)
+static void say(void *arg, struct pg *pg, const char *node)
 {
+	assert_non_null(strstr(node, "acme@"));
 	assert_ptr_equal(arg, &said);
 	database_run(pg, "SELECT 1");
 	__atomic_add_fetch(&said, 1, __ATOMIC_SEQ_CST);
@@ -44,8 +45,15 @@ static void more_is_said_on_the_same_connection(void **state)
 	    .conninfo = database_conninfo(state, "postern_acme"), .role = "acme", .more = say, .arg = &said});
 
 	database_wait_for(admin, "1", "SELECT count(*) FROM nodes WHERE role = 'acme'");
+	database_wait_for(admin, "1", "SELECT count(*) FROM nodes WHERE role = 'acme'");
+	while (__atomic_load_n(&said, __ATOMIC_SEQ_CST) < 1)
+		usleep(1000);
+	/* Woken, it says it again before the next beat. */
+	heartbeat_wake(heartbeat);
+	while (__atomic_load_n(&said, __ATOMIC_SEQ_CST) < 2)
+		usleep(1000);
 	heartbeat_stop(heartbeat);
-	assert_int_equal(__atomic_load_n(&said, __ATOMIC_SEQ_CST), 1);
+	assert_int_equal(__atomic_load_n(&said, __ATOMIC_SEQ_CST), 2);
 }
 
 static void beat_moves_one_row(void **state)

@@ -10,6 +10,7 @@
 #include "common/explain/explain_summary.h"
 #include "common/hostname.h"
 #include "verifier/access/tenant.h"
+#include "verifier/api/api_explain_edges.h"
 #include "verifier/api/api_handlers.h"
 #include "verifier/api/api_rows.h"
 #include "verifier/api/domain_json.h"
@@ -21,7 +22,8 @@
 struct explanation {
 	struct hostname name;
 	json_t *json;
-	json_t *dns;               /* what DNS says now; NULL: it was not asked */
+	json_t *dns; /* what DNS says now; NULL: it was not asked */
+	struct edges_question edges;
 	struct domain_claim claim; /* the one that counts; its name is empty where there is none to look up */
 };
 
@@ -71,6 +73,8 @@ static enum result find_claim(
 	if (result == R_OK)
 		choose_claim(explanation, rows);
 	PQclear(rows);
+	if (result == R_OK)
+		result = edges_ask(call, pg, &explanation->edges, explanation->name.text, error);
 	return result == R_OK ? may_look(call, pg, explanation, error) : result;
 }
 
@@ -209,7 +213,12 @@ static enum result with_database(struct api_call *call, struct explanation *expl
 static enum result gather(
     struct api_call *call, struct pg *pg, struct explanation *explanation, struct error *error)
 {
+	json_t *handshakes = NULL;
 	enum result result = add_summary(call, pg, explanation, error);
+	if (result == R_OK)
+		result = edges_read(call, pg, &explanation->edges, &handshakes, error);
+	if (handshakes)
+		json_object_set_new(explanation->json, "handshakes", handshakes);
 	return result == R_OK ? add_parts(call, pg, explanation, error) : result;
 }
 
@@ -236,6 +245,7 @@ void api_explain_show(struct api_call *call)
 	explanation.json = json_pack("{s:s}", "name", explanation.name.text);
 	if (with_database(call, &explanation, find_claim) == R_OK) {
 		look_at_dns(call, &explanation);
+		edges_wait(call, &explanation.edges);
 		json_object_set_new(
 		    explanation.json, "dns", explanation.dns ? json_incref(explanation.dns) : json_null());
 		if (with_database(call, &explanation, gather) == R_OK)

@@ -770,7 +770,7 @@ static void known_refusal_asks_nobody(void **state)
 
 	for (size_t i = 0; i < 2; i++) {
 		site_cache_refuse(world->edge.sites, "no.example", cases[i].refusal, 1000,
-		    site_cache_epoch(world->edge.sites, "no.example"));
+		    site_cache_epoch(world->edge.sites, "no.example"), "denied");
 		struct visitor client = call(world, "no.example", NULL);
 		assert_refused(client.fd, cases[i].alert);
 		hang_up(&client);

@@ -79,7 +79,7 @@ static int64_t version_of(struct site_cache *cache, const char *name)
 
 static void refuse(struct site_cache *cache, const char *name, enum refusal refusal, int64_t for_ms)
 {
-	site_cache_refuse(cache, name, refusal, for_ms, site_cache_epoch(cache, name));
+	site_cache_refuse(cache, name, refusal, for_ms, site_cache_epoch(cache, name), "cause");
 }
 
 static int make_cache(void **state)
@@ -234,6 +234,8 @@ static void refusal_ends_with_its_time(void **state)
 	assert_int_equal(site_cache_find_refusal(cache, "a.example.com"), REFUSAL_DENIED);
 	assert_int_equal(site_cache_find_refusal(cache, "b.example.com"), REFUSAL_TEMPORARY);
 	assert_int_equal(site_cache_find_refusal(cache, "c.example.com"), REFUSAL_NONE);
+	assert_string_equal(site_cache_refusal_cause(cache, "a.example.com"), "cause");
+	assert_null(site_cache_refusal_cause(cache, "c.example.com"));
 	pass_ms(1000);
 	assert_int_equal(site_cache_find_refusal(cache, "b.example.com"), REFUSAL_NONE);
 	assert_int_equal(site_cache_find_refusal(cache, "a.example.com"), REFUSAL_DENIED);
@@ -248,7 +250,7 @@ static void refusal_asked_for_before_an_invalidation_is_not_kept(void **state)
 	uint64_t epoch = site_cache_epoch(cache, "a.example.com");
 
 	site_cache_invalidate(cache, "a.example.com");
-	site_cache_refuse(cache, "a.example.com", REFUSAL_DENIED, 10000, epoch);
+	site_cache_refuse(cache, "a.example.com", REFUSAL_DENIED, 10000, epoch, "cause");
 	assert_int_equal(site_cache_find_refusal(cache, "a.example.com"), REFUSAL_NONE);
 	refuse(cache, "a.example.com", REFUSAL_DENIED, 10000);
 	assert_int_equal(site_cache_find_refusal(cache, "a.example.com"), REFUSAL_DENIED);

@@ -1,0 +1,70 @@
+#include "common/explain/explain_edges.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "common/pg.h"
+
+#define OWNED \
+	" ($1::text IS NULL OR EXISTS (SELECT 1 FROM domains o WHERE o.name = $2 AND o.tenant = $1" \
+	" AND o.status IN ('active', 'drifted', 'suspended')))"
+
+const char explain_edges_ask_sql[] =
+    "SELECT clock_timestamp()::text, pg_notify('postern_explain', $2) WHERE" OWNED;
+
+#define ANSWER "h.node = n.id AND h.name = $2 AND h.answered_at >= $3::timestamptz"
+
+const char explain_edges_missing_sql[] =
+    "SELECT count(*) FROM nodes n WHERE n.role = 'edge' AND node_is_alive(n.seen_at) AND" OWNED
+    " AND NOT EXISTS (SELECT 1 FROM handshakes h WHERE " ANSWER ")";
+
+const char explain_edges_sql[] =
+    "SELECT CASE WHEN $1::text IS NULL THEN n.id ELSE 'edge ' || row_number() OVER (ORDER BY n.id) END AS "
+    "node,"
+    " node_is_alive(n.seen_at) AS alive, " PG_UTC(
+	"h.answered_at") " AS answered_at, h.seen"
+			 " FROM nodes n LEFT JOIN handshakes h ON " ANSWER " WHERE n.role = 'edge' AND" OWNED
+			 " AND ($1::text IS NULL OR h.seen IS NOT NULL) ORDER BY n.id LIMIT 500";
+
+const struct refusal_cause *refusal_cause_find(const char *cause)
+{
+	static const struct refusal_cause causes[] = {
+	    {"denied", "customer",
+		"The name may have no certificate: it was not added, is not proven, or was released."},
+	    {"suspended", "operator", "The name is suspended, or was released."},
+	    {"not_stored", "operator", "Nothing is stored for the name, and this port obtains nothing."},
+	    {"failed", "customer", "Its issuance failed a while ago, and the next try has not come yet."},
+	    {"issuance", "customer", "Its issuance failed while the visitor waited."},
+	    {"deadline", "nobody",
+		"The certificate took longer than visitors wait; it is still being obtained."},
+	    {"issue_deadline", "nobody",
+		"The certificate took longer than visitors wait; it is still being obtained."},
+	    {"lookup_deadline", "operator", "The database took longer than a second."},
+	    {"ask_deadline", "operator", "The ask endpoint took longer than five seconds."},
+	    {"database", "operator", "The database did not answer."},
+	    {"ask", "operator", "The ask endpoint gave no answer: is the verifier up, and the token right?"},
+	    {"temporary", "nobody", "Refused as it was a moment ago, on this node or for another visitor."},
+	    {"remembered", "nobody", "Refused as it was a moment ago, on this node or for another visitor."},
+	    {"overload", "operator", "The node had too much to do."},
+	    {"max_waiting", "operator", "More visitors waited for certificates than max-waiting allows."},
+	    {"unusable_certificate", "operator",
+		"The stored certificate cannot be used; the edge's log says why."},
+	    {"address", "customer", "The domain's options do not let this visitor's address in."},
+	    {"passthrough_option", "operator", "The domain's option passthrough cannot be used."},
+	    {"protocol_version", "visitor", "The client speaks no TLS version that is allowed for the name."},
+	    {"nothing_shared", "visitor", "The client shares no cipher, signature or group with us."},
+	    {"no_application_protocol", "visitor", "The client offers no protocol that we speak (ALPN)."},
+	    {"client_alert", "visitor",
+		"The client broke off with an alert: it may not trust the certificate."},
+	    {"client_left", "visitor", "The client went away before the handshake was over."},
+	    {"timeout", "visitor", "The client fell silent in the handshake."},
+	    {"hello_changed", "visitor", "The client's second hello was for another name."},
+	    {"protocol", "visitor", "The client broke the TLS protocol."},
+	};
+	static const struct refusal_cause other = {"", "operator", "The edge's log and metrics say more."};
+
+	for (size_t i = 0; i < sizeof causes / sizeof *causes; i++)
+		if (strcmp(causes[i].cause, cause) == 0)
+			return &causes[i];
+	return &other;
+}
