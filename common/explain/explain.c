@@ -3,13 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/explain/explain_certificate.h"
+#include "common/explain/explain_sql.h"
 #include "common/pg.h"
 
-/* The name is the tenant's that asks, or it is the operator who does. */
-#define OWNED \
-	" AND ($1::text IS NULL OR EXISTS (SELECT 1 FROM domains o WHERE o.name = $2 AND o.tenant = $1" \
-	" AND o.status IN ('active', 'drifted', 'suspended')))"
+#define OWNED " AND " EXPLAIN_OWNED
 
 const struct explain_part explain_parts[EXPLAIN_PARTS] = {
     {"claims", "claims", "nobody has claimed this name",
@@ -68,10 +65,8 @@ const struct explain_part explain_parts[EXPLAIN_PARTS] = {
 					   " ORDER BY f.last_at DESC",
 	false},
     {"budget", "quota used for it", "nothing used",
-	"SELECT b.directory, b.ceiling, b.key, floor(CASE WHEN b.blocked_until > now() THEN 0 ELSE "
-	"LEAST(c.capacity,"
-	" b.tokens + GREATEST(0, extract(epoch FROM now() - b.counted_at)) / COALESCE(c.seconds, 'infinity'))"
-	" END)::bigint AS left, c.capacity::bigint AS capacity, " PG_UTC(
+	"SELECT b.directory, b.ceiling, b.key, " EXPLAIN_LEFT
+	" AS left, c.capacity::bigint AS capacity, " PG_UTC(
 	    "b.full_at") " AS whole_again_at"
 			 " FROM ca_budget b LEFT JOIN ca_ceilings c USING (directory, ceiling)"
 			 " WHERE b.directory IN (SELECT directory FROM ca_accounts) AND b.ceiling IN "

@@ -3,19 +3,16 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "common/explain/explain_sql.h"
 #include "common/pg.h"
 
-#define OWNED \
-	" ($1::text IS NULL OR EXISTS (SELECT 1 FROM domains o WHERE o.name = $2 AND o.tenant = $1" \
-	" AND o.status IN ('active', 'drifted', 'suspended')))"
-
 const char explain_edges_ask_sql[] =
-    "SELECT clock_timestamp()::text, pg_notify('postern_explain', $2) WHERE" OWNED;
+    "SELECT clock_timestamp()::text, pg_notify('postern_explain', $2) WHERE " EXPLAIN_OWNED;
 
 #define ANSWER "h.node = n.id AND h.name = $2 AND h.answered_at >= $3::timestamptz"
 
 const char explain_edges_missing_sql[] =
-    "SELECT count(*) FROM nodes n WHERE n.role = 'edge' AND node_is_alive(n.seen_at) AND" OWNED
+    "SELECT count(*) FROM nodes n WHERE n.role = 'edge' AND node_is_alive(n.seen_at) AND " EXPLAIN_OWNED
     " AND NOT EXISTS (SELECT 1 FROM handshakes h WHERE " ANSWER ")";
 
 const char explain_edges_sql[] =
@@ -23,7 +20,8 @@ const char explain_edges_sql[] =
     "node,"
     " node_is_alive(n.seen_at) AS alive, " PG_UTC(
 	"h.answered_at") " AS answered_at, h.seen"
-			 " FROM nodes n LEFT JOIN handshakes h ON " ANSWER " WHERE n.role = 'edge' AND" OWNED
+			 " FROM nodes n LEFT JOIN handshakes h ON " ANSWER
+			 " WHERE n.role = 'edge' AND " EXPLAIN_OWNED
 			 " AND ($1::text IS NULL OR h.seen IS NOT NULL) ORDER BY n.id LIMIT 500";
 
 const struct refusal_cause *refusal_cause_find(const char *cause)

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/explain/explain_certificate.h"
+#include "common/explain/explain_sql.h"
 #include "common/pg.h"
 
 #define OWNER "('active', 'drifted', 'suspended')"

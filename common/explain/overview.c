@@ -1,5 +1,6 @@
 #include "common/explain/overview.h"
 
+#include "common/explain/explain_sql.h"
 #include "common/pg.h"
 
 /* The operator alone: whoever asks for a tenant gets no row. */
@@ -24,12 +25,9 @@ const char overview_failures_sql[] =
     " (SELECT " PG_UTC("max(f.last_at)") " FROM failures f WHERE f.cause = k.cause AND f.actor = k.actor)"
 					 " AS last_at FROM kinds k ORDER BY count DESC, k.cause, k.actor";
 
-/* Tokens are those of the last use; what has come back since is added where the ceiling is known. */
 const char overview_budget_sql[] =
     "SELECT b.directory, b.ceiling, nullif(b.key, '') AS key,"
-    " floor(CASE WHEN b.blocked_until > now() THEN 0 ELSE LEAST(c.capacity,"
-    "  b.tokens + GREATEST(0, extract(epoch FROM now() - b.counted_at)) / COALESCE(c.seconds, 'infinity'))"
-    " END)::bigint AS left, c.capacity::bigint AS capacity,"
+    " " EXPLAIN_LEFT " AS left, c.capacity::bigint AS capacity,"
     " " PG_UTC(
 	"nullif(GREATEST(b.blocked_until, now()), now())") " AS closed_until,"
 							   " " PG_UTC(
