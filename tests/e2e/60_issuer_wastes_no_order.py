@@ -56,7 +56,7 @@ def test_a_stored_certificate_that_cannot_be_read_is_not_ordered_again(issuance)
     issuance.ask_for(NAME)
     issuance.wait_issued(NAME)
     issuance.db.query("REVOKE SELECT ON certificates FROM postern_acme")
-    issuance.db.query("GRANT SELECT (name, not_after, renew_at, source, stored_at, revoked_at) ON certificates TO postern_acme")
+    issuance.db.query("GRANT SELECT (name, not_after, renew_at, source, stored_at, revoked_at, tenant, removed_at) ON certificates TO postern_acme")
     issuance.ask_for(NAME)
     assert issuance.wait_failed(NAME) == "database"
     assert issuance.ca.orders_for(NAME) == 1
