@@ -108,8 +108,10 @@ static void explain_tells_all_of_a_name_and_nothing_of_others(void **state)
 	    "INSERT INTO failures (name, cause, retry_at, detail) VALUES ('a.example.com', 'dns', now(),"
 	    " 'NXDOMAIN' || chr(27) || '[2J' || chr(10) || 'forged=line')");
 	assert_int_equal(postern(state, output, "explain A.Example.com. --database=\"$database\""), 0);
-	const char *const wanted[] = {"a.example.com\n", "status=active", "issuer=Test CA", "serial=AB12",
-	    "state=queued", "reason=renewal", "cause=dns", "NXDOMAIN\\x1b[2J\\x0aforged=line"};
+	const char *const wanted[] = {
+	    "a.example.com is served; nothing is known to be wrong with it.\n  who_acts=nobody\n",
+	    "status=active", "issuer=Test CA", "serial=AB12", "state=queued", "reason=renewal", "cause=dns",
+	    "NXDOMAIN\\x1b[2J\\x0aforged=line"};
 	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
 		if (!strstr(output, wanted[i]))
 			fail_msg("lacks '%s':\n%s", wanted[i], output);
