@@ -15,6 +15,7 @@
 #include "edge/conn/conn_table.h"
 #include "edge/conn/listener.h"
 #include "edge/edge_metrics.h"
+#include "edge/http/h2_slots.h"
 #include "edge/pass/pass_pipes.h"
 #include "edge/site/cert_wait.h"
 #include "edge/tls/challenge_cert.h"
@@ -106,6 +107,7 @@ enum result worker_new(struct worker **out, struct edge *edge, int index, struct
 	}
 	worker->conns = conn_table_new();
 	worker->pass_pipes = pass_pipes_new();
+	worker->h2_slots = h2_slots_new();
 	worker->upstreams = upstream_pool_new(worker->loop, edge->upstreams, worker->libctx);
 	worker->waits = cert_wait_new(&(struct cert_wait_config){
 	    .loop = worker->loop,
@@ -130,6 +132,7 @@ void worker_free(struct worker *worker)
 	upstream_pool_free(worker->upstreams);
 	conn_table_free(worker->conns);
 	pass_pipes_free(worker->pass_pipes);
+	h2_slots_free(worker->h2_slots);
 	challenge_certs_free(worker->challenge_certs);
 	hot_sites_free(worker->hot_sites);
 	tls_context_free(worker->tls);

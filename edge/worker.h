@@ -26,6 +26,7 @@
 struct access_log;
 struct handshakes;
 struct client_counts;
+struct h2_slots;
 struct pass_pipes;
 struct pass_sessions;
 struct ticket_keys;
@@ -100,6 +101,7 @@ struct worker {
 	struct conn_table *conns;
 	struct upstream_pool *upstreams;
 	struct pass_pipes *pass_pipes;
+	struct h2_slots *h2_slots;
 	struct edge_metrics *metrics;
 	struct listener *listeners[WORKER_LISTENERS_MAX];
 	size_t listener_count;

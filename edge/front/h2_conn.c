@@ -243,6 +243,16 @@ static void settle(struct h2_conn *conn)
 	stream_watch(&conn->stream, wants_read(conn), wants_write);
 }
 
+void h2_conn_rest(struct h2_conn *conn)
+{
+	bool is_idle = conn->stream_count == 0 && buf_size(&conn->out) == 0;
+
+	if (!is_idle || conn->state != H2_OPEN || nghttp2_session_want_write(conn->session))
+		return;
+	h2_memory_rest(&conn->memory);
+	conn->is_resting = true;
+}
+
 void h2_conn_drive(struct h2_conn *conn)
 {
 	bool more = true;
@@ -335,8 +345,10 @@ static bool read_some(struct h2_conn *conn)
 		if (result == R_OK)
 			filled += got;
 	} while (result == R_OK && filled < H2_READ && stream_has_buffered(&conn->stream));
-	if (filled > 0)
+	if (filled > 0) {
+		conn->is_resting = false;
 		take_input(conn, bytes, filled);
+	}
 	if (result == R_EOF)
 		take_eof(conn);
 	conn->is_broken = conn->is_broken || result == R_ERROR;

@@ -21,6 +21,7 @@
 #include "edge/front/request.h"
 #include "edge/front/write_deadline.h"
 #include "edge/http/h2_head.h"
+#include "edge/http/h2_memory.h"
 #include "edge/loop/deadline.h"
 
 enum {
@@ -126,6 +127,8 @@ struct h2_conn {
 	struct loop_task go_on_task; /* streams have written something, or more can be done at once */
 
 	nghttp2_session *session;
+	struct h2_memory memory; /* the session's */
+	bool is_resting;         /* nothing has come since h2_memory_rest */
 	bool in_session;
 	bool is_driving;
 	bool is_broken; /* the socket, or nghttp2, for good */
@@ -182,6 +185,8 @@ void h2_conn_say_last(struct h2_conn *conn);
 void h2_conn_fill(struct h2_conn *conn);
 /* R_OK: `out` is with the socket. R_AGAIN, R_ERROR. */
 enum result h2_conn_flush(struct h2_conn *conn);
+/* It has had nothing to do for a while: keeps no more memory than that takes. */
+void h2_conn_rest(struct h2_conn *conn);
 /* Does what can be done now; a call from within is harmless. */
 void h2_conn_drive(struct h2_conn *conn);
 /* The same at the end of the round: what several streams write leaves together. */

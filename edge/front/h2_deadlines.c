@@ -159,6 +159,7 @@ static void on_sweep(struct deadline *deadline)
 		look_at(stream);
 		stream = next;
 	}
+	h2_conn_rest(conn);
 	h2_conn_drive(conn);
 }
 
@@ -168,7 +169,7 @@ void h2_deadlines_arm(struct h2_conn *conn, bool wants_write)
 {
 	arm_read(conn);
 	write_deadline_arm(&conn->write_deadline, &conn->stream, h2_config(conn), wants_write);
-	if (conn->stream_count > 0 && !deadline_is_set(&conn->sweep))
+	if (!conn->is_resting && !deadline_is_set(&conn->sweep))
 		deadline_set(&conn->sweep, sweep_ms(conn));
 }
 

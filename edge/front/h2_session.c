@@ -8,7 +8,6 @@
 
 #include "common/clock.h"
 #include "edge/front/h2_conn_state.h"
-#include "edge/http/h2_memory.h"
 
 enum {
 	EARNED_BY_REQUEST = 8,
@@ -357,11 +356,14 @@ nghttp2_session *h2_session_new(struct h2_conn *conn)
 	    {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
 	};
 	nghttp2_session *session = NULL;
+	nghttp2_mem mem;
 
 	pthread_once(&once, make_shared);
+	h2_memory_init(&conn->memory, conn->worker->h2_slots, &mem);
 	if (!callbacks || !options ||
-	    nghttp2_session_server_new3(&session, callbacks, conn, options, h2_memory()) != 0)
+	    nghttp2_session_server_new3(&session, callbacks, conn, options, &mem) != 0)
 		abort();
+	h2_memory_made(&conn->memory);
 	nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings);
 	return session;
 }

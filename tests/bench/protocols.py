@@ -33,7 +33,7 @@ def h2_idle(server):
     client.stdout.readline()
     if client.stdout.readline() != "idle\n":
         raise RuntimeError(f"{server.name}, idle: {client.communicate()[1]}")
-    time.sleep(0.5)
+    time.sleep(2)
     held = anonymous_kib(server) - before
     client.communicate()
     return held / IDLE_CONNECTIONS

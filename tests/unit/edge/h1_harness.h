@@ -26,6 +26,7 @@
 #include "common/clock.h"
 #include "edge/conn/conn.h"
 #include "edge/front/h1_conn.h"
+#include "edge/http/h2_slots.h"
 #include "edge/http/request_id.h"
 #include "edge/http_config.h"
 #include "edge/upstream/upstream_pool.h"
@@ -375,6 +376,7 @@ static inline int harness_setup(void **state)
 	rig.notice_result = R_LIMIT;
 	rig.new_conn = h1_conn_new;
 	rig.worker.scratch = calloc(1, WORKER_SCRATCH);
+	rig.worker.h2_slots = h2_slots_new();
 	rig.edge.sites = site_cache_new(1024 * 1024, 16);
 	rig.worker.edge = &rig.edge;
 	rig.worker.loop = rig.loop;
@@ -398,6 +400,7 @@ static inline int harness_teardown(void **state)
 	error_pages_fini(&rig.config->pages);
 	free(rig.config);
 	free(rig.worker.scratch);
+	h2_slots_free(rig.worker.h2_slots);
 	site_cache_free(rig.edge.sites);
 	loop_free(rig.loop);
 	clock_replace(NULL, NULL);
