@@ -13,8 +13,10 @@
 	X(7, "0007_diagnosis.sql") \
 	X(8, "0008_overview.sql") \
 	X(9, "0009_webhooks.sql") \
-	X(10, "0010_portal.sql") X(11, "0011_caa.sql") X(12, "0012_uploads.sql") X(13, "0013_handshakes." \
-										       "sql")
+	X(10, "0010_portal.sql") \
+	X(11, "0011_caa.sql") \
+	X(12, "0012_uploads.sql") \
+	X(13, "0013_handshakes.sql")
 
 #define EMBED(number, file) \
 	__asm__(".section .rodata\n" \

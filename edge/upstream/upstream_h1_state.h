@@ -28,8 +28,8 @@ enum response_state {
 enum {
 	READ_SMALL = 16 * 1024, /* a record of TLS */
 	READ_SLOW = 64 * 1024,  /* a body whose client does not keep up */
-	READS_PER_EVENT = 4,        /* then the other connections have their turn */
-	DIRECT_MIN = 4 * 1024,      /* body pieces from here on are written without a copy */
+	READS_PER_EVENT = 4,    /* then the other connections have their turn */
+	DIRECT_MIN = 4 * 1024,  /* body pieces from here on are written without a copy */
 };
 
 struct upstream_h1 {
