@@ -96,6 +96,7 @@ struct request {
 	char target[128];
 	struct buf body;
 	bool is_whole;
+	bool is_tunnel; /* if it is granted */
 };
 
 static void take_body(struct request *message, const struct http_head *head, const char **at, const char *end)
@@ -118,9 +119,13 @@ static void take_body(struct request *message, const struct http_head *head, con
 	message->is_whole = result == R_EOF;
 }
 
-/* Up to the first that cannot be read on. `*is_valid`: what stops it is only that bytes are missing. */
-static size_t read_requests(struct request *out, const char *at, size_t size, bool *is_valid)
+/* Up to the first that cannot be read on, or that asks for a tunnel, behind which no request comes on that
+ * connection.
+ * `*is_valid`: what stops it is only that bytes are missing; `*at`: where it stopped. */
+static size_t read_requests(
+    struct request *out, const char **from, size_t size, bool *is_valid, bool stops_at_tunnel)
 {
+	const char *at = *from;
 	static struct http_head head;
 	const char *end = at + size;
 	size_t count = 0;
@@ -137,7 +142,7 @@ static size_t read_requests(struct request *out, const char *at, size_t size, bo
 		if (result != R_OK)
 			break;
 		at += used;
-		*message = (struct request){.is_whole = false};
+		*message = (struct request){.is_whole = false, .is_tunnel = head.upgrade.size > 0};
 		buf_init(&message->body, size + 1);
 		snprintf(message->method, sizeof message->method, "%.*s", (int)head.method.size,
 		    head.method.bytes);
@@ -145,9 +150,10 @@ static size_t read_requests(struct request *out, const char *at, size_t size, bo
 		    head.target.bytes[0] == '?' ? "/" : "", (int)head.target.size, head.target.bytes);
 		take_body(message, &head, &at, end);
 		count++;
-		if (!message->is_whole)
+		if (!message->is_whole || (stops_at_tunnel && head.upgrade.size > 0))
 			break;
 	}
+	*from = at;
 	return count;
 }
 
@@ -172,9 +178,14 @@ static void check_origin(const struct seen *origin, const struct request *sent, 
 {
 	static struct request got[REQUESTS_MAX];
 	bool is_valid = false;
-	size_t count = read_requests(got, origin->bytes, origin->size, &is_valid);
+	const char *at = origin->bytes;
+	size_t count = read_requests(got, &at, origin->size, &is_valid, true);
+	size_t rest = (size_t)(origin->bytes + origin->size - at);
 
 	fuzz_check(is_valid);
+	/* A tunnel's bytes are the client's, as they came. */
+	bool is_tunnel = count > 0 && got[count - 1].is_tunnel;
+	fuzz_check(!is_tunnel || rest == 0 || memmem(buf_bytes(&said), buf_size(&said), at, rest));
 	for (size_t i = 0; i < count; i++) {
 		bool is_known = false;
 
@@ -199,6 +210,8 @@ static bool take_answer(const char **at, const char *end, bool to_head, bool *is
 		return false;
 	*at += used;
 	*is_final = head.status >= 200;
+	if (head.status == 101)
+		return false;
 	buf_init(&message.body, SEEN_MAX);
 	take_body(&message, &head, at, end);
 	buf_fini(&message.body);
@@ -278,7 +291,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		play(step, data + at, length);
 		at += length;
 	}
-	size_t count = read_requests(sent, buf_bytes(&said), buf_size(&said), &is_valid);
+	const char *at = buf_bytes(&said);
+	size_t count = read_requests(sent, &at, buf_size(&said), &is_valid, false);
 	for (size_t i = 0; i < origin_count; i++)
 		check_origin(&origins[i], sent, count);
 	check_client(sent, count);

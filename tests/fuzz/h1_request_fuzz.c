@@ -95,7 +95,7 @@ static void check_has_one_reading(const struct http_head *head, const char *byte
 
 static bool same(struct http_slice one, struct http_slice other)
 {
-	return one.size == other.size && memcmp(one.bytes, other.bytes, one.size) == 0;
+	return one.size == other.size && (one.size == 0 || memcmp(one.bytes, other.bytes, one.size) == 0);
 }
 
 static bool is_in(const struct http_head *head, const struct http_field *field)
