@@ -4,13 +4,8 @@ trust anchor of its own, in a network namespace."""
 import os
 import time
 
-import pytest
+from lab.dns_tree import Zone, with_verifier
 
-from lab.api import Api
-from lab.daemons import Verifier
-from lab.dns_tree import Zone, can_have_namespaces, run_in_own_network
-
-TOKEN = "private-root-admin-token-0123456789"
 WRONG_DS = "{zone} 3600 DS 4711 13 2 " + "ab" * 32
 
 
@@ -37,33 +32,7 @@ class Tree:
 
 
 def with_tree(lab, story, **settings):
-    """Runs story(api, tree) in a network of its own, with a verifier that recurses from the tree's root."""
-    if not can_have_namespaces():
-        pytest.skip("needs root, to make a network namespace")
-    ground = lab.ground()
-    cluster = ground.database.cluster
-    token_file = os.path.join(ground.directory, "token")
-    with open(token_file, "w") as file:
-        file.write(TOKEN)
-
-    def body():
-        tree = Tree(ground.folder("dns"))
-        verifier = Verifier(ground.directory, "verifier", "127.0.0.1", {
-            "database": f"host={cluster.directory} port={cluster.port} dbname={ground.database.name} "
-                        "user=postern_verifier",
-            "saas_root": "saas.test", "admin_token_file": token_file, "dns_root_hints": tree.hints,
-            "dns_trust_anchor": tree.anchor, **settings})
-        try:
-            verifier.start()
-            story(Api("127.0.0.1", verifier.port, TOKEN), tree)
-        except BaseException:
-            print(verifier.process.log()[-4000:] if verifier.process else "the verifier was not started")
-            raise
-        finally:
-            code = verifier.stop()
-            tree.stop()
-        assert code == 0, verifier.process.log()[-4000:]
-    run_in_own_network(body)
+    with_verifier(lab, Tree, story, **settings)
 
 
 def add_and_publish(api, zone, name):

@@ -9,17 +9,13 @@ import time
 
 import dns.message
 import dns.rcode
-import pytest
 
-from lab.api import Api
-from lab.daemons import Verifier
-from lab.dns_tree import Zone, can_have_namespaces, run_in_own_network
+from lab.dns_tree import Zone, with_verifier
 from lab.internet import Internet
 from lab.odd_dns import OddDns, answer_to
 from lab.place import tool
 from lab.process import run
 
-TOKEN = "private-root-admin-token-0123456789"
 WRONG_DS = "{zone} 3600 DS 4711 13 2 " + "ab" * 32
 HERE, ROOT, TEST, GOOD, ODD, NOBODY = "9.1.0.1", "9.1.0.2", "9.1.0.3", "9.1.0.4", "9.1.0.5", "9.1.0.99"
 FIRST, SECOND, BROKEN, SAAS, MANY = "9.1.0.6", "9.1.0.7", "9.1.0.8", "9.1.0.9", "9.1.0.10"
@@ -140,33 +136,7 @@ class Scene:
 
 
 def with_scene(lab, story, **settings):
-    """Runs story(api, scene) in a network of its own."""
-    if not can_have_namespaces():
-        pytest.skip("needs root, to make a network namespace")
-    ground = lab.ground()
-    cluster = ground.database.cluster
-    token_file = os.path.join(ground.directory, "token")
-    with open(token_file, "w") as file:
-        file.write(TOKEN)
-
-    def body():
-        scene = Scene(ground.folder("dns"))
-        verifier = Verifier(ground.directory, "verifier", "127.0.0.1", {
-            "database": f"host={cluster.directory} port={cluster.port} dbname={ground.database.name} "
-                        "user=postern_verifier",
-            "saas_root": "saas.test", "apex_addresses": SAAS, "admin_token_file": token_file,
-            "dns_root_hints": scene.hints, "dns_trust_anchor": scene.anchor, **settings})
-        try:
-            verifier.start()
-            story(Api("127.0.0.1", verifier.port, TOKEN), scene)
-        except BaseException:
-            print(verifier.process.log()[-4000:] if verifier.process else "the verifier was not started")
-            raise
-        finally:
-            code = verifier.stop()
-            scene.stop()
-        assert code == 0, verifier.process.log()[-4000:]
-    run_in_own_network(body)
+    with_verifier(lab, Scene, story, apex_addresses=SAAS, **settings)
 
 
 def verify(api, name, add=True):

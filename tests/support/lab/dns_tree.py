@@ -9,11 +9,15 @@ import dns.message
 import dns.query
 import dns.rcode
 import dns.update
+import pytest
 
+from .api import Api
+from .daemons import Verifier
 from .place import tool
 from .process import Process, run, wait_until
 
 CLONE_NEWNET = 0x40000000
+TOKEN = "private-root-admin-token-0123456789"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 CONFIG = """\
@@ -76,6 +80,37 @@ def run_in_own_network(function, probe=False):
     if "error" in outcome:
         raise outcome["error"]
     return "refused" not in outcome if probe else outcome["value"]
+
+
+def with_verifier(lab, make_tree, story, **settings):
+    """Runs story(api, tree) in a network of its own, with a verifier that recurses from the root of the tree that
+    make_tree(directory) starts: it has `hints` and `anchor`, and `stop()`."""
+    if not can_have_namespaces():
+        pytest.skip("needs root, to make a network namespace")
+    ground = lab.ground()
+    cluster = ground.database.cluster
+    token_file = os.path.join(ground.directory, "token")
+    with open(token_file, "w") as file:
+        file.write(TOKEN)
+
+    def body():
+        tree = make_tree(ground.folder("dns"))
+        verifier = Verifier(ground.directory, "verifier", "127.0.0.1", {
+            "database": f"host={cluster.directory} port={cluster.port} dbname={ground.database.name} "
+                        "user=postern_verifier",
+            "saas_root": "saas.test", "admin_token_file": token_file, "dns_root_hints": tree.hints,
+            "dns_trust_anchor": tree.anchor, **settings})
+        try:
+            verifier.start()
+            story(Api("127.0.0.1", verifier.port, TOKEN), tree)
+        except BaseException:
+            print(verifier.process.log()[-4000:] if verifier.process else "the verifier was not started")
+            raise
+        finally:
+            code = verifier.stop()
+            tree.stop()
+        assert code == 0, verifier.process.log()[-4000:]
+    run_in_own_network(body)
 
 
 class Zone:
