@@ -1,7 +1,7 @@
 # Postern. `make` builds the four programs, `make run` shows the whole story on this machine,
 # `make test` runs every test. `make help` lists the rest.
 #
-# A program is its folder's .c files plus common/*.c; a unit test tests/unit/<folder>/<module>_test.c links the
+# A program is its folder's .c files plus common's; a unit test tests/unit/<folder>/<module>_test.c links the
 # same objects without main.c. So a new file needs no line here.
 
 ifeq ($(MAKELEVEL),0)
@@ -36,8 +36,10 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LDLIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lunbound -lldns -lm
 
 PROGRAMS  := $(BUILD)/postern-edge $(BUILD)/postern-acme $(BUILD)/postern-verifier $(BUILD)/postern
-# edge/, acme/ and verifier/ have rooms, each one library; the rooms of common/ are libraries of their own.
-objects    = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c $(if $(filter edge acme verifier,$(1)),$(1)/*/*.c)))
+# An area with its rooms is one library; three rooms of common/, which not all programs need, are libraries of their own.
+APART     := common/cli common/dns common/explain
+sources    = $(filter-out $(if $(filter common,$(1)),$(APART:=/%)),$(wildcard $(1)/*.c $(1)/*/*.c))
+objects    = $(patsubst %.c,$(BUILD)/%.o,$(call sources,$(1)))
 modules    = $(filter-out $(BUILD)/$(1)/main.o,$(call objects,$(1)))
 library    = $(BUILD)/$(1)/lib.a
 AREAS     := edge acme verifier common/cli common/explain common/dns common
@@ -127,7 +129,7 @@ test:
 	@$(MAKE) --no-print-directory all unit-tests pg-tests
 	@BUILD=$(BUILD) tests/run $(TESTS)
 
-FORMATTED  = $(wildcard common/*.[ch] common/cli/*.[ch] common/dns/*.[ch] common/explain/*.[ch] edge/*.[ch] edge/*/*.[ch] acme/*.[ch] acme/*/*.[ch] verifier/*.[ch] verifier/*/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c tests/bench/load/*.[ch] tests/support/*.h)
+FORMATTED  = $(wildcard common/*/*.[ch] edge/*.[ch] edge/*/*.[ch] acme/*.[ch] acme/*/*.[ch] verifier/*.[ch] verifier/*/*.[ch] tests/unit/*/*.[ch] tests/pg/*.[ch] tests/fuzz/*.[ch] tests/bench/*.c tests/bench/load/*.[ch] tests/support/*.h)
 lint:
 	@tests/support/install_packages build lint
 	clang-format --dry-run -Werror $(FORMATTED)

@@ -9,11 +9,11 @@
 #include "acme/issuer.h"
 #include "acme/order/csr.h"
 #include "acme/proof/challenge_set.h"
-#include "common/buf.h"
+#include "common/base/buf.h"
+#include "common/base/file.h"
+#include "common/base/mem.h"
 #include "common/dns/dns_settings.h"
 #include "common/dns/our_place.h"
-#include "common/file.h"
-#include "common/mem.h"
 
 enum {
 	LEASE_MIN_MS = 1000,

@@ -7,7 +7,7 @@
 
 #include "acme/ca/ca.h"
 #include "acme/webhook/courier.h"
-#include "common/settings.h"
+#include "common/settings/settings.h"
 
 extern const struct settings_program acme_program;
 

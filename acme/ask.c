@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/metrics.h"
+#include "common/base/mem.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
 
 struct ask {
 	const struct ask_endpoint *endpoint;
@@ -28,7 +28,7 @@ struct ask *ask_new(const struct ask_endpoint *endpoint)
 		return ask;
 	ask->easy = curl_easy_init();
 	if (!ask->easy)
-		abort(); /* out of memory, as in common/mem.h */
+		abort(); /* out of memory, as in common/base/mem.h */
 	curl_easy_setopt(ask->easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(ask->easy, CURLOPT_WRITEDATA, ask);
 	return ask;

@@ -5,7 +5,7 @@
 #ifndef ACME_ASK_H
 #define ACME_ASK_H
 
-#include "common/ask_endpoint.h"
+#include "common/domain/ask_endpoint.h"
 
 enum { ASK_TIMEOUT_MS = 5000 };
 

@@ -3,9 +3,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/condition.h"
-#include "common/mem.h"
+#include "common/base/clock.h"
+#include "common/base/condition.h"
+#include "common/base/mem.h"
 
 /* `top` came last, and is woken first. */
 struct idle {

@@ -7,13 +7,13 @@
 
 #include "acme/idle.h"
 #include "acme/worker.h"
-#include "common/clock.h"
-#include "common/condition.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/metrics.h"
-#include "common/pg_listen.h"
-#include "common/schema.h"
+#include "common/base/clock.h"
+#include "common/base/condition.h"
+#include "common/base/mem.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
+#include "common/pg/pg_listen.h"
+#include "common/pg/schema.h"
 
 enum { SCHEMA_POLL_MS = 1000, RECONNECT_MS = 500, SCHEMA_MS = 2000 };
 

@@ -14,7 +14,7 @@
 #include "acme/ask.h"
 #include "acme/order/csr.h"
 #include "acme/proof/challenge_set.h"
-#include "common/seal.h"
+#include "common/seal/seal.h"
 
 enum { ISSUER_JOBS_MAX = 64, ISSUER_STOP_MS = 10 * 1000 };
 

@@ -16,13 +16,13 @@
 #include "acme/preflight/preflight.h"
 #include "acme/renewal/enquiry.h"
 #include "acme/renewal/renew.h"
-#include "common/admin.h"
+#include "common/base/process.h"
+#include "common/daemon/admin.h"
+#include "common/daemon/heartbeat.h"
 #include "common/dns/dns_settings.h"
-#include "common/heartbeat.h"
-#include "common/log.h"
-#include "common/pg.h"
-#include "common/process.h"
-#include "common/seal.h"
+#include "common/log/log.h"
+#include "common/pg/pg.h"
+#include "common/seal/seal.h"
 
 enum { EXIT_FAILED = 1, EXIT_WRONG_SETTINGS = 2 };
 

@@ -1,6 +1,6 @@
 #include "acme/sealed_key.h"
 
-#include "common/certificate.h"
+#include "common/certificate/certificate.h"
 
 enum result sealed_key_make(const struct seal_keys *keys, const struct seal_place *place, const EVP_PKEY *key,
     struct buf *out, struct error *error)

@@ -7,8 +7,8 @@
 
 #include <openssl/types.h>
 
-#include "common/buf.h"
-#include "common/seal.h"
+#include "common/base/buf.h"
+#include "common/seal/seal.h"
 
 enum { SEALED_KEY_MAX = 16 * 1024 };
 

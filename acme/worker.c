@@ -5,8 +5,8 @@
 #include "acme/account/ca_choose.h"
 #include "acme/order/order.h"
 #include "acme/order/store.h"
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/log/log.h"
 
 void worker_init(struct worker *worker, const struct issuer_config *config)
 {

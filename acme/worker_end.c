@@ -8,9 +8,9 @@
 #include "acme/account/ca_choose.h"
 #include "acme/order/order.h"
 #include "acme/worker.h"
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/metrics.h"
+#include "common/base/clock.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
 
 /* RECOVER_MS: how long a thread waits for the database to come back before it lets a job's lease run out. */
 enum { RECONNECT_MS = 500, RECOVER_MS = 20 * 1000 };

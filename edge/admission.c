@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/tally.h"
+#include "common/base/tally.h"
 #include "edge/edge_metrics.h"
 #include "edge/tls/tls_alert.h"
 

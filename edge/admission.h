@@ -5,7 +5,7 @@
 #ifndef EDGE_ADMISSION_H
 #define EDGE_ADMISSION_H
 
-#include "common/net.h"
+#include "common/net/net.h"
 #include "edge/worker.h"
 
 enum {

@@ -7,7 +7,7 @@
 
 #include <stdatomic.h>
 
-#include "common/settings.h"
+#include "common/settings/settings.h"
 #include "edge/edge_limits.h"
 #include "edge/tls/default_names.h"
 #include "edge/trust.h"

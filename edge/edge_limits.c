@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "common/log.h"
+#include "common/log/log.h"
 
 enum { DESCRIPTORS_OF_OURS = 256 }; /* listeners, database, ask, log and the like */
 

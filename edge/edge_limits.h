@@ -5,7 +5,7 @@
 #ifndef EDGE_EDGE_LIMITS_H
 #define EDGE_EDGE_LIMITS_H
 
-#include "common/settings.h"
+#include "common/settings/settings.h"
 
 struct edge_limits {
 	int64_t max_connections;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 static const char handshakes[] = "postern_edge_handshakes_total";
 static const char handshakes_help[] = "TLS handshakes that were completed.";

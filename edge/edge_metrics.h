@@ -5,7 +5,7 @@
 #ifndef EDGE_EDGE_METRICS_H
 #define EDGE_EDGE_METRICS_H
 
-#include "common/metrics.h"
+#include "common/daemon/metrics.h"
 
 enum { EDGE_CAUSES_MAX = 48 };
 

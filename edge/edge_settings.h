@@ -5,7 +5,7 @@
 #ifndef EDGE_EDGE_SETTINGS_H
 #define EDGE_EDGE_SETTINGS_H
 
-#include "common/settings.h"
+#include "common/settings/settings.h"
 
 extern const struct settings_program edge_settings;
 

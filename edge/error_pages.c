@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-#include "common/buf.h"
-#include "common/file.h"
-#include "common/mem.h"
+#include "common/base/buf.h"
+#include "common/base/file.h"
+#include "common/base/mem.h"
 
 static const struct {
 	int status;

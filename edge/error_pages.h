@@ -5,7 +5,7 @@
 #ifndef EDGE_ERROR_PAGES_H
 #define EDGE_ERROR_PAGES_H
 
-#include "common/settings.h"
+#include "common/settings/settings.h"
 #include "edge/http/http_msg.h"
 
 enum { ERROR_PAGE_MAX = 64 * 1024, ERROR_PAGE_KINDS = 5 };

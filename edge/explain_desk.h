@@ -6,7 +6,7 @@
 #ifndef EDGE_EXPLAIN_DESK_H
 #define EDGE_EXPLAIN_DESK_H
 
-#include "common/pg.h"
+#include "common/pg/pg.h"
 #include "edge/site/handshakes.h"
 
 struct explain_desk;

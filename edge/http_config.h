@@ -5,8 +5,8 @@
 #ifndef EDGE_HTTP_CONFIG_H
 #define EDGE_HTTP_CONFIG_H
 
-#include "common/metrics.h"
-#include "common/settings.h"
+#include "common/daemon/metrics.h"
+#include "common/settings/settings.h"
 #include "edge/error_pages.h"
 #include "edge/upstream/upstream_config.h"
 

@@ -11,13 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/admin.h"
-#include "common/clock.h"
-#include "common/heartbeat.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/process.h"
-#include "common/seal.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/process.h"
+#include "common/daemon/admin.h"
+#include "common/daemon/heartbeat.h"
+#include "common/log/log.h"
+#include "common/seal/seal.h"
 #include "edge/admission.h"
 #include "edge/conn/client_counts.h"
 #include "edge/conn/conn.h"

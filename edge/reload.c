@@ -4,10 +4,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/metrics.h"
-#include "common/seal.h"
+#include "common/base/clock.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
+#include "common/seal/seal.h"
 #include "edge/http_config.h"
 #include "edge/pass/pass_config.h"
 #include "edge/pass/pass_groups.h"

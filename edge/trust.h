@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/ip_ranges.h"
-#include "common/settings.h"
+#include "common/net/ip_ranges.h"
+#include "common/settings/settings.h"
 #include "edge/http/http_msg.h"
 
 enum { TRUST_VIA_SIZE = 32 };

@@ -12,9 +12,9 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-#include "common/metrics.h"
-#include "common/net.h"
-#include "common/settings.h"
+#include "common/daemon/metrics.h"
+#include "common/net/net.h"
+#include "common/settings/settings.h"
 #include "edge/edge_config.h"
 #include "edge/loop/loop.h"
 #include "edge/loop/mailbox.h"

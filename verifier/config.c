@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/certificate.h"
+#include "common/base/mem.h"
+#include "common/certificate/certificate.h"
 #include "common/dns/dns_settings.h"
-#include "common/mem.h"
 #include "verifier/web/framing.h"
 
 enum { TOKEN_LEAST = 16, FILE_MAX = 64 * 1024, DAY_S = 24 * 3600 };

@@ -7,11 +7,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/base/result.h"
 #include "common/dns/our_place.h"
 #include "common/dns/webhook_target.h"
-#include "common/result.h"
-#include "common/seal.h"
-#include "common/settings.h"
+#include "common/seal/seal.h"
+#include "common/settings/settings.h"
 #include "verifier/claim/claim_rules.h"
 #include "verifier/web/brand.h"
 

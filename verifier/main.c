@@ -5,12 +5,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#include "common/admin.h"
+#include "common/base/process.h"
+#include "common/daemon/admin.h"
+#include "common/daemon/heartbeat.h"
 #include "common/dns/dns_settings.h"
-#include "common/heartbeat.h"
-#include "common/log.h"
-#include "common/process.h"
-#include "common/schema.h"
+#include "common/log/log.h"
+#include "common/pg/schema.h"
 #include "verifier/api/api.h"
 #include "verifier/ask/ask.h"
 #include "verifier/claim/poller.h"

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "common/clock.h"
-#include "common/condition.h"
-#include "common/mem.h"
+#include "common/base/clock.h"
+#include "common/base/condition.h"
+#include "common/base/mem.h"
 
 /* A connection that lay idle for longer is tried before a request is trusted to it. */
 enum { TRUSTED_MS = 3000, TRY_MS = 1000 };

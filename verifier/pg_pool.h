@@ -5,7 +5,7 @@
 #ifndef VERIFIER_PG_POOL_H
 #define VERIFIER_PG_POOL_H
 
-#include "common/pg.h"
+#include "common/pg/pg.h"
 
 enum { PG_POOL_SIZE = 8, PG_POOL_WAIT_MS = 2000 };
 

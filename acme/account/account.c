@@ -13,11 +13,11 @@
 #include "acme/queue/breaker.h"
 #include "acme/queue/budget.h"
 #include "acme/queue/job.h"
-#include "common/clock.h"
-#include "common/condition.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/process.h"
+#include "common/base/clock.h"
+#include "common/base/condition.h"
+#include "common/base/mem.h"
+#include "common/base/process.h"
+#include "common/log/log.h"
 
 enum { LOOK_AGAIN_MS = 200, AWAY_MIN_MS = 1000, AWAY_MAX_MS = 60 * 1000, ASKED_MAX_MS = 60 * 60 * 1000 };
 

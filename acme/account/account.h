@@ -11,8 +11,8 @@
 
 #include "acme/ca/ca.h"
 #include "acme/ca/jws.h"
-#include "common/pg.h"
-#include "common/seal.h"
+#include "common/pg/pg.h"
+#include "common/seal/seal.h"
 
 struct account;
 

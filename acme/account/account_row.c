@@ -8,7 +8,7 @@
 #include "acme/ca/jws.h"
 #include "acme/queue/job.h"
 #include "acme/sealed_key.h"
-#include "common/process.h"
+#include "common/base/process.h"
 
 #define OURS " WHERE directory = $1 AND fence = $2 AND lease_until > clock_timestamp()"
 

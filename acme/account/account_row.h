@@ -10,9 +10,9 @@
 
 #include "acme/ca/acme_error.h"
 #include "acme/ca/acme_msg.h"
-#include "common/lease.h"
-#include "common/pg.h"
-#include "common/seal.h"
+#include "common/pg/lease.h"
+#include "common/pg/pg.h"
+#include "common/seal/seal.h"
 
 struct account_row {
 	EVP_PKEY *key;  /* NULL: none yet */

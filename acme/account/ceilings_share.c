@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "acme/ca/ceilings.h"
-#include "common/log.h"
+#include "common/log/log.h"
 
 enum { QUERY_MS = 1000 };
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clean_text.h"
+#include "common/base/clean_text.h"
 
 static const char *const cause_names[CAUSE_COUNT] = {
     [CAUSE_DNS] = "dns",

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "acme/ca/acme_header.h"
-#include "common/clock.h"
-#include "common/mem.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
 
 enum { HEADERS_MAX = 64 * 1024, ANSWER_MS = 10 * 1000 };
 

@@ -13,8 +13,8 @@
 
 #include "acme/ca/acme_msg.h"
 #include "acme/ca/nonce.h"
-#include "common/buf.h"
-#include "common/result.h"
+#include "common/base/buf.h"
+#include "common/base/result.h"
 
 enum {
 	ACME_BODY_MAX = 64 * 1024,

@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "acme/ca/acme_json.h"
-#include "common/clean_text.h"
+#include "common/base/clean_text.h"
 
 static const struct {
 	const char *name;

@@ -10,8 +10,8 @@
 
 #include "acme/ca/acme_error.h"
 #include "acme/ca/jws.h"
-#include "common/hostname.h"
-#include "common/result.h"
+#include "common/base/result.h"
+#include "common/net/hostname.h"
 
 enum {
 	ACME_URL_SIZE = 1024,

@@ -10,11 +10,11 @@
 #include "acme/ca/nonce.h"
 #include "acme/ca/pace.h"
 #include "acme/crash_point.h"
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/metrics.h"
-#include "common/version.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/version.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
 
 /* After BAD_NONCE_RETRIES refusals in a row the pool is flushed and a fresh one fetched, after a pause; after
  * BAD_NONCE_ROUNDS of these the CA is in trouble. Pebble refuses 5 % by design, and 90 % in a test. */

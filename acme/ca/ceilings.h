@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/result.h"
+#include "common/base/result.h"
 
 enum budget_ceiling {
 	BUDGET_ACCOUNTS, /* new accounts */

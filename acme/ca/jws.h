@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/buf.h"
-#include "common/result.h"
+#include "common/base/buf.h"
+#include "common/base/result.h"
 
 enum {
 	JWS_THUMBPRINT_SIZE = 44, /* 43 characters of base64url and the NUL */

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "acme/ca/jws.h"
-#include "common/clock.h"
-#include "common/mem.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
 
 struct entry {
 	char text[NONCE_SIZE];

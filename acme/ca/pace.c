@@ -1,6 +1,6 @@
 #include "acme/ca/pace.h"
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 void pace_init(struct pace *pace, double per_s, double burst)
 {

@@ -4,7 +4,7 @@
 
 #include "acme/account/account_request.h"
 #include "acme/crash_point.h"
-#include "common/log.h"
+#include "common/log/log.h"
 
 static enum result fail(struct account_change *change, const char *sentence)
 {

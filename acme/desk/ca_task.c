@@ -6,8 +6,8 @@
 
 #include "acme/crash_point.h"
 #include "acme/queue/job.h"
-#include "common/mem.h"
-#include "common/process.h"
+#include "common/base/mem.h"
+#include "common/base/process.h"
 
 #define OURS " WHERE id = $1 AND fence = $2 AND state = 'running' AND lease_until > clock_timestamp()"
 

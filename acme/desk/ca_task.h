@@ -7,7 +7,7 @@
 
 #include "acme/account/ca_list.h"
 #include "acme/ca/acme_error.h"
-#include "common/hostname.h"
+#include "common/net/hostname.h"
 
 enum { TASK_LEASE_MS = 120 * 1000, TASK_TRIES = 10 };
 

@@ -5,10 +5,10 @@
 #include "acme/desk/account_change.h"
 #include "acme/desk/ca_task.h"
 #include "acme/desk/revoke.h"
-#include "common/background.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/schema.h"
+#include "common/base/mem.h"
+#include "common/daemon/background.h"
+#include "common/log/log.h"
+#include "common/pg/schema.h"
 
 enum { POLL_MS = 1000, CONNECT_MS = 2000, ROW_LEASE_MS = 60 * 1000 };
 

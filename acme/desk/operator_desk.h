@@ -6,7 +6,7 @@
 #define ACME_OPERATOR_DESK_H
 
 #include "acme/account/ca_list.h"
-#include "common/seal.h"
+#include "common/seal/seal.h"
 
 struct operator_desk;
 

@@ -9,8 +9,8 @@
 #include "acme/crash_point.h"
 #include "acme/queue/job.h"
 #include "acme/sealed_key.h"
-#include "common/barred_key.h"
-#include "common/log.h"
+#include "common/certificate/barred_key.h"
+#include "common/log/log.h"
 
 enum { PAYLOAD_MAX = 64 * 1024 };
 

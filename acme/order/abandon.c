@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "common/log.h"
+#include "common/log/log.h"
 
 void abandon_note(struct abandoned *abandoned, const struct job *job, size_t at)
 {

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/certificate.h"
-#include "common/result.h"
+#include "common/base/result.h"
+#include "common/certificate/certificate.h"
 
 /* certificate_parse, and beyond it: the names are exactly this one, nothing more, and the chain's first
  * issuer has not expired. `now` in seconds since 1970. */

@@ -3,8 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/log/log.h"
 
 /* The CA is asked 30 ms after the answer was announced, then at growing pauses. Once an edge has marked the
  * row, EARLY_POLLS more, at short pauses, are worth it whatever Retry-After the authorization came with: the

@@ -7,8 +7,8 @@
 
 #include <openssl/types.h>
 
-#include "common/buf.h"
-#include "common/result.h"
+#include "common/base/buf.h"
+#include "common/base/result.h"
 
 enum { CSR_MAX = 4 * 1024 };
 

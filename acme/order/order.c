@@ -9,10 +9,10 @@
 #include "acme/order/authorize.h"
 #include "acme/order/csr.h"
 #include "acme/sealed_key.h"
-#include "common/clock.h"
-#include "common/hostname.h"
-#include "common/log.h"
-#include "common/metrics.h"
+#include "common/base/clock.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
+#include "common/net/hostname.h"
 
 /* Each step function returns R_OK to go on with whatever step the job has reached then. */
 

@@ -2,7 +2,7 @@
 
 #include "acme/order/order.h"
 #include "acme/queue/budget.h"
-#include "common/log.h"
+#include "common/log/log.h"
 
 enum result order_take_budget(struct order_run *run, bool is_exempt)
 {

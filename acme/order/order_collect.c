@@ -10,8 +10,8 @@
 #include "acme/order/order.h"
 #include "acme/order/store.h"
 #include "acme/sealed_key.h"
-#include "common/barred_key.h"
-#include "common/clock.h"
+#include "common/base/clock.h"
+#include "common/certificate/barred_key.h"
 
 /* Downloaded again at the next tries. Another order would most likely bring nothing better (it may be our
  * clock that is wrong), and the CA gives five of them a week: it comes a day later. */

@@ -7,8 +7,8 @@
 
 #include "acme/ca/ari.h"
 #include "acme/order/order.h"
-#include "common/hostname.h"
-#include "common/log.h"
+#include "common/log/log.h"
+#include "common/net/hostname.h"
 
 enum { PAYLOAD_MAX = 1024, EXTRAS = 2 };
 

@@ -8,7 +8,7 @@
 #include "acme/order/accept.h"
 #include "acme/proof/challenge_set.h"
 #include "acme/sealed_key.h"
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 static enum result upsert(struct pg *pg, const struct seal_keys *keys, const struct job *job,
     const struct certificate *certificate, const struct buf *sealed, const char *directory,

@@ -8,9 +8,9 @@
 #include <openssl/types.h>
 
 #include "acme/queue/job.h"
-#include "common/certificate.h"
-#include "common/pg.h"
-#include "common/seal.h"
+#include "common/certificate/certificate.h"
+#include "common/pg/pg.h"
+#include "common/seal/seal.h"
 
 /* Replaces the name's certificate (the job's fence becomes its version; a newer version stays), deletes its
  * failures and this CA's trouble with it, retires its challenges, closes the job. R_LOST: the job is no

@@ -8,10 +8,10 @@
 
 #include "acme/preflight/preflight_look.h"
 #include "acme/proof/persist_watch.h"
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/metrics.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
 
 struct preflight *preflight_new(const struct preflight_config *config)
 {

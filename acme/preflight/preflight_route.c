@@ -7,8 +7,8 @@
 
 #include "acme/preflight/preflight_look.h"
 #include "acme/preflight/self_fetch.h"
+#include "common/base/process.h"
 #include "common/dns/routing_check.h"
-#include "common/process.h"
 
 enum { TOKEN_BYTES = 16, TOKEN_SIZE = 2 * TOKEN_BYTES + 16, TOKEN_LIFE_S = 30 };
 

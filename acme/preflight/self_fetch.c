@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/base/version.h"
 #include "common/dns/public_address.h"
-#include "common/version.h"
 
 enum { BODY_MAX = 512, REDIRECTS_MAX = 5, URL_SIZE = 600 };
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "acme/crash_point.h"
-#include "common/delegation.h"
+#include "common/domain/delegation.h"
 
 enum { DIGEST_SIZE = 64 };
 

@@ -11,7 +11,7 @@
 
 #include "acme/ca/acme_msg.h"
 #include "acme/queue/job.h"
-#include "common/pg.h"
+#include "common/pg/pg.h"
 
 enum { CHALLENGE_LIFE_S = 600, CHALLENGE_GRACE_S = 60 };
 

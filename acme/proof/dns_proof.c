@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/delegation.h"
+#include "common/base/clock.h"
+#include "common/domain/delegation.h"
 
 struct persist_record dns_proof_judge_persist(const char *name, const struct resolver_answer *answer,
     const struct acme_issuer_names *issuers, const char *account_url)

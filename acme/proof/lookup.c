@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/metrics.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
 
 struct lookup {
 	struct resolver *resolver;

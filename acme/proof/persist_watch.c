@@ -4,9 +4,9 @@
 
 #include "acme/proof/dns_proof.h"
 #include "acme/queue/job.h"
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/metrics.h"
+#include "common/base/clock.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
 
 static const char *standing_word(const struct persist_record *record)
 {

@@ -7,7 +7,7 @@
 
 #include "acme/proof/lookup.h"
 #include "acme/proof/persist_record.h"
-#include "common/pg.h"
+#include "common/pg/pg.h"
 
 /* A record that ends within this time counts as ending. */
 enum { PERSIST_WATCH_BATCH = 8, PERSIST_ENDING_S = 30 * 24 * 60 * 60 };

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/log.h"
-#include "common/metrics.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
 
 #define UNTIL(time) \
 	"ceil(extract(epoch FROM " time " - clock_timestamp()) * 1000)::bigint," \

@@ -8,7 +8,7 @@
 
 #include "acme/ca/acme_error.h"
 #include "acme/queue/job.h"
-#include "common/pg.h"
+#include "common/pg/pg.h"
 
 /* BREAKER_PROBE_MS: when the one that tries has said nothing by then, another one does. */
 enum { BREAKER_THRESHOLD = 5, BREAKER_PROBE_MS = 30 * 1000 };

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/hostname.h"
+#include "common/net/hostname.h"
 
 enum { HOUR_S = 3600, UNCLEAR_BLOCK_S = HOUR_S };
 

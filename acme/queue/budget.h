@@ -15,7 +15,7 @@
 #include "acme/ca/acme_error.h"
 #include "acme/ca/ceilings.h"
 #include "acme/queue/job.h"
-#include "common/pg.h"
+#include "common/pg/pg.h"
 
 /* For the order that is about to be placed for the job. R_LIMIT: nothing was taken, and *wait has time and
  * words. R_LOST: the job is no longer ours. */

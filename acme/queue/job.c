@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "acme/crash_point.h"
-#include "common/mem.h"
-#include "common/process.h"
+#include "common/base/mem.h"
+#include "common/base/process.h"
 
 #define OURS " WHERE name = $1 AND fence = $2 AND state = 'running' AND lease_until > clock_timestamp()"
 #define PROLONG "lease_until = clock_timestamp() + $3::bigint * interval '1 millisecond'"

@@ -1,6 +1,6 @@
 /*
  * The issuance job of a name: a lease with a fence, and the step that its order has reached. The only place
- * with statements that write issuance_jobs, beside the lease's own in common/lease.c. Each of them demands
+ * with statements that write issuance_jobs, beside the lease's own in common/pg/lease.c. Each of them demands
  * that the job is still ours: its fence is unchanged and its lease has not run out by the database's clock;
  * R_LOST says that it is not, and the caller lets go at once.
  */
@@ -12,10 +12,10 @@
 
 #include "acme/ca/acme_error.h"
 #include "acme/ca/acme_msg.h"
-#include "common/hostname.h"
-#include "common/lease.h"
-#include "common/pg.h"
-#include "common/result.h"
+#include "common/base/result.h"
+#include "common/net/hostname.h"
+#include "common/pg/lease.h"
+#include "common/pg/pg.h"
 
 /* What has been done for the order in progress. Each is persisted before its deed: ORDERING before newOrder
  * is sent, FINALIZING, with key and request, before finalize is. */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "acme/crash_point.h"
-#include "common/process.h"
+#include "common/base/process.h"
 
 static const char *const step_names[] = {
     [JOB_NONE] = "none",

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "common/pg.h"
+#include "common/pg/pg.h"
 
 enum { DUE_BATCH = 500 };
 

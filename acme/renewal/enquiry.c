@@ -4,10 +4,10 @@
 
 #include "acme/proof/persist_watch.h"
 #include "acme/renewal/renewal_info.h"
-#include "common/background.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/schema.h"
+#include "common/base/mem.h"
+#include "common/daemon/background.h"
+#include "common/log/log.h"
+#include "common/pg/schema.h"
 
 enum { ROUND_MS = 1000, CONNECT_MS = 2000, QUERY_MS = 5000 };
 

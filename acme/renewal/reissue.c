@@ -1,6 +1,6 @@
 #include "acme/renewal/reissue.h"
 
-#include "common/log.h"
+#include "common/log/log.h"
 
 enum { QUERY_MS = 10000 };
 

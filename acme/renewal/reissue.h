@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "common/pg.h"
+#include "common/pg/pg.h"
 
 /* REISSUE_AHEAD: jobs of campaigns that wait at once. REISSUE_STEP: names looked at in one step. */
 enum { REISSUE_AHEAD = 100, REISSUE_STEP = 5000 };

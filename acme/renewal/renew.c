@@ -11,13 +11,13 @@
 #include "acme/renewal/due.h"
 #include "acme/renewal/reissue.h"
 #include "acme/webhook/webhook_upkeep.h"
-#include "common/background.h"
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/metrics.h"
-#include "common/process.h"
-#include "common/schema.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/process.h"
+#include "common/daemon/background.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
+#include "common/pg/schema.h"
 
 /* A tick comes every 30 s, spread so that instances started together do not tick together; campaigns go on,
  * and the database is looked for, each second. */

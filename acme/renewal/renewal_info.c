@@ -5,10 +5,10 @@
 
 #include "acme/ca/ari.h"
 #include "acme/queue/job.h"
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/metrics.h"
-#include "common/process.h"
+#include "common/base/clock.h"
+#include "common/base/process.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
 
 static const char claim_sql[] =
     "UPDATE certificates c SET ari_next_poll_at = clock_timestamp() + interval '1 hour'"

@@ -7,7 +7,7 @@
 #define ACME_RENEWAL_INFO_H
 
 #include "acme/account/ca_list.h"
-#include "common/pg.h"
+#include "common/pg/pg.h"
 
 /* Certificates asked about in one step. */
 enum { RENEWAL_INFO_BATCH = 20, RENEWAL_INFO_HOLD_S = 60, RENEWAL_INFO_HOLD_MAX_S = 60 * 60 };

@@ -3,12 +3,12 @@
 #include <stdlib.h>
 
 #include "acme/webhook/run.h"
-#include "common/background.h"
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/metrics.h"
-#include "common/schema.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/daemon/background.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
+#include "common/pg/schema.h"
 
 /* How often due messages are looked for; how long a step waits for the network, or, while DNS is asked, which
  * wakes nobody, for that. */
@@ -128,7 +128,7 @@ struct courier *courier_start(const struct courier_config *config)
 	    .ca_file = config->ca_file,
 	    .patience_ms = config->patience_ms};
 	if (!courier->tools.multi)
-		abort(); /* out of memory, as in common/mem.h */
+		abort(); /* out of memory, as in common/base/mem.h */
 	curl_multi_setopt(courier->tools.multi, CURLMOPT_MAXCONNECTS, (long)config->endpoints);
 	for (int i = 0; i < config->endpoints; i++)
 		courier->runs[i] = run_new(&courier->tools);

@@ -7,7 +7,7 @@
 
 #include "common/dns/resolver.h"
 #include "common/dns/webhook_target.h"
-#include "common/seal.h"
+#include "common/seal/seal.h"
 
 struct courier;
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "acme/webhook/backoff.h"
-#include "common/mem.h"
-#include "common/process.h"
+#include "common/base/mem.h"
+#include "common/base/process.h"
 
 /* An endpoint that fails for days is not given up by few tries: it may rarely be told anything. */
 enum { TRIES_LEAST = 10 };

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/pg.h"
+#include "common/pg/pg.h"
 
 /* DELIVERY_LEASE_MS: from the claim, and from each record, on; twice what a look-up, a try and its record
  * take. ANSWER: bytes that are kept of an answer. */

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "common/clean_text.h"
-#include "common/clock.h"
-#include "common/mem.h"
-#include "common/version.h"
+#include "common/base/clean_text.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/version.h"
 
 enum { HEADER_MAX = 32 * 1024, BODY_MAX = 64 * 1024, FIRST_FINAL_STATUS = 200 };
 
@@ -32,7 +32,7 @@ struct post {
 static void *or_die(void *memory)
 {
 	if (!memory)
-		abort(); /* out of memory, as in common/mem.h */
+		abort(); /* out of memory, as in common/base/mem.h */
 	return memory;
 }
 

@@ -7,10 +7,10 @@
 
 #include "acme/crash_point.h"
 #include "acme/webhook/signature.h"
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/metrics.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
 
 /* SECRET_MAX: bytes of a secret. RUN_MS: then others that wait have their turn. A record that the database
  * does not take is tried until the lease cannot be ours any more. */

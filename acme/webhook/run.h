@@ -8,7 +8,7 @@
 
 #include "acme/webhook/post.h"
 #include "common/dns/resolver.h"
-#include "common/seal.h"
+#include "common/seal/seal.h"
 
 struct run;
 

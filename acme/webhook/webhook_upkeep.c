@@ -1,6 +1,6 @@
 #include "acme/webhook/webhook_upkeep.h"
 
-#include "common/metrics.h"
+#include "common/daemon/metrics.h"
 
 /* BATCHES: of a kind in a sweep, so that it has its end, too. */
 enum { QUERY_MS = 10000, BATCHES = 20 };

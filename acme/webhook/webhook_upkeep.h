@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "common/pg.h"
+#include "common/pg/pg.h"
 
 enum { WEBHOOK_UPKEEP_BATCH = 1000 };
 

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/base/clock.h"
 #include "common/cli/command.h"
-#include "common/clock.h"
 
 enum { QUERY_MS = 10000, WAIT_MS = 60000, LOOK_MS = 200 };
 

@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/certificate.h"
+#include "common/certificate/certificate.h"
 #include "common/cli/command.h"
-#include "common/seal.h"
+#include "common/seal/seal.h"
 
 enum { QUERY_MS = 10000, KEY_PEM_MAX = 64 * 1024 };
 

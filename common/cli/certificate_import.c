@@ -4,10 +4,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/barred_key.h"
+#include "common/base/file.h"
+#include "common/certificate/barred_key.h"
+#include "common/certificate/own_certificate.h"
 #include "common/cli/command.h"
-#include "common/file.h"
-#include "common/own_certificate.h"
 
 enum { QUERY_MS = 10000 };
 

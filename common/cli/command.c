@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "common/cli/migrate.h"
-#include "common/schema.h"
-#include "common/seal.h"
+#include "common/pg/schema.h"
+#include "common/seal/seal.h"
 
 enum { CONNECT_MS = 10000, QUERY_MS = 10000, LOCK_WAIT_MS = 60000 };
 

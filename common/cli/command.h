@@ -5,9 +5,9 @@
 #ifndef COMMON_CLI_COMMAND_H
 #define COMMON_CLI_COMMAND_H
 
-#include "common/hostname.h"
-#include "common/pg.h"
-#include "common/settings.h"
+#include "common/net/hostname.h"
+#include "common/pg/pg.h"
+#include "common/settings/settings.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 

@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/mem.h"
+#include "common/base/process.h"
+#include "common/base/version.h"
 #include "common/cli/command.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/process.h"
-#include "common/version.h"
+#include "common/log/log.h"
 
 enum { WORDS_MAX = 8 };
 

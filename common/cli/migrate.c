@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/pg.h"
-#include "common/pg_connect.h"
+#include "common/pg/pg.h"
+#include "common/pg/pg_connect.h"
 
 /* Any number would do, as long as every version of this program takes the same. */
 #define LOCK_SQL "SELECT pg_advisory_lock(4919371000217364)"

@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#include "common/result.h"
+#include "common/base/result.h"
 
 struct migration {
 	int version;

@@ -1,7 +1,7 @@
 /* The files of sql/, which the assembler puts into the program. A new file is one more line here and the
- * number in common/schema.h. */
+ * number in common/pg/schema.h. */
 #include "common/cli/migrate.h"
-#include "common/schema.h"
+#include "common/pg/schema.h"
 
 #define MIGRATIONS(X) \
 	X(1, "0001_base.sql") \
@@ -34,4 +34,4 @@ const struct migration migrations[] = {MIGRATIONS(ENTRY)};
 const size_t migration_count = sizeof migrations / sizeof *migrations;
 
 _Static_assert(sizeof migrations / sizeof *migrations == SCHEMA_VERSION,
-    "SCHEMA_VERSION in common/schema.h is the number of files in sql/");
+    "SCHEMA_VERSION in common/pg/schema.h is the number of files in sql/");

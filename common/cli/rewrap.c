@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 /* STRETCH rows are looked at and BATCH of them written at once. PASSES: an issuer that does not have the new
  * key in front yet goes on sealing for the old one; it is not waited for for ever. */

@@ -9,8 +9,8 @@
 
 #include <stdint.h>
 
-#include "common/pg.h"
-#include "common/seal.h"
+#include "common/pg/pg.h"
+#include "common/seal/seal.h"
 
 struct rewrap_count {
 	int64_t seen;

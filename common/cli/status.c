@@ -3,15 +3,15 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/base/clock.h"
 #include "common/cli/command.h"
-#include "common/clock.h"
-#include "common/delegation.h"
+#include "common/domain/delegation.h"
 #include "common/explain/explain.h"
 #include "common/explain/explain_edges.h"
 #include "common/explain/explain_summary.h"
 #include "common/explain/overview.h"
-#include "common/hostname.h"
-#include "common/schema.h"
+#include "common/net/hostname.h"
+#include "common/pg/schema.h"
 
 enum { SUMMARY_MS = 10000 };
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/mem.h"
-#include "common/net.h"
+#include "common/base/mem.h"
+#include "common/net/net.h"
 
 /* ip@port, as libunbound wants it. */
 static enum result read_server(char **out, const char *text, struct error *error)

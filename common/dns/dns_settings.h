@@ -6,7 +6,7 @@
 #define COMMON_DNS_DNS_SETTINGS_H
 
 #include "common/dns/resolver.h"
-#include "common/settings.h"
+#include "common/settings/settings.h"
 
 /* Of dns-servers, and of dns-stub. */
 enum { DNS_SERVERS_MAX = 16 };

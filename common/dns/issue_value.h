@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/hostname.h"
-#include "common/result.h"
+#include "common/base/result.h"
+#include "common/net/hostname.h"
 
 /* More parameters than this are refused. */
 enum { ISSUE_PARAMETERS_MAX = 16 };

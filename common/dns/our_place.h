@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/hostname.h"
-#include "common/settings.h"
+#include "common/net/hostname.h"
+#include "common/settings/settings.h"
 
 enum { OUR_ADDRESSES_MAX = 16, TENANT_MAX = 63 };
 

@@ -3,7 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 struct resolver_value rdata_read_text(const unsigned char *rdata, size_t size)
 {

@@ -8,12 +8,12 @@
 #include <time.h>
 #include <unbound.h>
 
-#include "common/clock.h"
-#include "common/condition.h"
+#include "common/base/clock.h"
+#include "common/base/condition.h"
+#include "common/base/mem.h"
+#include "common/daemon/metrics.h"
 #include "common/dns/rdata.h"
 #include "common/dns/resolver_contexts.h"
-#include "common/mem.h"
-#include "common/metrics.h"
 
 struct resolver {
 	struct resolver_contexts *contexts;

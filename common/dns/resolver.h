@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/hostname.h"
-#include "common/result.h"
+#include "common/base/result.h"
+#include "common/net/hostname.h"
 
 enum { RESOLVER_DEADLINE_MS = 5000 };
 

@@ -9,10 +9,10 @@
 #include <unbound.h>
 #include <unistd.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
 #include "common/dns/resolver_setup.h"
-#include "common/log.h"
-#include "common/mem.h"
+#include "common/log/log.h"
 
 /* Who checks one domain again and again within YOUNG_MS gets a fresh context each time, until EXTRA_MAX live.
  */

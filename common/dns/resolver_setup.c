@@ -10,8 +10,8 @@
 #include <unbound.h>
 #include <unistd.h>
 
+#include "common/base/mem.h"
 #include "common/dns/public_address.h"
-#include "common/mem.h"
 
 #define DEBIAN_ROOT_KEY "/usr/share/dns/root.key"
 

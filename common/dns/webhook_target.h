@@ -8,9 +8,9 @@
 
 #include <stdint.h>
 
-#include "common/hostname.h"
-#include "common/ip_ranges.h"
-#include "common/settings.h"
+#include "common/net/hostname.h"
+#include "common/net/ip_ranges.h"
+#include "common/settings/settings.h"
 
 enum { WEBHOOK_URL_MAX = 2000 };
 

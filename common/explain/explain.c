@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/explain/explain_sql.h"
-#include "common/pg.h"
+#include "common/pg/pg.h"
 
 #define OWNED " AND " EXPLAIN_OWNED
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/explain/explain_sql.h"
-#include "common/pg.h"
+#include "common/pg/pg.h"
 
 const char explain_edges_ask_sql[] =
     "SELECT clock_timestamp()::text, pg_notify('postern_explain', $2) WHERE " EXPLAIN_OWNED;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/explain/explain_sql.h"
-#include "common/pg.h"
+#include "common/pg/pg.h"
 
 #define OWNER "('active', 'drifted', 'suspended')"
 #define MAY_SEE "($1::text IS NULL OR d.tenant = $1 AND d.status IN " OWNER ")"

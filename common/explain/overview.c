@@ -1,7 +1,7 @@
 #include "common/explain/overview.h"
 
 #include "common/explain/explain_sql.h"
-#include "common/pg.h"
+#include "common/pg/pg.h"
 
 /* The operator alone: whoever asks for a tenant gets no row. */
 #define OPERATOR "$1::text IS NULL"

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/mem.h"
-#include "common/process.h"
+#include "common/base/mem.h"
+#include "common/base/process.h"
 #include "edge/loop/name_hash.h"
 
 enum { BUCKETS = 16384, LOCKS = 64, KEY_SIZE = 8 };

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "common/net.h"
+#include "common/net/net.h"
 
 struct client_counts;
 

@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/mem.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
 #include "edge/admission.h"
 #include "edge/conn/client_counts.h"
 #include "edge/conn/conn_internal.h"

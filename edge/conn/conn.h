@@ -5,7 +5,7 @@
 #ifndef EDGE_CONN_H
 #define EDGE_CONN_H
 
-#include "common/net.h"
+#include "common/net/net.h"
 #include "edge/worker.h"
 
 /* Takes the accepted descriptor. */

@@ -7,7 +7,7 @@
 #include <openssl/ssl.h>
 #include <sys/epoll.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "edge/edge_metrics.h"
 #include "edge/loop/tls_bio.h"
 #include "edge/site/handshakes.h"

@@ -6,8 +6,8 @@
 
 #include <sys/epoll.h>
 
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/log/log.h"
 #include "edge/edge_metrics.h"
 #include "edge/tls/hot_site.h"
 

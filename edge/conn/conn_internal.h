@@ -7,9 +7,9 @@
 
 #include <sys/queue.h>
 
-#include "common/buf.h"
-#include "common/hostname.h"
-#include "common/net.h"
+#include "common/base/buf.h"
+#include "common/net/hostname.h"
+#include "common/net/net.h"
 #include "edge/conn/conn.h"
 #include "edge/front/http_conn.h"
 #include "edge/loop/stream.h"

@@ -4,8 +4,8 @@
  */
 #include "edge/conn/conn_internal.h"
 
-#include "common/log.h"
-#include "common/mem.h"
+#include "common/base/mem.h"
+#include "common/log/log.h"
 #include "edge/edge_metrics.h"
 #include "edge/loop/log_rate.h"
 #include "edge/pass/pass_conn.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "edge/edge_metrics.h"
 #include "edge/tls/hot_site.h"
 

@@ -9,8 +9,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "common/mem.h"
+#include "common/base/mem.h"
+#include "common/log/log.h"
 #include "edge/admission.h"
 #include "edge/conn/conn.h"
 #include "edge/edge_metrics.h"

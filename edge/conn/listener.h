@@ -6,7 +6,7 @@
 #ifndef EDGE_LISTENER_H
 #define EDGE_LISTENER_H
 
-#include "common/net.h"
+#include "common/net/net.h"
 #include "edge/worker.h"
 
 struct listener;

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/net.h"
+#include "common/net/net.h"
 
 enum {
 	PROXY_V1_MAX = 107, /* bytes of a line with its CR LF, as the protocol has it */

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/log_line.h"
-#include "common/log_writer.h"
-#include "common/mem.h"
-#include "common/net.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/log/log_line.h"
+#include "common/log/log_writer.h"
+#include "common/net/net.h"
 
 enum {
 	GATHER_MS = 5, /* under load the writer wakes so often, not for each line */

@@ -4,7 +4,8 @@
  * (reset links and tokens travel in it), a cookie, an authorization or any other field but User-Agent and
  * Referer.
  *
- * A line is the log's (common/log_writer.h): nobody waits for it, and what finds no room is lost and counted.
+ * A line is the log's (common/log/log_writer.h): nobody waits for it, and what finds no room is lost and
+ * counted.
  */
 #ifndef EDGE_ACCESS_LOG_H
 #define EDGE_ACCESS_LOG_H
@@ -13,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/log.h"
+#include "common/log/log.h"
 #include "edge/http/http_msg.h"
 
 struct access_log;

@@ -5,7 +5,7 @@
 #ifndef EDGE_CLIENT_H
 #define EDGE_CLIENT_H
 
-#include "common/net.h"
+#include "common/net/net.h"
 #include "edge/http_config.h"
 #include "edge/loop/stream.h"
 #include "edge/upstream/upstream_pool.h"

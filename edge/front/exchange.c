@@ -4,8 +4,8 @@
 #include <nghttp2/nghttp2.h>
 #include <stdlib.h>
 
-#include "common/log.h"
-#include "common/mem.h"
+#include "common/base/mem.h"
+#include "common/log/log.h"
 
 enum {
 	/* Each takes upstream-connect-timeout: more would keep a visitor waiting for longer than anybody

@@ -5,7 +5,7 @@
 #ifndef EDGE_H1_OUT_H
 #define EDGE_H1_OUT_H
 
-#include "common/buf.h"
+#include "common/base/buf.h"
 #include "edge/http/h1_write.h"
 #include "edge/loop/stream.h"
 

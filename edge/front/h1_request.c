@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "edge/http/h1_parse.h"
 
 bool h1_request_wants_body(const struct h1_conn *conn)

@@ -6,7 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "edge/front/h2_conn_state.h"
 
 /* Then the other connections have their turn. A step may write H2_OUT_GATHER. */

@@ -13,7 +13,7 @@
 #include <nghttp2/nghttp2.h>
 #include <sys/queue.h>
 
-#include "common/buf.h"
+#include "common/base/buf.h"
 #include "edge/front/h2_conn.h"
 #include "edge/front/h2_ids.h"
 #include "edge/front/h2_limits.h"

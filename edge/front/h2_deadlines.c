@@ -3,7 +3,7 @@
  * for silence and for a socket that takes nothing; streams are looked at once a second or so, those that wait
  * for the client's body, or for its window to open.
  */
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "edge/front/h2_conn_state.h"
 
 enum { SWEEP_LEAST_MS = 10, SWEEPS_PER_TIMEOUT = 4 };

@@ -6,9 +6,9 @@
 
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/mem.h"
-#include "common/tally.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/tally.h"
 
 /* ---- life */
 

@@ -1,6 +1,6 @@
 #include "edge/front/request_internal.h"
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "edge/admission.h"
 #include "edge/front/shared_host.h"
 #include "edge/http/http_date.h"

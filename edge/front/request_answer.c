@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "edge/conn/conn.h"
 #include "edge/front/notice_page.h"
 

@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "edge/front/request_internal.h"
 #include "edge/loop/deadline.h"
 #include "edge/site/site_cache.h"

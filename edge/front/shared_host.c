@@ -4,7 +4,7 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
-#include "common/certificate.h"
+#include "common/certificate/certificate.h"
 
 static bool have_one_tenant(const struct site *site, const struct site *other)
 {

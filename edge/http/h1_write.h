@@ -5,8 +5,8 @@
 #ifndef EDGE_H1_WRITE_H
 #define EDGE_H1_WRITE_H
 
-#include "common/buf.h"
-#include "common/domain_options.h"
+#include "common/base/buf.h"
+#include "common/domain/domain_options.h"
 #include "edge/http/http_msg.h"
 
 /* What a buffer must have room for to take any head that was parsed and then forwarded, with our identity

@@ -6,7 +6,7 @@
 #ifndef EDGE_H2_HEAD_H
 #define EDGE_H2_HEAD_H
 
-#include "common/buf.h"
+#include "common/base/buf.h"
 #include "edge/http/http_msg.h"
 
 enum {

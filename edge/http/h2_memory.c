@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/tally.h"
+#include "common/base/tally.h"
 
 enum {
 	/* Small pieces there are a few of for each stream, whose own size stands for them. */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 enum { SLOTS_AT_ONCE = 64 };
 

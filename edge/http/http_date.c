@@ -2,7 +2,7 @@
 
 #include <time.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 /* The process never leaves the C locale. */
 const char *http_date_now(void)

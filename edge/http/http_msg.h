@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "common/result.h"
+#include "common/base/result.h"
 
 enum {
 	HTTP_HEAD_MAX = 64 * 1024, /* bytes of start line and fields together */

@@ -4,7 +4,7 @@
 #ifndef EDGE_HTTP_TARGET_H
 #define EDGE_HTTP_TARGET_H
 
-#include "common/hostname.h"
+#include "common/net/hostname.h"
 #include "edge/http/http_msg.h"
 
 enum { HTTP_HOST_MAX = 255 }; /* bytes of a host without its port */

@@ -6,7 +6,7 @@
 #ifndef EDGE_IDENTITY_H
 #define EDGE_IDENTITY_H
 
-#include "common/net.h"
+#include "common/net/net.h"
 #include "edge/http/http_msg.h"
 #include "edge/http/http_target.h"
 #include "edge/http/request_id.h"

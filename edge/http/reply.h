@@ -4,7 +4,7 @@
 #ifndef EDGE_REPLY_H
 #define EDGE_REPLY_H
 
-#include "common/buf.h"
+#include "common/base/buf.h"
 #include "edge/http/http_msg.h"
 
 struct reply {

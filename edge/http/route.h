@@ -5,7 +5,7 @@
 #ifndef EDGE_ROUTE_H
 #define EDGE_ROUTE_H
 
-#include "common/hostname.h"
+#include "common/net/hostname.h"
 #include "edge/http/http_msg.h"
 
 enum route_action {

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 struct log_rate {
 	atomic_int_fast64_t next_ms;

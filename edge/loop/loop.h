@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/result.h"
+#include "common/base/result.h"
 
 struct loop;
 

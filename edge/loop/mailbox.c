@@ -8,7 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 /* Senders push on a stack, the reader takes all of it and turns it round: messages of one sender keep their
  * order. Only the push on an empty stack wakes the reader, so a burst costs one system call. */

@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "common/process.h"
+#include "common/base/process.h"
 
 struct sip {
 	uint64_t a, b, c, d;

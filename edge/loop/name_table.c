@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "edge/loop/name_hash.h"
 
 enum { BUCKETS_AT_FIRST = 64 };

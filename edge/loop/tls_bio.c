@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 struct tls_bio {
 	int fd;

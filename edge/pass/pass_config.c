@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 enum result pass_config_load(struct pass_config **out, const struct settings *settings, struct error *error)
 {

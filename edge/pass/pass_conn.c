@@ -5,8 +5,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "common/clock.h"
-#include "common/mem.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
 #include "edge/edge_metrics.h"
 #include "edge/http_config.h"
 #include "edge/loop/name_hash.h"

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "edge/pass/pass_choice.h"
 #include "edge/upstream/proxy_protocol_write.h"
 #include "edge/upstream/upstream_socket.h"

@@ -8,7 +8,7 @@
 #ifndef EDGE_PASS_FLOW_H
 #define EDGE_PASS_FLOW_H
 
-#include "common/buf.h"
+#include "common/base/buf.h"
 #include "edge/loop/loop.h"
 #include "edge/pass/pass_pipes.h"
 

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 enum { FIELDS_MAX = 16 };
 

@@ -4,7 +4,7 @@
 #ifndef EDGE_PASS_LOG_H
 #define EDGE_PASS_LOG_H
 
-#include "common/net.h"
+#include "common/net/net.h"
 #include "edge/front/access_log.h"
 #include "edge/pass/pass_routes.h"
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 /* A route's own name, or what stands for those that came later. */
 static const char *name_of(const char *route)

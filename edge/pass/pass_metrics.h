@@ -4,7 +4,7 @@
 #ifndef EDGE_PASS_METRICS_H
 #define EDGE_PASS_METRICS_H
 
-#include "common/metrics.h"
+#include "common/daemon/metrics.h"
 
 /* Series stay for ever: of all reloads together so many routes have their own, later ones share `other`. */
 enum { PASS_METRICS_ROUTES_MAX = 48 };

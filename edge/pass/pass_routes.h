@@ -9,8 +9,8 @@
 #ifndef EDGE_PASS_ROUTES_H
 #define EDGE_PASS_ROUTES_H
 
-#include "common/hostname.h"
-#include "common/settings.h"
+#include "common/net/hostname.h"
+#include "common/settings/settings.h"
 #include "edge/pass/pass_metrics.h"
 #include "edge/pass/pass_target.h"
 

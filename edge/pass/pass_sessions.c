@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "edge/loop/name_hash.h"
 
 enum { BUCKETS = 32768 }; /* a power of two, about as many as there are sessions */

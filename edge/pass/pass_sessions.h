@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/net.h"
+#include "common/net/net.h"
 
 struct pass_sessions;
 

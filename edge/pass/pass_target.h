@@ -1,11 +1,11 @@
 /*
  * To which servers bytes are passed, and how: what a setting or a domain's option says of it
- * (common/passthrough), as upstreams take it. Pure: looks nothing up.
+ * (common/domain/passthrough), as upstreams take it. Pure: looks nothing up.
  */
 #ifndef EDGE_PASS_TARGET_H
 #define EDGE_PASS_TARGET_H
 
-#include "common/passthrough.h"
+#include "common/domain/passthrough.h"
 #include "edge/upstream/upstreams.h"
 
 struct pass_target {

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/result.h"
+#include "common/base/result.h"
 
 enum {
 	SERVER_HELLO_SESSION_MAX = 32,

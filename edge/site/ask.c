@@ -8,11 +8,11 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "common/clock.h"
-#include "common/hostname.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/metrics.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
+#include "common/net/hostname.h"
 #include "edge/loop/log_rate.h"
 #include "edge/site/ask_target.h"
 
@@ -84,7 +84,7 @@ static void question_start(struct ask *ask, struct question *question, int64_t n
 	CURL *easy = curl_easy_init();
 
 	if (!easy)
-		abort(); /* out of memory, as in common/mem.h */
+		abort(); /* out of memory, as in common/base/mem.h */
 	ask_endpoint_prepare(&question->target->endpoint, easy, question->name, "postern-edge",
 	    (long)(question->deadline_ms - now_ms));
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/ask_endpoint.h"
-#include "common/result.h"
+#include "common/base/result.h"
+#include "common/domain/ask_endpoint.h"
 
 struct ask;
 struct ask_target;

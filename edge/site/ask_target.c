@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 enum result ask_target_new(
     struct ask_target **out, const struct ask_endpoint_config *config, struct error *error)

@@ -7,7 +7,7 @@
 
 #include <stdatomic.h>
 
-#include "common/ask_endpoint.h"
+#include "common/domain/ask_endpoint.h"
 
 struct ask_target {
 	atomic_int references;

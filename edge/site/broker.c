@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "common/clock.h"
-#include "common/condition.h"
-#include "common/mem.h"
-#include "common/pg.h"
+#include "common/base/clock.h"
+#include "common/base/condition.h"
+#include "common/base/mem.h"
+#include "common/pg/pg.h"
 
 enum {
 	QUEUE_MAX = 8192, /* names waiting to be looked up: the newest above it is shed */

@@ -9,8 +9,8 @@
 #ifndef EDGE_BROKER_H
 #define EDGE_BROKER_H
 
-#include "common/seal.h"
-#include "common/settings.h"
+#include "common/seal/seal.h"
+#include "common/settings/settings.h"
 #include "edge/loop/mailbox.h"
 #include "edge/site/site_cache.h"
 

@@ -7,7 +7,7 @@
 
 #include <pthread.h>
 
-#include "common/metrics.h"
+#include "common/daemon/metrics.h"
 #include "edge/site/ask.h"
 #include "edge/site/ask_target.h"
 #include "edge/site/broker.h"

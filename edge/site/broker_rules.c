@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 enum {
 	ISSUING_MAX = 8192, /* names waiting for the issuer: the newest above it is shed */

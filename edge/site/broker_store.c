@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "common/clock.h"
-#include "common/condition.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/condition.h"
+#include "common/log/log.h"
 #include "edge/loop/log_rate.h"
 
 enum { STORE_TIMEOUT_MS = 900, PROBE_MS = 100 };

@@ -8,13 +8,13 @@
 #include <sys/queue.h>
 #include <time.h>
 
-#include "common/clock.h"
-#include "common/condition.h"
-#include "common/hostname.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/metrics.h"
-#include "common/pg.h"
+#include "common/base/clock.h"
+#include "common/base/condition.h"
+#include "common/base/mem.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
+#include "common/net/hostname.h"
+#include "common/pg/pg.h"
 #include "edge/loop/log_rate.h"
 
 /* Nothing is kept in memory: a CA's probes come within one query of each other, a second order of the same

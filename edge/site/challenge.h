@@ -8,7 +8,7 @@
 #ifndef EDGE_CHALLENGE_H
 #define EDGE_CHALLENGE_H
 
-#include "common/settings.h"
+#include "common/settings/settings.h"
 #include "edge/loop/mailbox.h"
 
 struct challenges;

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/metrics.h"
-#include "common/pg_listen.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
+#include "common/pg/pg_listen.h"
 #include "edge/loop/log_rate.h"
 
 enum { STEP_TIMEOUT_MS = 2000, STEP_MAX_MS = 1000, STEP_MIN_MS = 20, RETRY_MS = 1000 };

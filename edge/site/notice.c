@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/condition.h"
-#include "common/mem.h"
-#include "common/metrics.h"
-#include "common/pg.h"
+#include "common/base/clock.h"
+#include "common/base/condition.h"
+#include "common/base/mem.h"
+#include "common/daemon/metrics.h"
+#include "common/pg/pg.h"
 
 enum {
 	QUESTIONS_MAX = 256,

@@ -9,8 +9,8 @@
 #ifndef EDGE_NOTICE_H
 #define EDGE_NOTICE_H
 
-#include "common/hostname.h"
-#include "common/settings.h"
+#include "common/net/hostname.h"
+#include "common/settings/settings.h"
 #include "edge/loop/mailbox.h"
 
 struct notices;

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "edge/loop/name_hash.h"
 
 struct entry {

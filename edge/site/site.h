@@ -11,9 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/certificate.h"
-#include "common/domain_options.h"
-#include "common/hostname.h"
+#include "common/certificate/certificate.h"
+#include "common/domain/domain_options.h"
+#include "common/net/hostname.h"
 
 /* What a site was made from: where the database has another stamp, the site is made again. */
 struct site_stamp {

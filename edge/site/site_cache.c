@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "common/clock.h"
-#include "common/mem.h"
-#include "common/metrics.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/daemon/metrics.h"
 #include "edge/loop/name_hash.h"
 #include "edge/site/refusals.h"
 

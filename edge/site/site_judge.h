@@ -5,7 +5,7 @@
 #ifndef EDGE_SITE_JUDGE_H
 #define EDGE_SITE_JUDGE_H
 
-#include "common/seal.h"
+#include "common/seal/seal.h"
 #include "edge/site/site.h"
 
 struct site_judge;

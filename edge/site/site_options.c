@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
-#include "common/mem.h"
+#include "common/base/mem.h"
+#include "common/log/log.h"
 #include "edge/loop/log_rate.h"
 
 static void complain(const char *name, const char *key, const char *problem)

@@ -6,7 +6,7 @@
 #ifndef EDGE_SITE_OPTIONS_H
 #define EDGE_SITE_OPTIONS_H
 
-#include "common/domain_options.h"
+#include "common/domain/domain_options.h"
 
 /* `lines` may be NULL: there is no row, or it asks for nothing. Each line is a JSON object of one option, so
  * that none can spoil the others. `redirect_leads`: the host it redirects to is the same tenant's, and does

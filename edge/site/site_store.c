@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/mem.h"
-#include "common/pg.h"
-#include "common/schema.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/pg/pg.h"
+#include "common/pg/schema.h"
 
 struct site_store *site_store_new(
     const char *conninfo, const struct seal_keys *keys, struct site_cache *cache)

@@ -8,7 +8,7 @@
 #ifndef EDGE_SITE_STORE_H
 #define EDGE_SITE_STORE_H
 
-#include "common/seal.h"
+#include "common/seal/seal.h"
 #include "edge/site/site_cache.h"
 
 struct site_store;

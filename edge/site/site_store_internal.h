@@ -4,7 +4,7 @@
 #ifndef EDGE_SITE_STORE_INTERNAL_H
 #define EDGE_SITE_STORE_INTERNAL_H
 
-#include "common/pg.h"
+#include "common/pg/pg.h"
 #include "edge/site/site_judge.h"
 #include "edge/site/site_store.h"
 

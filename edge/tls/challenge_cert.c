@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/hostname.h"
-#include "common/mem.h"
+#include "common/base/mem.h"
+#include "common/net/hostname.h"
 
 enum { LIFE_SECONDS = 7 * 24 * 3600, CLOCK_SKEW_SECONDS = 24 * 3600 };
 

@@ -9,7 +9,7 @@
 #include <openssl/types.h>
 #include <stdint.h>
 
-#include "common/result.h"
+#include "common/base/result.h"
 
 struct challenge_certs;
 

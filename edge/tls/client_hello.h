@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/result.h"
+#include "common/base/result.h"
 #include "edge/tls/tls_alert.h"
 
 enum {

@@ -5,9 +5,9 @@
 #ifndef EDGE_DEFAULT_NAMES_H
 #define EDGE_DEFAULT_NAMES_H
 
-#include "common/hostname.h"
-#include "common/net.h"
-#include "common/settings.h"
+#include "common/net/hostname.h"
+#include "common/net/net.h"
+#include "common/settings/settings.h"
 
 enum { DEFAULT_NAMES_MAX = 64 };
 

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "common/certificate.h"
-#include "common/mem.h"
-#include "common/metrics.h"
+#include "common/base/mem.h"
+#include "common/certificate/certificate.h"
+#include "common/daemon/metrics.h"
 #include "edge/loop/loop.h"
 #include "edge/loop/name_table.h"
 

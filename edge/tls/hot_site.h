@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/result.h"
+#include "common/base/result.h"
 #include "edge/site/site_cache.h"
 
 struct hot_sites;

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "common/clock.h"
-#include "common/mem.h"
-#include "common/process.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/process.h"
 
 struct generation {
 	struct ticket_key key;

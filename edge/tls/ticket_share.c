@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/background.h"
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/metrics.h"
-#include "common/pg.h"
-#include "common/process.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/process.h"
+#include "common/daemon/background.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
+#include "common/pg/pg.h"
 #include "edge/loop/log_rate.h"
 
 enum {

@@ -5,7 +5,7 @@
 #ifndef EDGE_TICKET_SHARE_H
 #define EDGE_TICKET_SHARE_H
 
-#include "common/seal.h"
+#include "common/seal/seal.h"
 #include "edge/tls/ticket_keys.h"
 
 struct ticket_share;

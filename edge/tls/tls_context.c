@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/hostname.h"
-#include "common/mem.h"
+#include "common/base/mem.h"
+#include "common/net/hostname.h"
 #include "edge/loop/tls_bio.h"
 
 struct tls_context {

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/result.h"
+#include "common/base/result.h"
 #include "edge/tls/client_hello.h"
 #include "edge/tls/ticket_keys.h"
 

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#include "common/net.h"
+#include "common/net/net.h"
 
 enum { PROXY_V2_MAX = 16 + 36, PROXY_V2_AUTHORITY_MAX = 3 + 255 };
 

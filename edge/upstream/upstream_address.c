@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 static const char *const failure_names[UPSTREAM_FAILURE_COUNT] = {
     [UPSTREAM_REFUSED] = "refused",

@@ -8,7 +8,7 @@
 #ifndef EDGE_UPSTREAM_CALL_H
 #define EDGE_UPSTREAM_CALL_H
 
-#include "common/buf.h"
+#include "common/base/buf.h"
 #include "edge/http/h1_fields.h"
 #include "edge/http/h1_write.h"
 #include "edge/http/http_msg.h"

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/certificate.h"
-#include "common/file.h"
-#include "common/mem.h"
+#include "common/base/file.h"
+#include "common/base/mem.h"
+#include "common/certificate/certificate.h"
 
 static enum result load_urls(
     struct upstream_config *config, const struct settings *settings, struct error *error)

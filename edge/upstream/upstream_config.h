@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-#include "common/settings.h"
+#include "common/settings/settings.h"
 #include "edge/upstream/upstream_url.h"
 
 enum {

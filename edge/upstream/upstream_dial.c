@@ -7,9 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mem.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/log/log.h"
 #include "edge/loop/deadline.h"
 #include "edge/loop/log_rate.h"
 #include "edge/loop/tls_bio.h"

@@ -6,7 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "edge/upstream/upstream_h1_state.h"
 
 static void on_ready(struct loop_io *io, uint32_t events);

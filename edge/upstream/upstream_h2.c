@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "edge/upstream/upstream_h2_state.h"
 
 enum {

@@ -1,8 +1,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "common/mem.h"
-#include "common/tally.h"
+#include "common/base/mem.h"
+#include "common/base/tally.h"
 #include "edge/upstream/upstream_h2_state.h"
 
 static void on_free(struct loop_task *task)

@@ -4,7 +4,7 @@
 #ifndef EDGE_UPSTREAM_METRICS_H
 #define EDGE_UPSTREAM_METRICS_H
 
-#include "common/metrics.h"
+#include "common/daemon/metrics.h"
 #include "edge/upstream/upstream_address.h"
 
 enum upstream_retry {

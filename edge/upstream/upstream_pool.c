@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/mem.h"
-#include "common/process.h"
+#include "common/base/mem.h"
+#include "common/base/process.h"
 #include "edge/upstream/upstream_pool_state.h"
 
 static struct upstream_shelf *shelf_of(const struct upstream_h1 *upstream)

@@ -4,8 +4,8 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
-#include "common/log.h"
-#include "common/mem.h"
+#include "common/base/mem.h"
+#include "common/log/log.h"
 #include "edge/loop/log_rate.h"
 #include "edge/upstream/upstream_pool_state.h"
 

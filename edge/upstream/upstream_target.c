@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "edge/upstream/upstream_pool_state.h"
 
 /* A look-up takes milliseconds, or its group is waited for by the deadline. */

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/mem.h"
-#include "common/net.h"
+#include "common/base/mem.h"
+#include "common/net/net.h"
 
 struct upstream_tls {
 	SSL_CTX *ctx;

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "common/net.h"
+#include "common/net/net.h"
 
 enum { UPSTREAM_HOST_MAX = 253, UPSTREAM_URL_MAX = 8 + UPSTREAM_HOST_MAX + 2 + 1 + 5 };
 

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/condition.h"
-#include "common/log.h"
-#include "common/mem.h"
+#include "common/base/clock.h"
+#include "common/base/condition.h"
+#include "common/base/mem.h"
+#include "common/log/log.h"
 #include "edge/loop/loop.h"
 #include "edge/upstream/upstreams_internal.h"
 

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/condition.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/condition.h"
+#include "common/log/log.h"
 #include "edge/upstream/upstreams_internal.h"
 
 enum { THREADS = 4, RETRY_MS = 1000, SWEEP_MS = 60 * 1000 };

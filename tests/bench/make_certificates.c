@@ -16,8 +16,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "common/certificate.h"
-#include "common/seal.h"
+#include "common/certificate/certificate.h"
+#include "common/seal/seal.h"
 
 enum { LIFE_S = 90 * 24 * 3600 };
 

@@ -6,8 +6,8 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
-#include "common/buf.h"
-#include "common/certificate.h"
+#include "common/base/buf.h"
+#include "common/certificate/certificate.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { NOW = 1900000000 };

@@ -2,7 +2,7 @@
  * Chunked bodies, against a decoder that reads the whole body at once and shares no code with ours. The first
  * byte says how large the pieces are in which it arrives.
  */
-#include "common/buf.h"
+#include "common/base/buf.h"
 #include "edge/http/h1_body.h"
 #include "edge/http/h1_write.h"
 #include "tests/fuzz/fuzz.h"

@@ -2,7 +2,7 @@
  * Heads of requests. Cut anywhere they mean the same; what is accepted has one reading only, by a reader that
  * shares no code with ours; and what we write upstream means what we read.
  */
-#include "common/buf.h"
+#include "common/base/buf.h"
 #include "edge/http/forward.h"
 #include "edge/http/h1_parse.h"
 #include "edge/http/h1_write.h"

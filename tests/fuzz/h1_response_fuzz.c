@@ -2,7 +2,7 @@
  * Responses as an upstream sends them, head and body. Cut anywhere they mean the same, and what we write to
  * the client means what we read. The first byte: whether the request was HEAD, and the size of the pieces.
  */
-#include "common/buf.h"
+#include "common/base/buf.h"
 #include "edge/http/forward.h"
 #include "edge/http/h1_body.h"
 #include "edge/http/h1_parse.h"

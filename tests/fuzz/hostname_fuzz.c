@@ -2,7 +2,7 @@
  * Names, from the wire (SNI, Host) and from people: what is accepted is normal, stays what it is when read
  * again, and does not depend on the case of its letters.
  */
-#include "common/hostname.h"
+#include "common/net/hostname.h"
 #include "tests/fuzz/fuzz.h"
 
 typedef enum hostname_problem parser(struct hostname *out, const char *name, size_t size);

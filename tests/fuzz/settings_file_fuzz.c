@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/settings.h"
+#include "common/settings/settings.h"
 #include "tests/fuzz/fuzz.h"
 
 static const struct setting table[] = {

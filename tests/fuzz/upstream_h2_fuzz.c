@@ -5,7 +5,7 @@
  * The first byte: how many requests wait, whether one is HEAD, whether one sends a body, whether their
  * clients are slow. The second: the size of the pieces.
  */
-#include "common/tally.h"
+#include "common/base/tally.h"
 #include "edge/http/http_chars.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/h2_upstream.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "acme/ca/jws.h"
-#include "common/barred_key.h"
+#include "common/certificate/barred_key.h"
 #include "tests/pg/database.h"
 
 static const char name[] = "shop.brand.test";

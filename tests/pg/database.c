@@ -7,11 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/process.h"
 #include "common/cli/migrate.h"
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/process.h"
+#include "common/log/log.h"
 
 enum { CONNECTIONS_MAX = 48, CONNINFOS_MAX = 48, PARAMS_MAX = 16, VALUE_MAX = 8192, QUERY_MS = 10000 };
 

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "common/pg.h"
+#include "common/pg/pg.h"
 
 enum { TEST_WAIT_MS = 10000 };
 

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/heartbeat.h"
-#include "common/process.h"
+#include "common/base/process.h"
+#include "common/daemon/heartbeat.h"
 #include "tests/pg/database.h"
 
 #define BEAT "SELECT node_beat('edge@one:2019', 'edge', 'one', '0.1', 5000)"

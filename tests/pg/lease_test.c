@@ -1,5 +1,5 @@
 /* Leases and fences: who slept through a lease can no longer renew, check, release or write. */
-#include "common/lease.h"
+#include "common/pg/lease.h"
 
 #include <pthread.h>
 #include <stdio.h>

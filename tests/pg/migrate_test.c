@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/schema.h"
+#include "common/pg/schema.h"
 #include "tests/pg/database.h"
 
 static const struct migration three[] = {

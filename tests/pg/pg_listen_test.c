@@ -1,6 +1,6 @@
 /* Listening: what the tables' triggers tell, and that a listener is back by itself after whatever happened.
  */
-#include "common/pg_listen.h"
+#include "common/pg/pg_listen.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "tests/pg/database.h"
 
 #define TOKEN "tttttttttttttttttttttttttttttttttttt"

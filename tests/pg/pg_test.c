@@ -1,5 +1,5 @@
-/* common/pg.h against a real server: statements, values, and what a server does to its clients. */
-#include "common/pg.h"
+/* common/pg/pg.h against a real server: statements, values, and what a server does to its clients. */
+#include "common/pg/pg.h"
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "tests/pg/database.h"
 
 /* A listening socket that nobody answers on: connecting works, the kernel does that. */

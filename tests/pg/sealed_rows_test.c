@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/certificate.h"
+#include "common/certificate/certificate.h"
 #include "common/cli/rewrap.h"
-#include "common/seal.h"
+#include "common/seal/seal.h"
 #include "tests/pg/database.h"
 
 struct vault {

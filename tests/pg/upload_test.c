@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/barred_key.h"
-#include "common/mem.h"
+#include "common/base/mem.h"
+#include "common/certificate/barred_key.h"
 #include "tests/pg/database.h"
 #include "tests/support/certificate.h"
 

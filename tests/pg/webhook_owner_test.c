@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "acme/webhook/delivery.h"
-#include "common/seal.h"
+#include "common/seal/seal.h"
 #include "tests/pg/database.h"
 #include "verifier/webhook/webhook.h"
 #include "verifier/webhook/webhook_log.h"

@@ -13,9 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/mem.h"
-#include "common/metrics.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/daemon/metrics.h"
 #include "edge/edge_settings.h"
 #include "edge/site/broker.h"
 #include "tests/support/ask_server.h"

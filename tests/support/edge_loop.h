@@ -4,7 +4,7 @@
 #ifndef TESTS_SUPPORT_EDGE_LOOP_H
 #define TESTS_SUPPORT_EDGE_LOOP_H
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "edge/loop/loop.h"
 
 static int64_t fake_us = 1000 * 1000;

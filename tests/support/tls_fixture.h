@@ -14,8 +14,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "common/buf.h"
-#include "common/certificate.h"
+#include "common/base/buf.h"
+#include "common/certificate/certificate.h"
 #include "edge/site/site.h"
 
 #define FIXTURE_UNUSED __attribute__((unused))

@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 /* A set of slots by the holder's number; within one the slot that has been full for longest is given away. */
 enum { WAYS = 4, SETS = RATE_LIMIT_HOLDERS / WAYS, BURST_S = 2 };

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "common/pg.h"
+#include "common/pg/pg.h"
 
 enum { SCOPE_PARAMS = 24, SCOPE_QUERY_MS = 2000 };
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/process.h"
+#include "common/base/process.h"
 
 void secret_make(const char *prefix, char *text)
 {

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "common/pg.h"
+#include "common/pg/pg.h"
 #include "verifier/access/token.h"
 
 #define SESSION_COOKIE "postern_session"

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/mem.h"
-#include "common/metrics.h"
+#include "common/base/mem.h"
+#include "common/daemon/metrics.h"
 #include "verifier/api/api_auth.h"
 #include "verifier/api/api_idempotency.h"
 #include "verifier/api/api_import.h"

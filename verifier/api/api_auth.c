@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "verifier/access/session.h"
 #include "verifier/http/bearer.h"
 #include "verifier/http/problem.h"

@@ -8,7 +8,7 @@
 #include <jansson.h>
 
 #include "common/dns/resolver.h"
-#include "common/net.h"
+#include "common/net/net.h"
 #include "verifier/access/scope.h"
 #include "verifier/access/token.h"
 #include "verifier/config.h"

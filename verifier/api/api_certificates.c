@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
+#include "common/log/log.h"
 #include "verifier/api/api_handlers.h"
 #include "verifier/api/certificate_json.h"
 #include "verifier/claim/stored_certificate.h"

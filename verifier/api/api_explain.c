@@ -8,7 +8,7 @@
 
 #include "common/explain/explain.h"
 #include "common/explain/explain_summary.h"
-#include "common/hostname.h"
+#include "common/net/hostname.h"
 #include "verifier/access/tenant.h"
 #include "verifier/api/api_explain_edges.h"
 #include "verifier/api/api_handlers.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "common/explain/explain_edges.h"
 #include "verifier/api/api_rows.h"
 

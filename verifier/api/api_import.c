@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
-#include "common/mem.h"
+#include "common/base/mem.h"
+#include "common/log/log.h"
 #include "verifier/access/token.h"
 #include "verifier/api/import_line.h"
 #include "verifier/http/problem.h"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/domain_options.h"
+#include "common/domain/domain_options.h"
 #include "verifier/http/problem.h"
 
 /* Where requests go is the operator's to say: an edge connects to any address that it is told. So is how much

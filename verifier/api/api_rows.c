@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "common/pg.h"
+#include "common/pg/pg.h"
 
 /* Of pg_type, where they never change. */
 enum { TYPE_BOOL = 16, TYPE_INT8 = 20, TYPE_INT4 = 23, TYPE_JSON = 114, TYPE_JSONB = 3802 };

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "verifier/access/portal_link.h"
 #include "verifier/access/session.h"
 #include "verifier/api/api_auth.h"

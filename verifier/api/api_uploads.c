@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/log.h"
-#include "common/mem.h"
+#include "common/base/mem.h"
+#include "common/log/log.h"
 #include "verifier/api/api_handlers.h"
 #include "verifier/api/certificate_json.h"
 #include "verifier/claim/name_rules.h"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
+#include "common/log/log.h"
 #include "verifier/access/tenant.h"
 #include "verifier/api/api_claim.h"
 #include "verifier/api/api_handlers.h"

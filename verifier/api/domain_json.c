@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "verifier/claim/records.h"
 #include "verifier/diagnose/domain_state.h"
 

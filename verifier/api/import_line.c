@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clean_text.h"
-#include "common/mem.h"
+#include "common/base/clean_text.h"
+#include "common/base/mem.h"
 #include "verifier/api/api_call.h"
 #include "verifier/api/api_options.h"
 #include "verifier/claim/name_rules.h"

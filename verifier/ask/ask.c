@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/mem.h"
-#include "common/metrics.h"
+#include "common/base/mem.h"
+#include "common/daemon/metrics.h"
 #include "verifier/ask/ask_batch.h"
 #include "verifier/http/bearer.h"
 #include "verifier/http/mhd.h"

@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mem.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/log/log.h"
 #include "verifier/claim/domain.h"
 
 /* Each that waited for the database in vain would make all behind it wait: after one has, nobody does for

@@ -8,7 +8,7 @@
 
 #include <sys/queue.h>
 
-#include "common/hostname.h"
+#include "common/net/hostname.h"
 
 struct ask_batch;
 

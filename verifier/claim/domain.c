@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/mem.h"
-#include "common/process.h"
+#include "common/base/mem.h"
+#include "common/base/process.h"
 
 /* Closes "to_char(column". */
 #define UTC " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"

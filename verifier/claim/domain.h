@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 #include "common/dns/routing_check.h"
-#include "common/hostname.h"
+#include "common/net/hostname.h"
 #include "verifier/access/scope.h"
 #include "verifier/claim/claim_rules.h"
 #include "verifier/claim/name_search.h"

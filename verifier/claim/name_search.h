@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "common/hostname.h"
+#include "common/net/hostname.h"
 
 struct name_search {
 	char words[4 * HOSTNAME_MAX]; /* a text[], all in domain_words of the name: {"shop","bran"} */

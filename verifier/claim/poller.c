@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mem.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/log/log.h"
 #include "verifier/claim/domain_check.h"
 #include "verifier/diagnose/diagnoser.h"
 #include "verifier/diagnose/dns_look.h"

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/barred_key.h"
-#include "common/mem.h"
+#include "common/base/mem.h"
+#include "common/certificate/barred_key.h"
 
 enum { TEND_MS = 10000 };
 

@@ -6,8 +6,8 @@
 #ifndef VERIFIER_CLAIM_UPLOAD_H
 #define VERIFIER_CLAIM_UPLOAD_H
 
+#include "common/certificate/own_certificate.h"
 #include "common/dns/our_place.h"
-#include "common/own_certificate.h"
 #include "verifier/access/scope.h"
 
 /* Rows of one upload; of a wildcard without a row of its own, one for each name under it. */

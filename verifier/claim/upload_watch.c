@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-#include "common/background.h"
-#include "common/log.h"
-#include "common/mem.h"
+#include "common/base/mem.h"
+#include "common/daemon/background.h"
+#include "common/log/log.h"
 #include "verifier/claim/upload.h"
 
 enum { ROUND_MS = 60 * 1000, AGAIN_MS = 1000 };

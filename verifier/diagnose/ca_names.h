@@ -5,7 +5,7 @@
 #ifndef VERIFIER_DIAGNOSE_CA_NAMES_H
 #define VERIFIER_DIAGNOSE_CA_NAMES_H
 
-#include "common/pg.h"
+#include "common/pg/pg.h"
 #include "verifier/diagnose/judge.h"
 
 struct ca_names;

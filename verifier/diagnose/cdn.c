@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/ip_ranges.h"
+#include "common/net/ip_ranges.h"
 
 #define CLOUDFLARE "Cloudflare"
 #define FASTLY "Fastly"

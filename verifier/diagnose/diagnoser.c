@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/mem.h"
-#include "common/metrics.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/daemon/metrics.h"
 #include "verifier/diagnose/ca_names.h"
 #include "verifier/diagnose/diagnosis_json.h"
 #include "verifier/diagnose/dns_look_run.h"

@@ -14,7 +14,7 @@
 
 #include "common/dns/caa.h"
 #include "common/dns/resolver.h"
-#include "common/net.h"
+#include "common/net/net.h"
 
 /* Servers that are asked, of those that are named; names of a chain of aliases. */
 enum { LOOK_SERVERS_MAX = 8, LOOK_NAMES_MAX = 16, LOOK_CHAIN_MAX = 8 };

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/mem.h"
+#include "common/base/process.h"
 #include "common/dns/rdata.h"
-#include "common/mem.h"
-#include "common/process.h"
 
 enum { HEADER = 12 };
 

@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/mem.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
 #include "verifier/diagnose/tcp_ask.h"
 
 /* STRAYS_MAX: packets of a server that answer nothing; late copies of what it has answered are a few of them.

@@ -9,7 +9,7 @@
 #ifndef VERIFIER_DIAGNOSE_SERVER_ASK_H
 #define VERIFIER_DIAGNOSE_SERVER_ASK_H
 
-#include "common/net.h"
+#include "common/net/net.h"
 #include "verifier/diagnose/dns_question.h"
 
 enum { ASK_SERVERS_MAX = 8, ASK_QUESTIONS_MAX = 8, ASK_REPLY_MAX = 16 * 1024 };

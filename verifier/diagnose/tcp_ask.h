@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/net.h"
+#include "common/net/net.h"
 
 struct tcp_ask;
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 enum { STEP_MS = 1500, REFERRAL_MS = 1000, PARENTS = 2 };
 

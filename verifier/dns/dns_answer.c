@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 /* What is here lives for minutes, and what is not may be there a second later. */
 enum { TTL = 1, ZONE_TTL = 3600, BAD_VERSION = 16, RECORD_SIZE = 1024 };

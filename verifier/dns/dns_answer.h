@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/delegation.h"
-#include "common/result.h"
+#include "common/base/result.h"
+#include "common/domain/delegation.h"
 
 enum {
 	DNS_UDP_LEAST = 512,

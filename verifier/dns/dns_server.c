@@ -9,12 +9,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/metrics.h"
-#include "common/net.h"
-#include "common/pg.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
+#include "common/net/net.h"
+#include "common/pg/pg.h"
 #include "verifier/dns/dns_answer.h"
 
 enum {

@@ -9,7 +9,7 @@
 #ifndef VERIFIER_DNS_DNS_SERVER_H
 #define VERIFIER_DNS_DNS_SERVER_H
 
-#include "common/result.h"
+#include "common/base/result.h"
 #include "verifier/config.h"
 
 struct dns_server;

@@ -7,7 +7,7 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#include "common/result.h"
+#include "common/base/result.h"
 
 /* R_INVALID: the error says what and where. Free with json_decref. */
 enum result json_body_parse(json_t **out, const char *bytes, size_t size, struct error *error);

@@ -13,9 +13,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/buf.h"
-#include "common/net.h"
-#include "common/result.h"
+#include "common/base/buf.h"
+#include "common/base/result.h"
+#include "common/net/net.h"
 
 enum {
 	MHD_BODY_MAX = 64 * 1024,

@@ -7,9 +7,9 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "common/background.h"
-#include "common/clock.h"
-#include "common/mem.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/daemon/background.h"
 
 /* In a crowd, whom we wait for has this long. */
 enum { LOOK_MS = 500, CROWDED_MS = 3000 };

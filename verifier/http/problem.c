@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clean_text.h"
-#include "common/log.h"
+#include "common/base/clean_text.h"
+#include "common/log/log.h"
 
 enum { TEXT_MAX = 1024 };
 

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clean_text.h"
-#include "common/file.h"
-#include "common/mem.h"
+#include "common/base/clean_text.h"
+#include "common/base/file.h"
+#include "common/base/mem.h"
 #include "verifier/web/brand_color.h"
 
 /* WCAG 2.1: text by 4.5 (1.4.3), what is to be clicked by 3 (1.4.11). The grounds are those of the style

@@ -4,8 +4,8 @@
 #ifndef VERIFIER_WEB_BRAND_H
 #define VERIFIER_WEB_BRAND_H
 
-#include "common/buf.h"
-#include "common/settings.h"
+#include "common/base/buf.h"
+#include "common/settings/settings.h"
 
 enum { BRAND_NAME_MAX = 60, BRAND_LOGO_MAX = 128 * 1024, BRAND_CSS_MAX = 4096 };
 

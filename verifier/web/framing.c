@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 /* It becomes part of a header: letters, digits and what hosts and ports need, nothing else. A wildcard would
  * let in customers' sites, which often are subdomains. */

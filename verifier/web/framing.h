@@ -5,7 +5,7 @@
 #ifndef VERIFIER_WEB_FRAMING_H
 #define VERIFIER_WEB_FRAMING_H
 
-#include "common/settings.h"
+#include "common/settings/settings.h"
 
 enum { FRAMING_MAX = 400 };
 

@@ -5,7 +5,7 @@
 #ifndef VERIFIER_WEBHOOK_WEBHOOK_H
 #define VERIFIER_WEBHOOK_WEBHOOK_H
 
-#include "common/seal.h"
+#include "common/seal/seal.h"
 #include "verifier/access/scope.h"
 #include "verifier/webhook/webhook_secret.h"
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/process.h"
+#include "common/base/process.h"
 
 enum result webhook_secret_make(const struct seal_keys *keys, int64_t webhook, int64_t version,
     char text[WEBHOOK_SECRET_SIZE], struct buf *sealed, struct error *error)

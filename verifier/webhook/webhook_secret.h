@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "common/seal.h"
+#include "common/seal/seal.h"
 
 /* `whsec_` and the bytes in base64 (Standard Webhooks), and the NUL. */
 enum { WEBHOOK_SECRET_BYTES = 32, WEBHOOK_SECRET_SIZE = 6 + 44 + 1 };

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 enum { THREADS = 3, MANY = 20, SECONDS = 20 };
 

@@ -16,7 +16,7 @@
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
 
-#include "common/certificate.h"
+#include "common/certificate/certificate.h"
 
 /* RFC 7515 appendix A.3.1. */
 static const char rfc_x[] = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";

@@ -13,7 +13,7 @@
 #include <poll.h>
 #include <stdio.h>
 
-#include "common/net.h"
+#include "common/net/net.h"
 
 static int listener;
 static uint16_t port;

@@ -1,5 +1,5 @@
 /* The admin listener over real sockets: three pages, two methods, a bound on connections. */
-#include "common/admin.h"
+#include "common/daemon/admin.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -15,9 +15,9 @@
 
 #include <cmocka.h>
 
-#include "common/log.h"
-#include "common/metrics.h"
-#include "common/net.h"
+#include "common/daemon/metrics.h"
+#include "common/log/log.h"
+#include "common/net/net.h"
 
 static struct admin *admin;
 static _Atomic bool ready;

@@ -1,5 +1,5 @@
 /* Rounds of a background thread: the first at once, the next after its pause, none after the stop. */
-#include "common/background.h"
+#include "common/daemon/background.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 enum { HOUR_MS = 60 * 60 * 1000, PATIENCE_MS = 20 * 1000 };
 

@@ -1,5 +1,5 @@
 /* A buffer never passes its maximum, never loses a byte, and behaves as a plain queue of bytes would. */
-#include "common/buf.h"
+#include "common/base/buf.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

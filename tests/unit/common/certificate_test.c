@@ -1,6 +1,6 @@
 /* The judgement about a chain and its key, on certificates made here: good ones, and each thing that can be
  * wrong. */
-#include "common/certificate.h"
+#include "common/certificate/certificate.h"
 
 #include <openssl/ec.h>
 #include <openssl/evp.h>
@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "common/buf.h"
+#include "common/base/buf.h"
 
 #define NAME "shop.example.com"
 

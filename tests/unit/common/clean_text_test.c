@@ -1,5 +1,5 @@
 /* What peers wrote, made harmless. */
-#include "common/clean_text.h"
+#include "common/base/clean_text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

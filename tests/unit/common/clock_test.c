@@ -1,5 +1,5 @@
 /* Clocks go forward, agree with the system's, and can be replaced. */
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* The label at which a name's validation is answered: the name's own, and its wildcard's. */
-#include "common/delegation.h"
+#include "common/domain/delegation.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/domain_options.h"
+#include "common/domain/domain_options.h"
 
 static struct domain_options options;
 static struct error problem;

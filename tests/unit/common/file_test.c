@@ -1,5 +1,5 @@
 /* Small files as a whole: the maximum holds, and every failure names the file. */
-#include "common/file.h"
+#include "common/base/file.h"
 
 #include <pthread.h>
 #include <sched.h>

@@ -1,5 +1,5 @@
 /* Host names: every spelling in which one name arrives, and every one that must not get in. */
-#include "common/hostname.h"
+#include "common/net/hostname.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 struct expectation {
 	const char *name;

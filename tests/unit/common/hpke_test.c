@@ -1,5 +1,5 @@
 /* HPKE against the vectors that were published with RFC 9180: base mode, KEM 0x0020, KDF 0x0001. */
-#include "common/hpke.h"
+#include "common/seal/hpke.h"
 
 #include <openssl/crypto.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/ip_ranges.h"
+#include "common/net/ip_ranges.h"
 
 static const struct setting table[] = {
     {"nets", SETTING_STRING, SETTING_REPEAT, NULL, "x", NULL, 0, 0},

@@ -1,5 +1,5 @@
 /* What a log line looks like, and that nothing a stranger sends can forge, break or lengthen one. */
-#include "common/log_line.h"
+#include "common/log/log_line.h"
 
 #include <jansson.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* Where lines go: whole lines, and a reader that stops reading stops nobody who logs. */
-#include "common/log.h"
+#include "common/log/log.h"
 
 #include <errno.h>
 #include <fcntl.h>

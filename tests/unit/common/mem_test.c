@@ -1,5 +1,5 @@
 /* Memory is there or the process ends. */
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Metrics: what is counted is what is shown, in the form that Prometheus reads. */
-#include "common/metrics.h"
+#include "common/daemon/metrics.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* Addresses as people write them, and sockets that listen there. */
-#include "common/net.h"
+#include "common/net/net.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

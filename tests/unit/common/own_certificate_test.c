@@ -1,6 +1,6 @@
 /* A certificate of somebody's own: what is read, which part a refusal is about, whose it is, whether clients
  * could follow its chain, and that what is sealed opens for its row alone. */
-#include "common/own_certificate.h"
+#include "common/certificate/own_certificate.h"
 
 #include <openssl/core_names.h>
 #include <openssl/param_build.h>
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "common/certificate.h"
+#include "common/certificate/certificate.h"
 #include "tests/support/certificate.h"
 
 #define NAME "shop.example.com"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/passthrough.h"
+#include "common/domain/passthrough.h"
 
 static struct passthrough read_text(const char *text)
 {

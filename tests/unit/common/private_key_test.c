@@ -1,6 +1,6 @@
 /* Private keys as people have them: each form opens, each thing that can be wrong with one is told, and what
  * a stranger's file asks for has its limits. */
-#include "common/private_key.h"
+#include "common/certificate/private_key.h"
 
 #include <openssl/ec.h>
 #include <openssl/evp.h>

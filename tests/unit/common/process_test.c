@@ -1,5 +1,5 @@
 /* What a daemon gives up, seen by the kernel, each in a child of its own; signals and randomness. */
-#include "common/process.h"
+#include "common/base/process.h"
 
 #include <grp.h>
 #include <pwd.h>

@@ -1,5 +1,5 @@
 /* Errors are sentences that are always terminated and never overrun, whatever goes into them. */
-#include "common/result.h"
+#include "common/base/result.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

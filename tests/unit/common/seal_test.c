@@ -1,6 +1,6 @@
 /* Sealing: key files with everything that can be wrong about them, and blobs that open only where they
  * belong. */
-#include "common/seal.h"
+#include "common/seal/seal.h"
 
 #include <fcntl.h>
 #include <stdio.h>

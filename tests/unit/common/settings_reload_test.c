@@ -1,6 +1,6 @@
 /* Settings read again while the program runs: what may change changes, what may not keeps its value and is
  * named. */
-#include "common/settings.h"
+#include "common/settings/settings.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

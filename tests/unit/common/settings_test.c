@@ -1,5 +1,5 @@
 /* Settings: three sources in order, and an error with its place and mend for everything that is wrong. */
-#include "common/settings.h"
+#include "common/settings/settings.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 static const struct setting table[] = {
     {"config", SETTING_FILE, 0, NULL, "File.", NULL, 0, 0},

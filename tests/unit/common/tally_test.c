@@ -1,5 +1,5 @@
 /* Tallies: nothing that a thread added is lost, neither while it runs nor after it. */
-#include "common/tally.h"
+#include "common/base/tally.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "common/buf.h"
+#include "common/base/buf.h"
 
 enum { THREADS = 8, ADDITIONS = 20000 };
 

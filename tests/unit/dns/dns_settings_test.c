@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "common/dns/our_place.h"
 #include "tests/support/fake_dns.h"
 

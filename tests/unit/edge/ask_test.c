@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "edge/site/ask_target.h"
 #include "tests/support/ask_server.h"
 #include "tests/support/certificate.h"

@@ -9,7 +9,7 @@
 #include <openssl/x509v3.h>
 #include <unistd.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "edge/conn/conn.h"
 #include "edge/conn/conn_table.h"
 #include "edge/edge_metrics.h"

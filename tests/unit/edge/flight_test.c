@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 
 static int make_flights(void **state)
 {

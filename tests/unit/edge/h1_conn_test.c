@@ -1,4 +1,4 @@
-#include "common/log.h"
+#include "common/log/log.h"
 #include "edge/front/access_log.h"
 #include "h1_harness.h"
 

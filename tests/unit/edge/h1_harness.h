@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "edge/conn/conn.h"
 #include "edge/front/h1_conn.h"
 #include "edge/http/h2_slots.h"

@@ -9,7 +9,7 @@
 #include <nghttp2/nghttp2.h>
 #include <sys/mman.h>
 
-#include "common/tally.h"
+#include "common/base/tally.h"
 #include "edge/http/h2_memory.h"
 
 enum { MANY = 200 };

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 #define NAME "shop.brand.test"
 enum { NOW_S = 1767225600 };

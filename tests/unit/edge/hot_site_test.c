@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <openssl/provider.h>
 
-#include "common/metrics.h"
+#include "common/daemon/metrics.h"
 #include "edge/tls/hot_site.h"
 #include "tests/support/tls_fixture.h"
 

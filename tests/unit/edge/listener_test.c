@@ -13,7 +13,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "edge/conn/conn.h"
 #include "edge/conn/listener.h"
 #include "edge/edge_metrics.h"

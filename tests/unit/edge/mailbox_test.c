@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "edge/loop/mailbox.h"
 
 enum { SENDERS = 4, EACH = 5000 };

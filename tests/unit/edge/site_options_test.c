@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/log.h"
+#include "common/log/log.h"
 #include "edge/site/site_options.h"
 
 static struct domain_options options;

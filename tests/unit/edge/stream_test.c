@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "edge/loop/stream.h"
 #include "edge/loop/tls_bio.h"
 #include "tests/support/tls_fixture.h"

@@ -8,8 +8,8 @@
 #include <openssl/provider.h>
 #include <unistd.h>
 
-#include "common/buf.h"
-#include "common/clock.h"
+#include "common/base/buf.h"
+#include "common/base/clock.h"
 #include "edge/loop/tls_bio.h"
 #include "edge/site/site_cache.h"
 #include "edge/tls/hot_site.h"

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "edge/upstream/upstream_check.h"
 
 enum { PATIENCE_MS = 20 * 1000, INTERVAL_MS = 300 };

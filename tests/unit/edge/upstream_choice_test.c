@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "edge/upstream/upstream_choice.h"
 
 enum { ROUNDS = 20000, SLOW_MS = 10000 };

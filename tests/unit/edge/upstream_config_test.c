@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "edge/edge_settings.h"
 #include "edge/upstream/upstream_config.h"
 

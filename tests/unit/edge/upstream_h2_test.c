@@ -8,7 +8,7 @@
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 
-#include "common/tally.h"
+#include "common/base/tally.h"
 #include "edge/upstream/upstream_h2_flood.h"
 #include "tests/support/h2_upstream.h"
 

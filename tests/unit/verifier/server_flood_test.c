@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "tests/support/fake_dns.h"
 
 enum { PATIENCE_MS = 20000, NOISE = 16000 };
