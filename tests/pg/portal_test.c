@@ -173,14 +173,14 @@ static void scope_sees_and_ends_its_own_links_only(void **state)
 	PGresult *rows = NULL;
 	int64_t id = make_link(pg, "other", 0, text);
 	const struct portal_link_new foreign = {.tenant = "other"}, nobodys = {.tenant = "nobody"};
-	ok(portal_link_list(pg, &brand_scope, 0, NULL, 0, 10, &rows, &last));
+	ok(portal_link_list(pg, &brand_scope, NULL, 0, 10, &rows, &last));
 	assert_int_equal(count_of(rows), 0);
 	assert_int_equal(portal_link_revoke(pg, &brand_scope, id, NULL), R_NONE);
 	ok(portal_link_revoke_all(pg, &brand_scope, "other", &last));
 	assert_int_equal(portal_link_create(pg, &brand_scope, admin_hash, &foreign, text, &id, NULL), R_NONE);
 	assert_int_equal(
 	    portal_link_create(pg, &operator_scope, admin_hash, &nobodys, text, &id, NULL), R_NONE);
-	ok(portal_link_list(pg, &operator_scope, 0, "other", 0, 10, &rows, &last));
+	ok(portal_link_list(pg, &operator_scope, "other", 0, 10, &rows, &last));
 	assert_int_equal(PQntuples(rows), 1);
 	assert_null(pg_get(rows, 0, 7)); /* revoked_at */
 	PQclear(rows);

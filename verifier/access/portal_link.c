@@ -89,18 +89,25 @@ enum result portal_link_open(struct pg *pg, const unsigned char *admin_hash, con
 	return result;
 }
 
-enum result portal_link_list(struct pg *pg, const struct scope *scope, int64_t id, const char *tenant,
-    int64_t before, int limit, PGresult **rows, struct error *error)
+#define SHOWN \
+	"SELECT l.id, l.tenant, l.return_url, to_char(l.created_at" UTC ", l.created_by," \
+	" to_char(l.expires_at" UTC ", to_char(l.opened_at" UTC ", to_char(l.revoked_at" UTC "," \
+	" EXISTS (SELECT 1 FROM sessions s WHERE s.portal_link = l.id AND s.expires_at > now()) AND" LIVES \
+	" FROM portal_links l WHERE " SCOPE_OF("l")
+
+enum result portal_link_list(struct pg *pg, const struct scope *scope, const char *tenant, int64_t before,
+    int limit, PGresult **rows, struct error *error)
 {
 	return scope_run(pg, scope, rows, error,
-	    "SELECT l.id, l.tenant, l.return_url, to_char(l.created_at" UTC ", l.created_by,"
-	    " to_char(l.expires_at" UTC ", to_char(l.opened_at" UTC ", to_char(l.revoked_at" UTC ","
-	    " EXISTS (SELECT 1 FROM sessions s WHERE s.portal_link = l.id AND s.expires_at > now()) AND" LIVES
-	    " FROM portal_links l WHERE " SCOPE_OF("l") " AND ($2::bigint = 0 OR l.id = $2::bigint)"
-							" AND ($3::text IS NULL OR l.tenant = $3)"
-							" AND ($4::bigint = 0 OR l.id < $4::bigint)"
-							" ORDER BY l.id DESC LIMIT $5::int",
-	    pg_int(id), pg_text(tenant), pg_int(before), pg_int(limit));
+	    SHOWN " AND ($2::text IS NULL OR l.tenant = $2) AND ($3::bigint = 0 OR l.id < $3::bigint)"
+		  " ORDER BY l.id DESC LIMIT $4::int",
+	    pg_text(tenant), pg_int(before), pg_int(limit));
+}
+
+enum result portal_link_show(
+    struct pg *pg, const struct scope *scope, int64_t id, PGresult **rows, struct error *error)
+{
+	return scope_run(pg, scope, rows, error, SHOWN " AND l.id = $2", pg_int(id));
 }
 
 enum result portal_link_revoke(struct pg *pg, const struct scope *scope, int64_t id, struct error *error)

@@ -34,9 +34,12 @@ enum result portal_link_open(struct pg *pg, const unsigned char *admin_hash, con
     const char *remote, char cookie[SESSION_TEXT + 1], struct error *error);
 
 /* Columns: id, tenant, return_url, created_at, created_by, expires_at, opened_at, revoked_at, whether its
- * session lives. Newest first, from `before` on (0: from the newest); `id` not 0: this one alone. */
-enum result portal_link_list(struct pg *pg, const struct scope *scope, int64_t id, const char *tenant,
-    int64_t before, int limit, PGresult **rows, struct error *error);
+ * session lives. Newest first, from `before` on (0: from the newest). */
+enum result portal_link_list(struct pg *pg, const struct scope *scope, const char *tenant, int64_t before,
+    int limit, PGresult **rows, struct error *error);
+/* The same columns; no row: there is none. */
+enum result portal_link_show(
+    struct pg *pg, const struct scope *scope, int64_t id, PGresult **rows, struct error *error);
 /* R_NONE: there is none that is not revoked. */
 enum result portal_link_revoke(struct pg *pg, const struct scope *scope, int64_t id, struct error *error);
 /* All of a tenant's, and so each of its portal's sessions. */

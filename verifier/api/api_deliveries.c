@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "verifier/api/api_handlers.h"
-#include "verifier/api/api_webhook.h"
+#include "verifier/api/api_numbered.h"
 #include "verifier/http/problem.h"
 #include "verifier/webhook/webhook.h"
 #include "verifier/webhook/webhook_log.h"
@@ -37,7 +37,7 @@ static bool check_webhook(struct api_call *call, struct pg *pg, int64_t webhook,
 	if (result != R_OK)
 		problem_reply_down(call->reply, &error);
 	else if (!is_there)
-		api_webhook_unknown(call);
+		api_numbered_unknown(call, "webhook");
 	PQclear(rows);
 	return is_there;
 }
@@ -86,8 +86,7 @@ static json_t *find(struct api_call *call, struct pg *pg, int64_t webhook, int64
 	if (webhook_log_show(pg, &call->scope, webhook, id, &rows, &error) != R_OK) {
 		problem_reply_down(call->reply, &error);
 	} else if (PQntuples(rows) == 0) {
-		problem_reply(
-		    call->reply, MHD_HTTP_NOT_FOUND, "not_found", NULL, "There is no such delivery.");
+		api_numbered_unknown(call, "delivery");
 	} else {
 		delivery = delivery_json(rows, 0);
 		api_set_text(delivery, "body", pg_get(rows, 0, 13));
@@ -130,8 +129,7 @@ static void refuse_sending(struct api_call *call, struct pg *pg, int64_t webhook
 	if (!check_webhook(call, pg, webhook, &is_on))
 		return;
 	if (is_on)
-		problem_reply(
-		    call->reply, MHD_HTTP_NOT_FOUND, "not_found", NULL, "There is no such delivery.");
+		api_numbered_unknown(call, "delivery");
 	else
 		problem_reply(call->reply, MHD_HTTP_CONFLICT, "webhook_is_off", NULL,
 		    "The webhook is switched off: PATCH it with {\"enabled\": true} first.");

@@ -10,6 +10,7 @@
 
 #include "verifier/access/portal_link.h"
 #include "verifier/api/api_handlers.h"
+#include "verifier/api/api_numbered.h"
 #include "verifier/http/problem.h"
 
 enum { URL_MAX = 600 };
@@ -26,78 +27,28 @@ static json_t *link_json(const PGresult *rows, int row)
 	return link;
 }
 
+static const struct api_numbered links = {
+    .noun = "portal link",
+    .page = "portal_links",
+    .json = link_json,
+    .list = portal_link_list,
+    .show = portal_link_show,
+    .end = portal_link_revoke,
+};
+
 void api_portal_list(struct api_call *call)
 {
-	int limit = 0;
-	int64_t before = 0;
-	const char *tenant = NULL;
-	struct error error = {""};
-	PGresult *rows = NULL;
-	if (!api_call_tenant(call, &tenant) || !api_call_limit(call, &limit) ||
-	    !api_call_place(call, &before))
-		return;
-	struct pg *pg = api_call_database(call);
-	if (!pg)
-		return;
-	if (portal_link_list(pg, &call->scope, 0, tenant, before, limit + 1, &rows, &error) == R_OK)
-		api_call_show(call, api_page_json("portal_links", rows, limit, link_json));
-	else
-		problem_reply_down(call->reply, &error);
-	PQclear(rows);
-	pg_pool_give(call->pool, pg);
-}
-
-static void refuse_unknown(struct api_call *call)
-{
-	problem_reply(call->reply, MHD_HTTP_NOT_FOUND, "not_found", NULL, "There is no such portal link.");
-}
-
-/* NULL after a problem was replied. */
-static json_t *find(struct api_call *call, struct pg *pg, int64_t id)
-{
-	struct error error = {""};
-	PGresult *rows = NULL;
-	json_t *link = NULL;
-	if (portal_link_list(pg, &call->scope, id, NULL, 0, 1, &rows, &error) != R_OK)
-		problem_reply_down(call->reply, &error);
-	else if (PQntuples(rows) == 0)
-		refuse_unknown(call);
-	else
-		link = link_json(rows, 0);
-	PQclear(rows);
-	return link;
+	api_numbered_list(call, &links);
 }
 
 void api_portal_show(struct api_call *call)
 {
-	int64_t id = 0;
-	if (!api_call_id(call, "portal link", &id))
-		return;
-	struct pg *pg = api_call_database(call);
-	json_t *link = pg ? find(call, pg, id) : NULL;
-	if (link)
-		api_call_show(call, link);
-	if (pg)
-		pg_pool_give(call->pool, pg);
+	api_numbered_show(call, &links);
 }
 
 void api_portal_revoke(struct api_call *call)
 {
-	int64_t id = 0;
-	struct error error = {""};
-	if (!api_call_id(call, "portal link", &id))
-		return;
-	struct pg *pg = api_call_database(call);
-	if (!pg)
-		return;
-	enum result result = portal_link_revoke(pg, &call->scope, id, &error);
-	if (result == R_OK)
-		call->reply->status = MHD_HTTP_NO_CONTENT;
-	else if (result == R_NONE)
-		refuse_unknown(call);
-	else
-		problem_reply_down(call->reply, &error);
-	pg_pool_give(call->pool, pg);
+	api_numbered_end(call, &links);
 }
 
 void api_portal_revoke_all(struct api_call *call)
@@ -163,7 +114,7 @@ static void set_url(struct api_call *call, json_t *link, const char *text)
 
 static void reply_created(struct api_call *call, struct pg *pg, int64_t id, const char *text)
 {
-	json_t *link = find(call, pg, id);
+	json_t *link = api_numbered_find(call, pg, &links, id);
 	if (!link)
 		return;
 	set_url(call, link, text);

@@ -9,6 +9,7 @@
 
 #include "verifier/access/token.h"
 #include "verifier/api/api_handlers.h"
+#include "verifier/api/api_numbered.h"
 #include "verifier/http/problem.h"
 
 enum { TIME_MAX = 40 };
@@ -23,77 +24,28 @@ static json_t *token_json(const PGresult *rows, int row)
 	return token;
 }
 
+static const struct api_numbered tokens = {
+    .noun = "token",
+    .page = "tokens",
+    .json = token_json,
+    .list = token_list,
+    .show = token_show,
+    .end = token_revoke,
+};
+
 void api_tokens_list(struct api_call *call)
 {
-	int limit = 0;
-	int64_t after = 0;
-	const char *tenant = NULL;
-	struct error error = {""};
-	PGresult *rows = NULL;
-	if (!api_call_tenant(call, &tenant) || !api_call_limit(call, &limit) || !api_call_place(call, &after))
-		return;
-	struct pg *pg = api_call_database(call);
-	if (!pg)
-		return;
-	if (token_list(pg, &call->scope, tenant, after, limit + 1, &rows, &error) == R_OK)
-		api_call_show(call, api_page_json("tokens", rows, limit, token_json));
-	else
-		problem_reply_down(call->reply, &error);
-	PQclear(rows);
-	pg_pool_give(call->pool, pg);
-}
-
-static void refuse_unknown(struct api_call *call)
-{
-	problem_reply(call->reply, MHD_HTTP_NOT_FOUND, "not_found", NULL, "There is no such token.");
-}
-
-/* NULL after a problem was replied. */
-static json_t *find(struct api_call *call, struct pg *pg, int64_t id)
-{
-	struct error error = {""};
-	PGresult *rows = NULL;
-	json_t *token = NULL;
-	if (token_show(pg, &call->scope, id, &rows, &error) != R_OK)
-		problem_reply_down(call->reply, &error);
-	else if (PQntuples(rows) == 0)
-		refuse_unknown(call);
-	else
-		token = token_json(rows, 0);
-	PQclear(rows);
-	return token;
+	api_numbered_list(call, &tokens);
 }
 
 void api_tokens_show(struct api_call *call)
 {
-	int64_t id = 0;
-	if (!api_call_id(call, "token", &id))
-		return;
-	struct pg *pg = api_call_database(call);
-	json_t *token = pg ? find(call, pg, id) : NULL;
-	if (token)
-		api_call_show(call, token);
-	if (pg)
-		pg_pool_give(call->pool, pg);
+	api_numbered_show(call, &tokens);
 }
 
 void api_tokens_revoke(struct api_call *call)
 {
-	int64_t id = 0;
-	struct error error = {""};
-	if (!api_call_id(call, "token", &id))
-		return;
-	struct pg *pg = api_call_database(call);
-	if (!pg)
-		return;
-	enum result result = token_revoke(pg, &call->scope, id, &error);
-	if (result == R_OK)
-		call->reply->status = MHD_HTTP_NO_CONTENT;
-	else if (result == R_NONE)
-		refuse_unknown(call);
-	else
-		problem_reply_down(call->reply, &error);
-	pg_pool_give(call->pool, pg);
+	api_numbered_end(call, &tokens);
 }
 
 /* What PostgreSQL reads in many ways is one way here: 2027-01-31T23:59:59Z. */
@@ -142,7 +94,7 @@ static bool read_wanted(struct api_call *call, struct token_new *wanted)
 
 static void reply_created(struct api_call *call, struct pg *pg, int64_t id, const char *text)
 {
-	json_t *token = find(call, pg, id);
+	json_t *token = api_numbered_find(call, pg, &tokens, id);
 	if (!token)
 		return;
 	api_set_text(token, "token", text);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "verifier/api/api_handlers.h"
-#include "verifier/api/api_webhook.h"
+#include "verifier/api/api_numbered.h"
 #include "verifier/http/problem.h"
 #include "verifier/webhook/webhook.h"
 #include "verifier/webhook/webhook_types.h"
@@ -31,63 +31,28 @@ static json_t *webhook_json(const PGresult *rows, int row)
 	return webhook;
 }
 
+static const struct api_numbered webhooks = {
+    .noun = "webhook",
+    .page = "webhooks",
+    .json = webhook_json,
+    .list = webhook_list,
+    .show = webhook_show,
+    .end = webhook_remove,
+};
+
 void api_webhooks_list(struct api_call *call)
 {
-	int limit = 0;
-	int64_t after = 0;
-	const char *tenant = NULL;
-	struct error error = {""};
-	PGresult *rows = NULL;
-	if (!api_call_tenant(call, &tenant) || !api_call_limit(call, &limit) || !api_call_place(call, &after))
-		return;
-	struct pg *pg = api_call_database(call);
-	if (!pg)
-		return;
-	if (webhook_list(pg, &call->scope, tenant, after, limit + 1, &rows, &error) == R_OK)
-		api_call_show(call, api_page_json("webhooks", rows, limit, webhook_json));
-	else
-		problem_reply_down(call->reply, &error);
-	PQclear(rows);
-	pg_pool_give(call->pool, pg);
-}
-
-void api_webhook_unknown(struct api_call *call)
-{
-	problem_reply(call->reply, MHD_HTTP_NOT_FOUND, "not_found", NULL, "There is no such webhook.");
-}
-
-/* NULL after a problem was replied. */
-static json_t *find(struct api_call *call, struct pg *pg, int64_t id)
-{
-	struct error error = {""};
-	PGresult *rows = NULL;
-	json_t *webhook = NULL;
-	if (webhook_show(pg, &call->scope, id, &rows, &error) != R_OK)
-		problem_reply_down(call->reply, &error);
-	else if (PQntuples(rows) == 0)
-		api_webhook_unknown(call);
-	else
-		webhook = webhook_json(rows, 0);
-	PQclear(rows);
-	return webhook;
-}
-
-/* For a handler of {id}: NULL after a problem was replied. */
-static struct pg *begin(struct api_call *call, int64_t *id)
-{
-	return api_call_id(call, "webhook", id) ? api_call_database(call) : NULL;
+	api_numbered_list(call, &webhooks);
 }
 
 void api_webhooks_show(struct api_call *call)
 {
-	int64_t id = 0;
-	struct pg *pg = begin(call, &id);
-	if (!pg)
-		return;
-	json_t *webhook = find(call, pg, id);
-	if (webhook)
-		api_call_show(call, webhook);
-	pg_pool_give(call->pool, pg);
+	api_numbered_show(call, &webhooks);
+}
+
+void api_webhooks_remove(struct api_call *call)
+{
+	api_numbered_end(call, &webhooks);
 }
 
 /* ---- what a body says */
@@ -160,7 +125,7 @@ static bool read_values(struct api_call *call, struct webhook_values *values, st
 static void reply_secret(
     struct api_call *call, struct pg *pg, unsigned status, int64_t id, const char *secret)
 {
-	json_t *webhook = find(call, pg, id);
+	json_t *webhook = api_numbered_find(call, pg, &webhooks, id);
 	if (!webhook)
 		return;
 	api_set_text(webhook, "secret", secret);
@@ -243,7 +208,7 @@ static void rotate(struct api_call *call, struct pg *pg, int64_t id, int64_t hou
 	if (result == R_OK)
 		reply_secret(call, pg, MHD_HTTP_OK, id, secret);
 	else if (result == R_NONE)
-		api_webhook_unknown(call);
+		api_numbered_unknown(call, webhooks.noun);
 	else if (result == R_LOST)
 		problem_reply(call->reply, MHD_HTTP_CONFLICT, "changed_meanwhile", NULL,
 		    "Somebody else has just made another secret: look who, and ask again if you must.");
@@ -257,24 +222,24 @@ void api_webhooks_rotate(struct api_call *call)
 	int64_t id = 0, hours = 0;
 	if (!read_overlap(call, &hours) || !api_call_can_seal(call))
 		return;
-	struct pg *pg = begin(call, &id);
+	struct pg *pg = api_numbered_begin(call, &webhooks, &id);
 	if (!pg)
 		return;
 	rotate(call, pg, id, hours);
 	pg_pool_give(call->pool, pg);
 }
 
-/* ---- changed and removed */
+/* ---- changed */
 
 static void change(struct api_call *call, struct pg *pg, int64_t id, const struct webhook_values *values)
 {
 	struct error error = {""};
 	enum result result = webhook_change(pg, &call->scope, id, values, &error);
-	json_t *webhook = result == R_OK ? find(call, pg, id) : NULL;
+	json_t *webhook = result == R_OK ? api_numbered_find(call, pg, &webhooks, id) : NULL;
 	if (webhook)
 		api_call_show(call, webhook);
 	else if (result == R_NONE)
-		api_webhook_unknown(call);
+		api_numbered_unknown(call, webhooks.noun);
 	else if (result != R_OK)
 		problem_reply_down(call->reply, &error);
 }
@@ -288,27 +253,10 @@ void api_webhooks_change(struct api_call *call)
 	if (!read_values(call, &values, &target) || !read_events(call, &events))
 		return;
 	values.events = events;
-	struct pg *pg = begin(call, &id);
+	struct pg *pg = api_numbered_begin(call, &webhooks, &id);
 	if (pg) {
 		change(call, pg, id, &values);
 		pg_pool_give(call->pool, pg);
 	}
 	free(events);
-}
-
-void api_webhooks_remove(struct api_call *call)
-{
-	int64_t id = 0;
-	struct error error = {""};
-	struct pg *pg = begin(call, &id);
-	if (!pg)
-		return;
-	enum result result = webhook_remove(pg, &call->scope, id, &error);
-	if (result == R_OK)
-		call->reply->status = MHD_HTTP_NO_CONTENT;
-	else if (result == R_NONE)
-		api_webhook_unknown(call);
-	else
-		problem_reply_down(call->reply, &error);
-	pg_pool_give(call->pool, pg);
 }
