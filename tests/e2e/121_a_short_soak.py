@@ -16,4 +16,4 @@ def test_every_request_is_accounted_for(lab):
         print(line)
     assert not wrong, "\n".join(wrong)
     assert soak.restarts >= 1 and soak.reloads >= 5
-    assert {"h1", "h2", "ws", "warm"} <= {soak.ledger.kinds[name] for name in soak.ledger.completed}
+    assert {"h1", "h2", "ws", "ws2", "grpc", "sse", "slow", "warm"} <= {soak.ledger.kinds[name] for name in soak.ledger.completed}

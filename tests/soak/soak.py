@@ -2,6 +2,7 @@
 nothing leaks, and every request is accounted for: its client's count, the app's and the access log's are one."""
 
 import collections
+import json
 import os
 import signal
 import statistics
@@ -11,6 +12,7 @@ import time
 import traffic
 from ledger import AccessLog, Ledger, audit
 from lab import tls, websocket, wire
+from lab.h2_origin import H2Origin
 from lab.origin import Origin
 from lab.process import wait_until
 from lab.tls_backend import Backend, echo, server_context
@@ -39,6 +41,8 @@ class App:
             request.answer(str(len(request.body())).encode())
         elif kind == "chunked":
             self.chunked(request, int(size))
+        elif kind == "events":
+            self.events(request, int(size))
         else:
             self.bytes(request, int(size))
         return True
@@ -59,6 +63,24 @@ class App:
             request.sock.sendall(b"%x\r\n%s\r\n" % (some, PIECE[:some]))
             size -= some
         request.sock.sendall(b"0\r\n\r\n")
+
+    @staticmethod
+    def events(request, count):
+        request.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for number in range(count):
+            event = b"data: %d\n\n" % number
+            request.sock.sendall(b"%x\r\n%s\r\n" % (len(event), event))
+            time.sleep(0.01)
+        request.sock.sendall(b"0\r\n\r\n")
+
+    def call(self, stream):
+        """One call of gRPC: each piece goes back as it came."""
+        self.ledger.seen_by_app(stream.get("x-request-id"))
+        stream.head(200, [("content-type", "application/grpc")])
+        while (piece := stream.piece(30)) is not None:
+            stream.data(piece)
+        if stream.reset_code is None:
+            stream.end([("grpc-status", "0")])
 
 
 def forgetful(serve):
@@ -99,7 +121,8 @@ class Soak:
 
     def __init__(self, lab, seconds, life=20.0, per_kind=None):
         self.lab, self.seconds, self.life = lab, seconds, life
-        self.per_kind = per_kind or {"http1": 3, "http1_left": 1, "http2": 2, "websocket": 1, "passed_on": 1, "half_a_hello": 1}
+        self.per_kind = per_kind or {"http1": 3, "http1_left": 1, "http2": 2, "websocket": 1, "websocket_over_http2": 1, "grpc": 1,
+                                      "events": 1, "slow_reader": 1, "passed_on": 1, "half_a_hello": 1}
         self.ledger, self.complaints, self.stop = Ledger(), [], threading.Event()
         self.restarts = self.reloads = 0
         self._build()
@@ -107,18 +130,24 @@ class Soak:
     def _build(self):
         platform = self.lab.prepare(edge={"access_log": "on", "log_format": "json", "log_level": "warn", "drain_timeout": "5s"})
         self.platform, net = platform, platform.ground.net
-        self.origin = self.lab.use(Origin(f"{net}4", App(self.ledger)))
-        self.origin.requests = collections.deque(maxlen=1)  # its own record would grow without end
+        app = App(self.ledger)
+        self.origin = self.lab.use(Origin(f"{net}4", app))
+        self.calls = self.lab.use(H2Origin(f"{net}5", app.call))
+        for origin in (self.origin, self.calls):
+            origin.requests = collections.deque(maxlen=1)  # its own record would grow without end
         chain, key = platform.ground.authority.issue("passed", f"DNS:{traffic.PASSED}")
         self.backend = self.lab.use(Backend(f"{net}31", forgetful(echo(server_context(chain, key))))).start()
         for edge in platform.edges:
             edge.settings.update({"upstream": self.origin.url, "passthrough": f"{traffic.PASSED} {self.backend.place}"})
         platform.start()
         platform.activate(NAME)
+        platform.activate(traffic.GRPC)
+        options = json.dumps({"upstream": self.calls.url})
+        platform.db.query(f"UPDATE domains SET options = '{options}' WHERE name = '{traffic.GRPC}'")
         self._visit_each()
         passed = tls.trust(platform.ground.authority.ca, alpn=("http/1.1",))
-        self.doors = [traffic.Door(edge, NAME, wire.trust(platform.pebble.root), tls.trust(platform.pebble.root, ("h2", "http/1.1")),
-                                   passed, edge is platform.edges[0]) for edge in platform.edges]
+        self.doors = [traffic.Door(platform, edge, NAME, wire.trust(platform.pebble.root),
+                                   tls.trust(platform.pebble.root, ("h2", "http/1.1")), passed) for edge in platform.edges]
 
     def _visit_each(self):
         for edge in self.platform.edges:
@@ -171,6 +200,8 @@ class Soak:
     def _quiet(self):
         """Descriptors with no visitor about, and without the app's kept connections."""
         self.origin.drop()
+        for connection in self.calls.connections:
+            connection.hang_up()
         least = []
 
         def settled():

@@ -3,13 +3,17 @@
 import random
 import socket
 import ssl
+import struct
+import time
 
 from lab import tls, wire
-from lab.websocket import WebSocket
+from lab.h2_wire import H2Wire
+from lab.websocket import WebSocket, frame, read_frame
 
 MANY = 300 * 1024
 BODY, GOAWAY = 16000, 7  # of a frame of HTTP/2: what always fits, its type
 PASSED = "mail.passed.test"
+GRPC = "grpc.soak.test"
 
 
 class Left(Exception):
@@ -19,8 +23,8 @@ class Left(Exception):
 class Door:
     """Where visitors come in. `is_steady`: it does not go down meanwhile, so that nothing may break off there."""
 
-    def __init__(self, edge, name, context, h2_context, passed_context, is_steady):
-        self.edge, self.name, self.is_steady = edge, name, is_steady
+    def __init__(self, platform, edge, name, context, h2_context, passed_context):
+        self.platform, self.edge, self.name, self.is_steady = platform, edge, name, edge is platform.edges[0]
         self.context, self.h2_context, self.passed_context = context, h2_context, passed_context
 
     def wire(self):
@@ -114,6 +118,126 @@ def websocket(door, ledger, chance):
         except (wire.Ended, OSError) as error:
             # A drain ends tunnels at its time.
             settle(door, ledger, name, error)
+
+
+def events(door, ledger, chance):
+    """Server-sent events, heard to their end or until somebody closes the page."""
+    with door.wire() as visitor:
+        name, leaves = ledger.begin("sse"), chance.random() < 0.5
+        try:
+            visitor.send(head("GET", "/events/20", door, name))
+            if leaves:
+                visitor.more()
+                ledger.abandon(name)
+                return
+            answer = visitor.answer("GET")
+            assert answer.body.count(b"data: ") == 20, f"{name}: {answer.body!r}"
+            ledger.complete(name, answer.status)
+        except (wire.Ended, OSError) as error:
+            settle(door, ledger, name, error, began=getattr(error, "data", b""))
+
+
+def slow_reader(door, ledger, chance):
+    """A telephone in a tunnel: more than fits into any buffer, read a little at a time."""
+    with door.wire() as visitor:
+        name, size, got = ledger.begin("slow"), 1 << 20, 0
+        try:
+            visitor.send(head("GET", f"/bytes/{size}", door, name, "Connection: close"))
+            while piece := visitor.sock.recv(chance.randrange(1, 65536)):
+                got += len(piece)
+                time.sleep(0.005)
+            assert got > size, f"{name}: {got} bytes with the head"
+            ledger.complete(name, 200)
+        except OSError as error:
+            settle(door, ledger, name, error, began=b"x" if got else b"")
+
+
+class Call:
+    """One stream of HTTP/2 that both sides speak on, alone on its connection."""
+
+    def __init__(self, door, fields, name):
+        self.wire = H2Wire(door.platform, name, edge=door.edge)
+        self.stream = self.wire.request(fields, end=False)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.wire.close()
+
+    @property
+    def answer(self):
+        return self.wire.answer(self.stream)
+
+    def heard(self, wanted):
+        """The drain of an edge ends what goes on for too long, with a reset or its connection."""
+        while not wanted(self.answer):
+            if self.answer.reset is not None:
+                raise ConnectionError(f"RST_STREAM {self.answer.reset}")
+            if self.wire.hear(30) is None:
+                raise ConnectionError("the connection ended")
+        return self.answer
+
+    def take(self, size):
+        self.heard(lambda answer: len(answer.body) >= size)
+        data = bytes(self.answer.body[:size])
+        del self.answer.body[:size]
+        return data
+
+    def say(self, data, end=False):
+        for at in range(0, len(data), BODY):
+            self.wire.data(self.stream, data[at:at + BODY], end and at + BODY >= len(data))
+
+
+def websocket_over_http2(door, ledger, chance):
+    name = ledger.begin("ws2")
+    fields = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":path", "/ws"),
+              (":authority", door.name), ("sec-websocket-version", "13"), ("x-request-id", name)]
+    with Call(door, fields, door.name) as call:
+        try:
+            status = call.heard(lambda answer: answer.status).status
+            if status != 200:
+                ledger.complete(name, status)
+                return
+            for _ in range(chance.randrange(1, 20)):
+                message = b"m" * chance.choice((1, 100, 5000))
+                call.say(frame(message, mask=True))
+                assert read_frame(call.take)[1] == message
+            if chance.random() < 0.3:
+                call.wire.reset(call.stream)
+                ledger.abandon(name)
+                return
+            call.say(frame(b"\x03\xe8", opcode=8, mask=True), end=True)
+            call.heard(lambda answer: answer.ended)
+            ledger.complete(name, status)
+        except OSError as error:
+            settle(door, ledger, name, error)
+
+
+def grpc(door, ledger, chance):
+    """A call in both directions to an app that speaks HTTP/2, some cancelled."""
+    name = ledger.begin("grpc")
+    fields = [(":method", "POST"), (":scheme", "https"), (":path", "/soak.Echo/Talk"), (":authority", GRPC),
+              ("te", "trailers"), ("content-type", "application/grpc"), ("x-request-id", name)]
+    with Call(door, fields, GRPC) as call:
+        try:
+            for _ in range(chance.randrange(1, 10)):
+                message = b"g" * chance.choice((1, 1000, 8000))
+                call.say(struct.pack(">BI", 0, len(message)) + message)
+                if call.heard(lambda answer: answer.status).status != 200:
+                    ledger.complete(name, call.answer.status)
+                    return
+                assert call.take(5 + len(message))[5:] == message
+            if chance.random() < 0.3:
+                call.wire.reset(call.stream)
+                ledger.abandon(name)
+                return
+            call.wire.data(call.stream, b"", end=True)
+            answer = call.heard(lambda answer: answer.ended)
+            assert answer.trailers == {"grpc-status": "0"}, f"{name}: {answer.trailers}"
+            ledger.complete(name, answer.status)
+        except OSError as error:
+            settle(door, ledger, name, error, began=b"x" if call.answer.status else b"")
 
 
 def passed_on(door, ledger, chance):
@@ -254,8 +378,8 @@ def http2(door, ledger, chance):
     visit.run()
 
 
-KINDS = {"http1": http1, "http1_left": http1_left, "http2": http2, "websocket": websocket, "passed_on": passed_on,
-         "half_a_hello": half_a_hello}
+KINDS = {kind.__name__: kind for kind in (http1, http1_left, http2, websocket, websocket_over_http2, grpc, events, slow_reader,
+                                          passed_on, half_a_hello)}
 
 
 def visitor(kind, doors, ledger, stop, complaints, seed):
