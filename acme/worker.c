@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "acme/account/ca_choose.h"
-#include "acme/order/order.h"
+#include "acme/order/abandon.h"
 #include "acme/order/store.h"
 #include "common/base/clock.h"
 #include "common/log/log.h"
@@ -51,7 +51,31 @@ static enum result ask_first(struct worker *worker, const struct job *job, struc
 	return R_ERROR;
 }
 
-/* Never two orders at once: one in progress at another CA is forgotten before anything is asked of this one.
+struct order_tools worker_tools(const struct worker *worker, size_t at)
+{
+	const struct issuer_config *config = worker->config;
+	bool is_known = at < config->cas->count;
+	return (struct order_tools){.pg = worker->pg,
+	    .ca = is_known ? config->cas->cas[at] : NULL,
+	    .session = is_known ? worker->sessions.sessions[at] : NULL,
+	    .account = is_known ? config->cas->accounts[at] : NULL,
+	    .keys = config->keys,
+	    .key_type = config->key_type,
+	    .types = &config->types,
+	    .preflight = config->preflight,
+	    .challenge_context = config->challenge_context,
+	    .wait = worker->wait,
+	    .arg = worker->arg};
+}
+
+static enum result give_up(const struct worker *worker, struct job *job, struct error *error)
+{
+	const struct order_tools tools =
+	    worker_tools(worker, ca_list_find(worker->config->cas, job->directory));
+	return abandon_order(&tools, job, error);
+}
+
+/* Never two orders at once: one in progress at another CA is given up before anything is asked of this one.
  */
 static enum result choose_ca(struct worker *worker, struct job *job, struct error *error)
 {
@@ -60,10 +84,7 @@ static enum result choose_ca(struct worker *worker, struct job *job, struct erro
 	size_t before = ca_list_find(cas, job->directory);
 	if (result != R_OK || job->step == JOB_NONE || before == worker->at)
 		return result;
-	if (before < cas->count)
-		abandon_note(&worker->abandoned, job, before);
-	order_refund_unused(worker->pg, job);
-	return job_forget_order(worker->pg, job, error);
+	return give_up(worker, job, error);
 }
 
 /* Nothing was sent: what another job met with a moment ago is not this one's failure. */
@@ -78,7 +99,6 @@ static enum result hold(const struct acme_failure *failure, struct job_wait *wai
 static enum result order(struct worker *worker, struct job *job, struct acme_failure *failure,
     struct job_wait *wait, struct error *error)
 {
-	const struct issuer_config *config = worker->config;
 	enum result result = ask_first(worker, job, failure);
 	if (result != R_OK)
 		return result;
@@ -89,23 +109,33 @@ static enum result order(struct worker *worker, struct job *job, struct acme_fai
 		acme_failure_set(failure, CAUSE_DATABASE, "%s", error->text);
 	if (result != R_OK)
 		return result;
-	const struct order_tools tools = {.pg = worker->pg,
-	    .ca = config->cas->cas[worker->at],
-	    .session = worker->sessions.sessions[worker->at],
-	    .account = config->cas->accounts[worker->at],
-	    .keys = config->keys,
-	    .key_type = config->key_type,
-	    .types = &config->types,
-	    .preflight = config->preflight,
-	    .challenge_context = config->challenge_context,
-	    .wait = worker->wait,
-	    .arg = worker->arg};
+	const struct order_tools tools = worker_tools(worker, worker->at);
 	result = order_run(&tools, job, failure, wait, error);
 	return result == R_ERROR && failure->held_ms > 0 ? hold(failure, wait) : result;
 }
 
+static void lose(const struct job *job)
+{
+	worker_count("lost");
+	log_warn("another process has this job now", log_str("name", job->name));
+}
+
+/* Of a name that is not allowed any more. The next claim closes the job, or finds the name allowed again. */
+static void drop_order(struct worker *worker, struct job *job)
+{
+	struct error error = {0};
+	if (give_up(worker, job, &error) == R_LOST)
+		lose(job);
+	else
+		worker_release(worker, job, "the name is not to have a certificate now");
+}
+
 void worker_do(struct worker *worker, struct job *job)
 {
+	if (job->is_forbidden) {
+		drop_order(worker, job);
+		return;
+	}
 	struct acme_failure failure = {.cause = CAUSE_INTERNAL};
 	struct job_wait wait = {.ms = 0};
 	struct error error = {0};
@@ -125,15 +155,13 @@ void worker_do(struct worker *worker, struct job *job)
 		worker_issued(worker, job, start_us);
 	else if (result == R_LIMIT)
 		worker_defer(worker, job, &wait);
-	else if (result == R_LOST) {
-		worker_count("lost");
-		log_warn("another process has this job now", log_str("name", job->name));
-	} else if (result == R_AGAIN || (result == R_ERROR && atomic_load(worker->config->abandon)))
+	else if (result == R_LOST)
+		lose(job);
+	else if (result == R_AGAIN || (result == R_ERROR && atomic_load(worker->config->abandon)))
 		worker_release(worker, job, "stopping");
 	else if (result == R_ERROR)
 		worker_failed(worker, job, &failure);
 	else
 		worker_release(worker, job, error.text);
 	breaker_leave(worker->pg, worker_directory(worker), &worker->probe);
-	abandon_order(&worker->abandoned, worker->config->cas, &worker->sessions, worker->pg, job->name);
 }

@@ -6,7 +6,7 @@
 
 #include "acme/ask.h"
 #include "acme/issuer.h"
-#include "acme/order/abandon.h"
+#include "acme/order/order.h"
 #include "acme/queue/breaker.h"
 #include "acme/queue/job.h"
 
@@ -20,7 +20,6 @@ struct worker {
 	struct ask *ask;
 	size_t at;                  /* the CA that the last job went to */
 	struct breaker_probe probe; /* it is that job which tries whether the CA works again */
-	struct abandoned abandoned; /* of the job in work */
 };
 
 void worker_init(struct worker *worker, const struct issuer_config *config);
@@ -28,6 +27,9 @@ void worker_fini(struct worker *worker);
 
 /* The job is closed, failed, put off or given back in the end, or another's. */
 void worker_do(struct worker *worker, struct job *job);
+
+/* What the work on a job is done with at the at-th CA; none of a CA beyond the list. */
+struct order_tools worker_tools(const struct worker *worker, size_t at);
 
 /* worker_end.c: what becomes of a job whose work has ended. */
 void worker_count(const char *result);

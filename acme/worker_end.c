@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "acme/account/ca_choose.h"
-#include "acme/order/order.h"
+#include "acme/order/abandon.h"
 #include "acme/worker.h"
 #include "common/base/clock.h"
 #include "common/daemon/metrics.h"
@@ -49,8 +49,8 @@ void worker_failed(struct worker *worker, struct job *job, struct acme_failure *
 	if (failure->cause != CAUSE_DATABASE)
 		ca_note_failure(worker->pg, worker->config->cas, job, worker->at, failure, &error);
 	if (failure->elsewhere) {
-		order_refund_unused(worker->pg, job);
-		abandon_note(&worker->abandoned, job, worker->at);
+		const struct order_tools tools = worker_tools(worker, worker->at);
+		abandon_order(&tools, job, &error);
 	}
 	if (job_fail(worker->pg, job, failure, &error) != R_OK)
 		log_warn(

@@ -76,16 +76,20 @@ static enum result verdict(struct order_run *run, const struct acme_authorizatio
 	}
 }
 
-/* Best effort: an authorization left pending counts against the account until it expires (RFC 8555
- * section 7.5.2).
- */
+enum result authorize_end(struct order_run *run, const char *url)
+{
+	struct acme_response response;
+	acme_response_init(&response);
+	enum result result = order_post(run, CA_DEACTIVATE, url, "{\"status\":\"deactivated\"}", &response);
+	acme_response_fini(&response);
+	return result;
+}
+
+/* Best effort, after a failure that stays the failure. */
 static void deactivate(struct order_run *run, const char *url)
 {
 	struct acme_failure reason = *run->failure;
-	struct acme_response response;
-	acme_response_init(&response);
-	order_post(run, CA_DEACTIVATE, url, "{\"status\":\"deactivated\"}", &response);
-	acme_response_fini(&response);
+	authorize_end(run, url);
 	*run->failure = reason;
 }
 

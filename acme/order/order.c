@@ -353,21 +353,32 @@ static bool may_be_certified(const char *name)
 	       strcmp(parsed.text, name) == 0;
 }
 
-enum result order_run(const struct order_tools *tools, struct job *job, struct acme_failure *failure,
-    struct job_wait *wait, struct error *error)
+enum result order_begin(struct order_run *run, const struct order_tools *tools, struct job *job,
+    struct acme_failure *failure, struct job_wait *wait, struct error *error)
 {
-	struct order_run run = {.tools = tools,
+	*run = (struct order_run){.tools = tools,
 	    .job = job,
 	    .poll_ms = ORDER_POLL_MIN_MS,
 	    .retry_after = -1,
 	    .failure = failure,
 	    .wait = wait,
 	    .error = error};
-	run.guard = (struct ca_guard){.may_post = may_post, .arg = &run};
-	enum result result =
-	    may_be_certified(job->name)
-		? get_account(&run)
-		: order_fail(&run, CAUSE_REJECTED, "not a host name that a certificate can be for");
+	run->guard = (struct ca_guard){.may_post = may_post, .arg = run};
+	return may_be_certified(job->name)
+		   ? get_account(run)
+		   : order_fail(run, CAUSE_REJECTED, "not a host name that a certificate can be for");
+}
+
+void order_end(struct order_run *run)
+{
+	account_view_fini(&run->account);
+}
+
+enum result order_run(const struct order_tools *tools, struct job *job, struct acme_failure *failure,
+    struct job_wait *wait, struct error *error)
+{
+	struct order_run run;
+	enum result result = order_begin(&run, tools, job, failure, wait, error);
 	while (result == R_OK) {
 		result = step(&run);
 		if (result == R_ERROR && strcmp(failure->type, "accountDoesNotExist") == 0)
@@ -375,7 +386,7 @@ enum result order_run(const struct order_tools *tools, struct job *job, struct a
 		else if (result == R_ERROR && may_be_the_key(failure))
 			result = refresh_account(&run);
 	}
-	account_view_fini(&run.account);
+	order_end(&run);
 	histogram_observe_us(metrics_histogram("postern_acme_order_wait_seconds", NULL,
 				 "Of an order, the pauses in which the CA is waited for."),
 	    run.waited_us);

@@ -68,6 +68,12 @@ enum {
 enum result order_run(const struct order_tools *tools, struct job *job, struct acme_failure *failure,
     struct job_wait *wait, struct error *error);
 
+/* A run that asks for one thing at a time (abandon.c): begun with the account, and ended, also when it could
+ * not begin. */
+enum result order_begin(struct order_run *run, const struct order_tools *tools, struct job *job,
+    struct acme_failure *failure, struct job_wait *wait, struct error *error);
+void order_end(struct order_run *run);
+
 /* order_place.c: newOrder and the commit of its URL. order_collect.c: download, judgement, storing; R_EOF:
  * stored.
  */

@@ -65,6 +65,8 @@ struct job {
 	size_t csr_size;
 	/* A certificate is stored whose dates are good: to be closed, unless that turns out damaged. */
 	bool has_certificate;
+	/* The domain may not have a certificate any more: the order in progress is to be given up. */
+	bool is_forbidden;
 };
 
 void job_fini(struct job *job);
@@ -73,7 +75,8 @@ bool job_is_renewal(const struct job *job);
 
 /* Takes a due job, or one whose owner's lease has run out. The transaction also looks whether the domain is
  * still allowed. R_NONE: nothing is due. R_AGAIN: a job was closed, since its domain is not, or its
- * certificate is an uploaded one; there may be more. Free the job with job_fini. */
+ * certificate is an uploaded one; there may be more. One that has an order is not closed (is_forbidden). Free
+ * the job with job_fini. */
 enum result job_claim(
     struct pg *pg, int64_t lease_ms, enum job_order order, struct job *out, struct error *error);
 

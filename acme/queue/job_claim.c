@@ -97,7 +97,8 @@ static enum result judge(struct pg *pg, struct job *job, struct error *error)
 	bool is_forbidden = result == R_OK && pg_get_bool(rows, 0, 0);
 	job->has_certificate = result == R_OK && pg_get_bool(rows, 0, 1);
 	PQclear(rows);
-	if (!is_forbidden)
+	job->is_forbidden = is_forbidden && job->step == JOB_ORDERED;
+	if (!is_forbidden || job->is_forbidden)
 		return result;
 	result = job_close(pg, job, error);
 	return result == R_OK ? R_AGAIN : result;

@@ -249,19 +249,6 @@ def test_a_caa_record_sends_a_name_to_the_second_ca(lab):
     assert "neither.test" in words and "CAA" in words, words
 
 
-def test_an_order_left_at_the_first_ca_has_its_authorizations_ended(lab):
-    issuance = Issuance(lab, second_ca=True)
-    issuer = issuance.issuer().start()
-    issuance.ca.fail("challenge", status=500, times=None)
-    issuance.ask_for(NAME)
-    for attempt in (1, 2):
-        issuance.db.wait(f"SELECT state = 'failed' AND attempts = {attempt} FROM issuance_jobs", 20)
-        issuance.retry_soon()
-    issuance.wait_issued(NAME, seconds=30)
-    assert (issuance.ca.orders_for(NAME), issuance.second_ca.orders_for(NAME)) == (1, 1)
-    wait_until(lambda: "its authorizations are ended" in issuer.process.log(), 10, "the end of the first order")
-
-
 def test_a_refusal_that_is_not_the_cas_ends_no_account(lab):
     issuance = Issuance(lab)
     issuance.issuer().start()
