@@ -2,6 +2,7 @@
 and zones whose owners mean harm: they cost no more than their bound, reach nobody in our own network, and put nothing but
 text into an answer."""
 
+import itertools
 import os
 import socket
 import threading
@@ -14,7 +15,7 @@ from lab.dns_tree import Zone, with_verifier
 from lab.internet import Internet
 from lab.odd_dns import OddDns, answer_to
 from lab.place import tool
-from lab.process import run
+from lab.process import run, wait_until
 
 WRONG_DS = "{zone} 3600 DS 4711 13 2 " + "ab" * 32
 HERE, ROOT, TEST, GOOD, ODD, NOBODY = "9.1.0.1", "9.1.0.2", "9.1.0.3", "9.1.0.4", "9.1.0.5", "9.1.0.99"
@@ -222,6 +223,24 @@ def test_hundred_name_servers_cost_as_much_as_eight(lab):
         domain, verdicts = verify(api, "shop.hundred.test", add=False)
         assert codes(verdicts) == {"txt_ok"}
         assert len(domain["last_check"]["servers"]) == 8
+    with_scene(lab, story)
+
+
+def test_a_tenants_slow_zones_leave_room_for_others_looks(lab):
+    def story(api, scene):
+        def servers_seen(name, tenant):
+            api.add(name, tenant)
+            return {server["name"] for server in api.verify(name, tenant)["last_check"]["servers"]}
+
+        slow = [f"n{index}.dead.test" for index in range(40)]
+        clicks = [threading.Thread(target=servers_seen, args=(name, "slow")) for name in slow]
+        for click in clicks:
+            click.start()
+        more = (f"n{index}.pair.test" for index in itertools.count())
+        wait_until(lambda: not servers_seen(next(more), "slow"), BOUND, "the slow tenant to have all that it gets")
+        assert servers_seen("shop.pair.test", "other") == {"ns.pair.test", "ns2.pair.test"}
+        for click in clicks:
+            click.join()
     with_scene(lab, story)
 
 

@@ -13,8 +13,7 @@
 #include "verifier/diagnose/diagnosis_json.h"
 #include "verifier/diagnose/dns_look_run.h"
 #include "verifier/diagnose/look_due.h"
-
-enum { POLLER_LOOKS = DIAGNOSER_LOOKS / 2 };
+#include "verifier/diagnose/look_room.h"
 
 struct diagnoser {
 	const struct config *config;
@@ -24,13 +23,13 @@ struct diagnoser {
 	struct metric *made, *left_out;
 	struct histogram *duration;
 	pthread_mutex_t lock; /* of what follows */
-	int looks, poller_looks;
-	int64_t next_start_ms; /* of the poller's */
+	struct look_room room;
 };
 
 struct look_job {
 	struct diagnoser *diagnoser;
 	struct domain_claim claim;
+	int place; /* in the room */
 	pthread_t thread;
 	atomic_bool done;
 	struct dns_look *look;
@@ -69,28 +68,20 @@ void diagnoser_learn(struct diagnoser *diagnoser, struct pg *pg)
 
 /* ---- room ---- */
 
-static bool enter(struct diagnoser *diagnoser, bool is_poller)
+static int enter(struct diagnoser *diagnoser, const struct domain_claim *claim, bool is_poller)
 {
-	int64_t now = clock_monotonic_ms();
 	pthread_mutex_lock(&diagnoser->lock);
-	bool granted =
-	    diagnoser->looks < DIAGNOSER_LOOKS &&
-	    (!is_poller || (diagnoser->poller_looks < POLLER_LOOKS && now >= diagnoser->next_start_ms));
-	diagnoser->looks += granted;
-	diagnoser->poller_looks += granted && is_poller;
-	if (granted && is_poller)
-		diagnoser->next_start_ms = now + 1000 / DIAGNOSER_PER_SECOND;
+	int place = look_room_enter(&diagnoser->room, claim->tenant, is_poller, clock_monotonic_ms());
 	pthread_mutex_unlock(&diagnoser->lock);
-	if (!granted)
+	if (place < 0)
 		metric_add(diagnoser->left_out, 1);
-	return granted;
+	return place;
 }
 
-static void leave(struct diagnoser *diagnoser, bool is_poller)
+static void leave(struct diagnoser *diagnoser, int place)
 {
 	pthread_mutex_lock(&diagnoser->lock);
-	diagnoser->looks--;
-	diagnoser->poller_looks -= is_poller;
+	look_room_leave(&diagnoser->room, place);
 	pthread_mutex_unlock(&diagnoser->lock);
 }
 
@@ -118,10 +109,11 @@ static struct dns_look *run(struct diagnoser *diagnoser, const struct domain_cla
 
 struct dns_look *diagnoser_look(struct diagnoser *diagnoser, const struct domain_claim *claim)
 {
-	if (!enter(diagnoser, false))
+	int place = enter(diagnoser, claim, false);
+	if (place < 0)
 		return NULL;
 	struct dns_look *look = run(diagnoser, claim);
-	leave(diagnoser, false);
+	leave(diagnoser, place);
 	return look;
 }
 
@@ -129,7 +121,7 @@ static void *job_run(void *arg)
 {
 	struct look_job *job = arg;
 	job->look = run(job->diagnoser, &job->claim);
-	leave(job->diagnoser, true);
+	leave(job->diagnoser, job->place);
 	atomic_store(&job->done, true);
 	resolver_wake(job->diagnoser->resolver);
 	return NULL;
@@ -138,14 +130,18 @@ static void *job_run(void *arg)
 struct look_job *diagnoser_start_look(
     struct diagnoser *diagnoser, const struct domain_claim *claim, const struct domain_verdict *verdict)
 {
-	if (!look_is_due(&claim->memory, verdict, DIAGNOSER_AGAIN_S) || !enter(diagnoser, true))
+	int place = -1;
+	if (look_is_due(&claim->memory, verdict, DIAGNOSER_AGAIN_S))
+		place = enter(diagnoser, claim, true);
+	if (place < 0)
 		return NULL;
 	struct look_job *job = mem_alloc(sizeof *job);
 	job->diagnoser = diagnoser;
 	job->claim = *claim;
+	job->place = place;
 	if (pthread_create(&job->thread, NULL, job_run, job) == 0)
 		return job;
-	leave(diagnoser, true);
+	leave(diagnoser, place);
 	free(job);
 	return NULL;
 }

@@ -4,16 +4,15 @@
  *
  * The ordinary check's look-ups are judged whenever they find something else than before. A thorough look
  * (dns_look_run.h) is made for a click, and for the poller where something is not as it should be: when what
- * was found has changed since the last diagnosis, else every DIAGNOSER_AGAIN_S. In all there are at most
- * DIAGNOSER_LOOKS at once in a process, half of them the poller's, who begins DIAGNOSER_PER_SECOND at most.
- * Where there is no room, the verdicts rest on the ordinary check.
+ * was found has changed since the last diagnosis, else every DIAGNOSER_AGAIN_S. Where there is no room
+ * (look_room.h: the process's, and the tenant's), the verdicts rest on the ordinary check.
  */
 #ifndef VERIFIER_DIAGNOSE_DIAGNOSER_H
 #define VERIFIER_DIAGNOSE_DIAGNOSER_H
 
 #include "verifier/claim/domain_check.h"
 
-enum { DIAGNOSER_AGAIN_S = 600, DIAGNOSER_LOOKS = 32, DIAGNOSER_PER_SECOND = 4 };
+enum { DIAGNOSER_AGAIN_S = 600 };
 
 struct diagnoser;
 struct dns_look;
