@@ -251,6 +251,7 @@ static int status_of(enum upstream_failure failure)
 	case UPSTREAM_TLS:
 	case UPSTREAM_CLOSED:
 	case UPSTREAM_MALFORMED:
+	case UPSTREAM_BROKEN:
 	case UPSTREAM_FAILURE_COUNT: break;
 	}
 	return 502;
@@ -404,6 +405,8 @@ static bool recover(struct exchange *exchange, enum upstream_failure failure, bo
 	case UPSTREAM_TLS:
 	case UPSTREAM_CONNECT_TIMEOUT: return try_elsewhere(exchange, failure);
 	case UPSTREAM_CLOSED: return try_again(exchange, recovered, was_used);
+	/* By whose request, nobody can tell: most that are on it have nothing to do with it. */
+	case UPSTREAM_BROKEN: return try_again(exchange, recovered, true);
 	case UPSTREAM_UNPROCESSED: return try_unprocessed(exchange);
 	case UPSTREAM_RESET:
 	case UPSTREAM_VERSION:

@@ -13,6 +13,7 @@ static const char *const failure_names[UPSTREAM_FAILURE_COUNT] = {
     [UPSTREAM_CLOSED] = "closed",
     [UPSTREAM_TIMEOUT] = "timeout",
     [UPSTREAM_MALFORMED] = "malformed",
+    [UPSTREAM_BROKEN] = "broken",
     [UPSTREAM_RESET] = "reset",
     [UPSTREAM_UNPROCESSED] = "unprocessed",
     [UPSTREAM_VERSION] = "http_version",

@@ -36,6 +36,7 @@ enum upstream_failure {
 	UPSTREAM_CLOSED,      /* ended before a whole response */
 	UPSTREAM_TIMEOUT,     /* silent for too long */
 	UPSTREAM_MALFORMED,   /* what came is no response that can be passed on */
+	UPSTREAM_BROKEN,      /* HTTP/2: its connection broke the rules, with all that others had on it */
 	UPSTREAM_RESET,       /* HTTP/2: it gave up this one request */
 	UPSTREAM_UNPROCESSED, /* HTTP/2: it has not looked at the request, and says so */
 	UPSTREAM_VERSION,     /* the request needs HTTP/1.1, which is not spoken there */

@@ -34,20 +34,26 @@ static void dispose(struct upstream_h2 *conn)
 	loop_defer(conn->place->loop, &conn->free_task);
 }
 
-/* A response that is whole and waits for its client does not need the connection. */
+/* A response that is whole does not need the connection; it may be that its user is not yet told. */
+static void outlive(struct upstream_stream *stream)
+{
+	upstream_stream_leave(stream);
+	upstream_stream_settle(stream);
+}
+
 void upstream_h2_fail(struct upstream_h2 *conn, enum upstream_failure failure)
 {
 	struct upstream_stream *stream = NULL;
 
 	if (conn->state == UPSTREAM_H2_DEAD)
 		return;
-	if (failure == UPSTREAM_MALFORMED)
+	if (failure == UPSTREAM_BROKEN)
 		metric_add(conn->place->metrics->h2_broken, 1);
 	dispose(conn);
 	conn->owner->on_gone(conn->arg, conn);
 	while ((stream = TAILQ_FIRST(&conn->streams))) {
 		if (stream->response == UPSTREAM_H2_LAST)
-			upstream_stream_leave(stream);
+			outlive(stream);
 		else
 			upstream_stream_fail(stream, failure);
 	}
@@ -117,14 +123,14 @@ static void flush(struct upstream_h2 *conn)
 {
 	while (conn->state != UPSTREAM_H2_DEAD && !conn->is_mute) {
 		if (!gather(conn)) {
-			upstream_h2_fail(conn, UPSTREAM_MALFORMED);
+			upstream_h2_fail(conn, UPSTREAM_BROKEN);
 			return;
 		}
 		if (buf_size(&conn->out) == 0 || !write_out(conn))
 			break;
 	}
 	if (conn->state != UPSTREAM_H2_DEAD && (conn->broke_rules || is_over(conn)))
-		upstream_h2_fail(conn, conn->broke_rules ? UPSTREAM_MALFORMED : UPSTREAM_CLOSED);
+		upstream_h2_fail(conn, conn->broke_rules ? UPSTREAM_BROKEN : UPSTREAM_CLOSED);
 	watch(conn);
 }
 
@@ -211,7 +217,7 @@ static bool receive_once(struct upstream_h2 *conn)
 	conn->is_asked = false;
 	if (!digest(conn)) {
 		if (conn->state != UPSTREAM_H2_DEAD)
-			upstream_h2_fail(conn, UPSTREAM_MALFORMED);
+			upstream_h2_fail(conn, UPSTREAM_BROKEN);
 		return false;
 	}
 	settle(conn);
@@ -312,6 +318,22 @@ size_t upstream_h2_most_streams(const struct upstream_address *address)
 	return most > 0 && most < UPSTREAM_H2_STREAMS_MAX ? most : UPSTREAM_H2_STREAMS_MAX;
 }
 
+/* What nghttp2 keeps back would wait for streams that may last for hours. */
+static void give_back_surplus(struct upstream_h2 *conn)
+{
+	struct upstream_stream *stream = NULL;
+	size_t count = 0;
+
+	TAILQ_FOREACH(stream, &conn->streams, entry)
+	{
+		count += !stream->is_closed;
+		if (count <= conn->most_streams || stream->was_sent)
+			continue;
+		stream->is_unprocessed = true;
+		upstream_stream_touch(stream);
+	}
+}
+
 void upstream_h2_take_settings(struct upstream_h2 *conn)
 {
 	uint32_t most =
@@ -320,6 +342,7 @@ void upstream_h2_take_settings(struct upstream_h2 *conn)
 	conn->knows_most = true;
 	conn->most_streams = most;
 	atomic_store_explicit(&conn->place->address->h2_streams, most, memory_order_relaxed);
+	give_back_surplus(conn);
 }
 
 bool upstream_h2_has_room(const struct upstream_h2 *conn)

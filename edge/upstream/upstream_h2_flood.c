@@ -22,11 +22,17 @@ static bool take_block(struct upstream_h2_flood *flood, const nghttp2_frame_hd *
 	       flood->continuations <= UPSTREAM_H2_FLOOD_CONTINUATIONS_MAX;
 }
 
-bool upstream_h2_flood_allows(struct upstream_h2_flood *flood, const nghttp2_frame_hd *frame, int64_t now_ms)
+bool upstream_h2_flood_allows(
+    struct upstream_h2_flood *flood, const nghttp2_frame_hd *frame, bool is_awaited, int64_t now_ms)
 {
 	begin_period(flood, now_ms);
 	switch (frame->type) {
 	case NGHTTP2_HEADERS:
+		if (!take_block(flood, frame))
+			return false;
+		if (is_awaited)
+			return true;
+		break;
 	case NGHTTP2_CONTINUATION: return take_block(flood, frame);
 	case NGHTTP2_WINDOW_UPDATE: return ++flood->updates <= UPSTREAM_H2_FLOOD_FRAMES_MAX;
 	case NGHTTP2_DATA:

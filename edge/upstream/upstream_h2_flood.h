@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 enum {
-	/* SETTINGS, PING, PRIORITY, RST_STREAM, GOAWAY, empty DATA and frames of unknown types, in
-	 * UPSTREAM_H2_FLOOD_PERIOD_MS. Streams end by RST_STREAM, so it is well above
+	/* SETTINGS, PING, PRIORITY, RST_STREAM, GOAWAY, empty DATA, frames of unknown types and heads that
+	 * nobody awaits, in UPSTREAM_H2_FLOOD_PERIOD_MS. Streams end by RST_STREAM, so it is well above
 	 * UPSTREAM_H2_STREAMS_MAX. One more for each HEADERS and DATA frame of ours: a busy server may reset
 	 * as many streams as were opened, and gRPC's measure the path by a PING for what they get. */
 	UPSTREAM_H2_FLOOD_FRAMES_MAX = 2000,
@@ -32,8 +32,9 @@ struct upstream_h2_flood {
 	int continuations;
 };
 
-/* False: that was one too many. */
-bool upstream_h2_flood_allows(struct upstream_h2_flood *flood, const nghttp2_frame_hd *frame, int64_t now_ms);
+/* False: that was one too many. `is_awaited`: it is of a stream whose request is not over. */
+bool upstream_h2_flood_allows(
+    struct upstream_h2_flood *flood, const nghttp2_frame_hd *frame, bool is_awaited, int64_t now_ms);
 /* A frame of ours went out, of that type. */
 void upstream_h2_flood_sent(struct upstream_h2_flood *flood, int type);
 

@@ -140,13 +140,14 @@ static bool tell_room(struct upstream_stream *stream)
 void upstream_stream_settle(struct upstream_stream *stream)
 {
 	bool has_news = stream->has_news;
+	bool is_cut = stream->is_closed && stream->response < UPSTREAM_H2_LAST;
 
 	stream->has_news = false;
 	if (stream->is_closed && stream->sending == UPSTREAM_H2_SENDING)
 		stream->sending = UPSTREAM_H2_UNHEARD;
-	if (stream->is_closed && stream->response < UPSTREAM_H2_LAST)
+	if (is_cut)
 		judge_close(stream);
-	if (stream->is_malformed || (stream->is_closed && stream->response < UPSTREAM_H2_LAST)) {
+	if (stream->is_malformed || stream->is_unprocessed || is_cut) {
 		upstream_stream_fail(stream, failure_of(stream));
 		return;
 	}

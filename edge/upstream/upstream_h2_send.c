@@ -126,8 +126,11 @@ size_t upstream_stream_send(struct upstream_call *call, const char *bytes, size_
 	size_t some = size < room ? size : room;
 
 	stream->about.expects_continue = false;
-	if (!stream->conn || stream->is_closed || stream->sending == UPSTREAM_H2_UNHEARD)
+	if (!stream->conn || stream->is_closed || stream->sending == UPSTREAM_H2_UNHEARD) {
+		/* Its user may hear at the end of the round that it was not looked at. */
+		keep_at_rest(stream, bytes, size);
 		return size;
+	}
 	stream->wants_room = some < size;
 	if (some == 0)
 		return 0;

@@ -25,9 +25,9 @@ static struct upstream_stream *find(nghttp2_session *session, int32_t id)
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame, void *arg)
 {
 	struct upstream_h2 *conn = arg;
+	bool is_awaited = find(session, frame->stream_id);
 
-	(void)session;
-	if (upstream_h2_flood_allows(&conn->flood, frame, loop_now(conn->place->loop)))
+	if (upstream_h2_flood_allows(&conn->flood, frame, is_awaited, loop_now(conn->place->loop)))
 		return 0;
 	conn->broke_rules = true;
 	return NGHTTP2_ERR_CALLBACK_FAILURE;

@@ -11,8 +11,8 @@ import time
 
 import pytest
 from lab import tls
-from lab.h2_origin import (CANCEL, DATA, GOAWAY, HEADERS, INTERNAL_ERROR, MAX_CONCURRENT_STREAMS, NO_ERROR, REFUSED_STREAM,
-                           RST_STREAM, H2Origin)
+from lab.h2_origin import (CANCEL, DATA, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, INTERNAL_ERROR, MAX_CONCURRENT_STREAMS, NO_ERROR,
+                           REFUSED_STREAM, RST_STREAM, H2Origin)
 from lab.process import wait_until
 
 NAME = "shop.brand.test"
@@ -117,6 +117,32 @@ def test_a_hundred_at_once_take_as_many_connections_as_the_app_wants(app):
     connections = {stream.connection for stream in origin.visits()}
     assert 4 <= len(connections) <= 12
     assert all(number % 2 == 1 for connection in connections for number in connection.streams)
+
+
+def test_a_limit_that_is_lowered_holds_for_what_comes_later(app):
+    platform, origin = app
+    go_on = threading.Event()
+    origin.script = lambda stream: (go_on.wait(20), stream.answer())
+    origin.settings = [(MAX_CONCURRENT_STREAMS, 10)]
+    waiting = [begin(platform, path=f"/{number}") for number in range(4)]
+    wait_until(lambda: len(origin.visits()) == 4, 5, "four requests")
+    assert len({stream.connection for stream in origin.visits()}) == 1
+    first = origin.visits()[0].connection
+    for most in (4, 0):
+        known = first.acknowledged()
+        first.change((MAX_CONCURRENT_STREAMS, most))
+        wait_until(lambda: first.acknowledged() > known, 5, "it to know")
+        before = len(origin.visits())
+        waiting.append(begin(platform, path="/more"))
+        wait_until(lambda: len(origin.visits()) == before + 1, 5, "one more")
+        assert origin.visits()[-1].connection is not first
+    go_on.set()
+    for sock in waiting:
+        assert read_until(sock, b"ok\n").startswith(b"HTTP/1.1 200 ")
+        sock.close()
+    assert visit(platform).status == 200
+    assert origin.visits()[-1].connection is not first
+    wait_until(lambda: any(frame.kind == GOAWAY for frame in first.frames), 5, "what allows no stream to be let go")
 
 
 def test_both_sides_stream_at_once(app):
@@ -265,6 +291,95 @@ def test_an_app_that_takes_nothing_holds_the_visitor(app):
     sock.sendall(b"x" * rest)
     assert read_until(sock, b"16777216")
     sock.close()
+
+
+def test_windows_are_kept_to_that_shrink_below_nothing(app):
+    platform, origin = app
+    origin.gives_window = False
+    body, got, at_ease = os.urandom(100_000), [], queue.Queue()
+
+    def arrived(stream):
+        """What has come by the time that the edge has read all that was said to it."""
+        known = stream.connection.acknowledged()
+        stream.connection.change()
+        wait_until(lambda: stream.connection.acknowledged() > known, 5, "it to know")
+        return sum(len(frame.payload) for frame in stream.connection.frames if frame.kind == DATA)
+
+    def script(stream):
+        while sum(map(len, got)) < 65535:
+            got.append(stream.piece())
+        stream.connection.open_window(0, 1 << 20)
+        stream.connection.change((INITIAL_WINDOW_SIZE, 10))
+        at_ease.put(arrived(stream))
+        stream.connection.open_window(stream.number, 65525)
+        at_ease.put(arrived(stream))
+        for _ in range(50):
+            stream.connection.open_window(stream.number, 1)
+            got.append(stream.piece())
+        at_ease.put(arrived(stream))
+        stream.connection.change((INITIAL_WINDOW_SIZE, 65535))
+        while sum(map(len, got)) < len(body):
+            got.append(stream.piece())
+        stream.answer(hashlib.sha256(b"".join(got)).hexdigest().encode())
+    origin.script = script
+    assert visit(platform, method="POST", body=body, timeout=20).body == hashlib.sha256(body).hexdigest().encode()
+    assert [at_ease.get(timeout=1) for _ in range(3)] == [65535, 65535, 65585]
+
+
+def test_a_goodbye_in_two_steps_loses_nothing(app):
+    """As servers say it: first that nothing more should come, and later what the last was."""
+    platform, origin = app
+    go_on = threading.Event()
+
+    def script(stream):
+        body = stream.body()
+        if stream.get(":path") == "/first":
+            go_on.wait(10)
+        stream.answer(body)
+    origin.script = script
+    first = begin(platform, "POST", "/first", "Content-Length: 4\r\n")
+    first.sendall(b"body")
+    wait_until(lambda: origin.visits(), 5, "the first request")
+    old = origin.visits()[0].connection
+    old.go_away(0x7fffffff)
+    wait_until(lambda: visit(platform, "/next", method="POST", body=b"next").body == b"next" and
+               origin.visits()[-1].connection is not old, 5, "another connection")
+    old.go_away(max(old.streams))
+    go_on.set()
+    assert read_until(first, b"body").startswith(b"HTTP/1.1 200 ")
+    wait_until(lambda: old.is_over, 5, "the old one to be over")
+    assert [stream.get(":path") for stream in origin.visits()].count("/first") == 1
+    first.close()
+
+
+def test_a_refusal_in_the_middle_of_a_body_sends_it_once_more_or_not_at_all(app):
+    """What is refused was not looked at; of a body that is longer than what is kept there is no second."""
+    platform, origin = app
+    whole, refused = [], []
+
+    def script(stream):
+        if not refused:
+            stream.piece()
+            refused.append(stream)
+            stream.reset(REFUSED_STREAM)
+            return
+        body = stream.body()
+        whole.append(body)
+        stream.answer(str(len(body)).encode())
+    origin.script = script
+    for size, wanted in ((9_000, 200), (500_000, 503)):
+        whole.clear(), refused.clear()
+        body = os.urandom(size)
+        sock = begin(platform, "POST", fields=f"Content-Length: {size}\r\n")
+        sock.sendall(body[:size // 2])
+        wait_until(lambda: refused, 5, "the refusal")
+        try:
+            sock.sendall(body[size // 2:])
+        except OSError:
+            pass
+        assert read_until(sock, b"\r\n\r\n").startswith(b"HTTP/1.1 %d " % wanted)
+        assert whole == ([body] if wanted == 200 else [])
+        sock.close()
 
 
 def test_goaway_lets_the_rest_finish_and_sends_the_others_elsewhere(app):

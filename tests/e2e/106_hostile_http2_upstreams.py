@@ -87,6 +87,9 @@ BAD_HEADS = {
     "a length and no body": fields(OK, ("content-length", "5")),
     "too many fields": fields(OK, *[("a", str(number)) for number in range(200)]),
     "fields that are too large": fields(OK, *[(f"a{number}", "x" * 4000) for number in range(30)]),
+    "one large field, named thousands of times by one byte each": fields(OK, *[("a", "x" * 4000)] * 12000),
+    "a window that SETTINGS make too large": lambda stream: (
+        stream.connection.open_window(stream.number, 0x7fff0000), stream.connection.change((h2.INITIAL_WINDOW_SIZE, 0x7fffffff))),
     "interim answers without end": lambda stream: [stream.head(100, [("link", str(number))]) for number in range(100)],
 }
 
@@ -99,7 +102,7 @@ def test_a_malformed_head_is_502_and_ends_its_stream_alone(app, what):
     origin.script = BAD_HEADS[what]
     assert platform.visit(NAME, "/bad", edge=platform.edge).status == 502
     assert platform.edge.metric("postern_edge_upstream_failures_total", cause="malformed") == before + 1
-    assert origin.requests[-1].wait_reset() in (h2.PROTOCOL_ERROR, h2.INTERNAL_ERROR)
+    assert origin.requests[-1].wait_reset() in (h2.PROTOCOL_ERROR, h2.INTERNAL_ERROR, h2.FLOW_CONTROL_ERROR)
     origin.script = H2Origin.obey
     assert platform.visit(NAME, "/good", edge=platform.edge).status == 200
     assert origin.requests[-1].connection is first, "the connection is as good as before"
@@ -138,6 +141,47 @@ def test_a_body_that_is_not_what_was_said_is_seen_to_be_cut(app, what):
     assert origin.requests[-1].connection is first
 
 
+BEHIND_THE_END = {
+    "DATA": raw(h2.DATA, 0, b"more"),
+    "DATA and an end": raw(h2.DATA, h2.END_STREAM, b"more"),
+    "a head": lambda stream: stream.head(500),
+    "trailers": lambda stream: stream.end([("x-sum", "1")]),
+    "a reset": lambda stream: stream.reset(h2.INTERNAL_ERROR),
+    "a window": lambda stream: stream.connection.open_window(stream.number, 1),
+    "a window that overflows": lambda stream: stream.connection.open_window(stream.number, 0x7fffffff),
+}
+
+
+@pytest.mark.parametrize("what", BEHIND_THE_END)
+def test_what_comes_behind_an_answers_end_is_nobodys(app, what):
+    platform, origin = app
+    first = origin.requests[-1].connection
+    origin.script = lambda stream: (stream.answer(b"whole"), BEHIND_THE_END[what](stream))
+    for _ in range(3):
+        visit = platform.visit(NAME, "/behind", edge=platform.edge)
+        assert (visit.status, visit.body) == (200, b"whole")
+    origin.script = H2Origin.obey
+    assert platform.visit(NAME, "/good", edge=platform.edge).body == b"ok\n"
+    assert origin.requests[-1].connection is first
+
+
+def test_bodies_that_are_mostly_padding_arrive(app):
+    """The padding is taken off the windows, too, and has to be given back."""
+    platform, origin = app
+
+    def script(stream):
+        stream.head()
+        for number in range(2000):
+            stream.connection.send(h2.frame(h2.DATA, h2.PADDED, stream.number, b"\xff" + b"x" + bytes(255)))
+            if number % 200 == 199:
+                stream.connection.send(h2.frame(h2.PING, 0, 0, b"12345678"))
+                wait_until(lambda: sum(got.kind == h2.PING for got in stream.connection.frames) > number // 200, 10, "it to have read")
+        stream.data(b"", True)
+    origin.script = script
+    visit = platform.visit(NAME, edge=platform.edge, timeout=20)
+    assert (visit.status, visit.body) == (200, b"x" * 2000)
+
+
 def endless(make, until=60 * MIB):
     def script(stream):
         sent = 0
@@ -163,6 +207,13 @@ def heavy_continuations(stream):
     return h2.frame(h2.CONTINUATION, 0, stream.number, b"\x00\x01a\x7f\x80\x7d" + b"x" * 16000)
 
 
+def heads_behind_the_end(stream):
+    if not getattr(stream, "begun", False):
+        stream.begun = True
+        stream.answer()
+    return h2.frame(h2.HEADERS, 5, stream.number, b"\x88") * 1000
+
+
 UPDATE = struct.pack(">I", 1)
 BROKEN = {
     "a flood of SETTINGS": endless(lambda stream: h2.frame(h2.SETTINGS) * 1000),
@@ -176,6 +227,10 @@ BROKEN = {
     "a flood of frames of no known type": endless(lambda stream: h2.frame(77, 0, 0, b"x") * 1000),
     "a flood of empty CONTINUATION": endless(continuations),
     "a field block that never ends": endless(heavy_continuations),
+    "a flood of heads that nobody awaits": endless(heads_behind_the_end),
+    "GOAWAY with a number that is no request's": lambda stream: stream.connection.go_away(2),
+    "GOAWAY that takes back what the last one said": lambda stream: (
+        stream.connection.go_away(stream.number), stream.connection.go_away(0x7fffffff)),
     "a push": lambda stream: stream.connection.send(
         h2.frame(h2.PUSH_PROMISE, 4, stream.number, struct.pack(">I", 2) + stream.connection.encoder.encode(
             [(":method", "GET"), (":path", "/"), (":scheme", "http"), (":authority", NAME)]))),
@@ -197,9 +252,19 @@ BROKEN = {
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_what_breaks_the_protocol_ends_the_connection(app, what):
+    """And a bystander, who waits for an answer on the same connection, gets it on another."""
     platform, origin = app
     first = origin.requests[-1].connection
-    origin.script = BROKEN[what]
+
+    def script(stream):
+        if stream.get(":path") != "/bystander":
+            BROKEN[what](stream)
+        elif stream.connection is not first:
+            stream.answer(b"none of its business")
+    origin.script = script
+    bystander = platform.connect(NAME, edge=platform.edge, timeout=10)
+    bystander.sendall(f"GET /bystander HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+    wait_until(lambda: origin.requests[-1].get(":path") == "/bystander", 5, "the bystander")
     start = time.monotonic()
     sock = platform.connect(NAME, edge=platform.edge, timeout=10)
     sock.sendall(f"POST /bad HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 0\r\n\r\n".encode())
@@ -207,7 +272,7 @@ def test_what_breaks_the_protocol_ends_the_connection(app, what):
     try:
         while chunk := sock.recv(65536):
             data += chunk
-            if data.startswith(b"HTTP/1.1 502 "):
+            if data.startswith(b"HTTP/1.1 502 ") or data.endswith(b"ok\n"):
                 break
     except OSError:
         pass
@@ -215,11 +280,61 @@ def test_what_breaks_the_protocol_ends_the_connection(app, what):
     assert data.startswith((b"HTTP/1.1 502 ", b"HTTP/1.1 200 ")), data[:100]
     assert time.monotonic() - start < 4, "cut off, not timed out"
     wait_until(lambda: first.is_over, 5, "the connection to be over")
-    assert not getattr(origin.requests[-1], "flooded", False), "all of the flood was taken"
+    bad = [stream for stream in origin.requests if stream.get(":path") == "/bad"]
+    assert len(bad) == 1 and not getattr(bad[0], "flooded", False), "all of the flood was taken"
+    heard = b""
+    while not heard.endswith(b"none of its business"):
+        chunk = bystander.recv(65536)
+        assert chunk and (heard + chunk).startswith(b"HTTP/1.1 200 "), heard + chunk
+        heard += chunk
+    bystander.close()
     origin.script = H2Origin.obey
     assert platform.visit(NAME, "/good", edge=platform.edge).status == 200
     assert origin.requests[-1].connection is not first
     assert platform.edge.process.rss() < 150 * MIB
+
+
+def test_an_answer_is_whole_whatever_comes_right_behind_it(app):
+    """The end of the answer and what ends the connection are read at once."""
+    platform, origin = app
+
+    def script(stream):
+        block = stream.connection.encoder.encode([OK, ("content-length", "5")])
+        stream.connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS, stream.number, block) +
+                               h2.frame(h2.DATA, h2.END_STREAM, stream.number, b"whole") +
+                               h2.frame(h2.HEADERS, 0, stream.number, b"\x88") +
+                               h2.frame(h2.CONTINUATION, 0, stream.number) * 100)
+    origin.script = script
+    visit = platform.visit(NAME, method="POST", body=b"once", edge=platform.edge)
+    assert (visit.status, visit.body) == (200, b"whole")
+
+
+def test_a_push_before_our_settings_are_acknowledged_is_cancelled(app):
+    platform, origin = app
+    origin.acknowledges = False
+    origin.requests[-1].connection.hang_up()
+
+    def script(stream):
+        connection = stream.connection
+        connection.send(h2.frame(h2.PUSH_PROMISE, 4, stream.number, struct.pack(">I", 2) + connection.encoder.encode(
+            [(":method", "GET"), (":path", "/pushed"), (":scheme", "http"), (":authority", NAME)])))
+        connection.send_fields(2, [OK], False)
+        connection.send(h2.frame(h2.DATA, 0, 2, b"x" * 10000))
+        stream.answer(b"asked for")
+    origin.script = script
+    visit = platform.visit(NAME, edge=platform.edge)
+    assert (visit.status, visit.body) == (200, b"asked for")
+    connection = origin.requests[-1].connection
+    wait_until(lambda: any(got.kind == h2.RST_STREAM and got.stream == 2 for got in connection.frames), 5, "its reset")
+
+
+def test_who_never_answers_is_cancelled_and_the_visitor_told(app):
+    """Our own deadline, which is above the app's: a client of gRPC makes UNAVAILABLE of a 504."""
+    platform, origin = app
+    origin.script = lambda stream: stream.wait_reset(20)
+    assert platform.visit(NAME, "/never", edge=platform.edge, timeout=15).status == 504
+    assert origin.requests[-1].wait_reset() == h2.CANCEL
+    assert [stream.get(":path") for stream in origin.requests].count("/never") == 1
 
 
 def test_who_ignores_a_streams_window_is_reset(app):

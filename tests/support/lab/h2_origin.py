@@ -113,6 +113,13 @@ class Connection:
             update = struct.pack(">I", size)
             self.send(frame(WINDOW_UPDATE, 0, number, update) + frame(WINDOW_UPDATE, 0, 0, update))
 
+    def change(self, *settings):
+        self.send(frame(SETTINGS, 0, 0, b"".join(struct.pack(">HI", *setting) for setting in settings)))
+
+    def acknowledged(self):
+        """How many SETTINGS of its own the other side has acknowledged."""
+        return sum(got.kind == SETTINGS and got.flags & ACK for got in self.frames)
+
     def open_window(self, number, size):
         self.send(frame(WINDOW_UPDATE, 0, number, struct.pack(">I", size)))
 
@@ -215,8 +222,8 @@ class Connection:
     def serve(self):
         try:
             assert self._read(len(PREFACE)) == PREFACE
-            settings = b"".join(struct.pack(">HI", *setting) for setting in self.origin.settings)
-            self.send(frame(SETTINGS, 0, 0, settings) + self.origin.greeting)
+            self.change(*self.origin.settings)
+            self.send(self.origin.greeting)
             while True:
                 got = self._frame()
                 self.frames.append(got)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "common/base/tally.h"
+#include "edge/loop/deadline.h"
 #include "edge/upstream/upstream_h2_flood.h"
 #include "tests/support/h2_upstream.h"
 
@@ -269,6 +270,30 @@ static void what_came_whole_outlives_the_connection(void **state)
 	assert_int_equal(ask->taken, 4);
 }
 
+/* A flood ends the connection in the middle of what was read. */
+static void what_came_whole_outlives_what_breaks_the_connection(void **state)
+{
+	enum { FRAME = 9, CONTINUATIONS = UPSTREAM_H2_FLOOD_CONTINUATIONS_MAX + 1 };
+	static const unsigned char answer[] = "\0\0\1\1\4\0\0\0\1\x88"
+					      "\0\0\4\0\1\0\0\0\1"
+					      "body"
+					      "\0\0\1\1\0\0\0\0\3\x88";
+	unsigned char bytes[sizeof answer - 1 + CONTINUATIONS * FRAME];
+	struct ask *ask = h2_rig_ask(GET, &whole);
+	struct ask *other = h2_rig_ask(GET, &whole);
+
+	(void)state;
+	look();
+	memcpy(bytes, answer, sizeof answer - 1);
+	for (size_t i = 0; i < CONTINUATIONS; i++)
+		memcpy(bytes + sizeof answer - 1 + i * FRAME, "\0\0\0\x9\0\0\0\0\3", FRAME);
+	h2_rig_say(bytes, sizeof bytes);
+	assert_null(h2_rig.conn);
+	assert_true(ask->ended);
+	assert_int_equal(ask->taken, 4);
+	assert_true(other->failed);
+}
+
 static void a_cut_response_fails(void **state)
 {
 	struct ask *ask = h2_rig_ask(GET, &whole);
@@ -317,6 +342,36 @@ static void a_refused_stream_rests_as_it_was_and_the_connection_has_no_room_for_
 	assert_false(upstream_h2_has_room(h2_rig.conn));
 	loop_pass(h2_rig.loop, UPSTREAM_H2_REFUSED_MS);
 	assert_true(upstream_h2_has_room(h2_rig.conn));
+}
+
+/* Its stream is over, which its user hears at the end of the round; a piece of the body comes before. */
+static void send_late(struct deadline *deadline)
+{
+	struct ask *ask = &h2_rig.asks[1];
+
+	(void)deadline;
+	assert_false(ask->failed);
+	assert_int_equal(upstream_call_send(ask->call, "late", 4), 4);
+	upstream_call_send_end(ask->call, NULL);
+}
+
+static void what_is_sent_before_the_refusal_is_told_is_not_lost(void **state)
+{
+	static const unsigned char goaway[] = "\0\0\x8\7\0\0\0\0\0\0\0\0\1\0\0\0";
+	struct deadline due;
+
+	(void)state;
+	h2_rig_ask(GET, &whole);
+	look();
+	deadline_init(&due, h2_rig.loop, send_late);
+	deadline_set(&due, 1);
+	fake_us += 1000;
+	(void)!send(h2_rig.peer, goaway, sizeof goaway, MSG_NOSIGNAL);
+	struct ask *ask = h2_rig_ask(POST "5\r\nearly\r\n", &chunked);
+	assert_true(ask->failed);
+	assert_int_equal(ask->failure, UPSTREAM_UNPROCESSED);
+	expect_rest(ask, R_OK, POST "5\r\nearly\r\n4\r\nlate\r\n0\r\n\r\n");
+	deadline_fini(&due);
 }
 
 static void who_has_too_much_gets_nothing_new_for_a_moment(void **state)
@@ -528,6 +583,36 @@ static void the_upstream_says_how_many_at_a_time_and_is_remembered(void **state)
 	assert_true(upstream_h2_has_room(h2_rig.conn));
 }
 
+/* They would wait for streams that may last for hours. */
+static void what_is_more_than_it_allows_goes_elsewhere(void **state)
+{
+	static const unsigned char two[] = "\0\0\6\4\0\0\0\0\0\0\3\0\0\0\2";
+	struct ask *asks[4];
+
+	(void)state;
+	look();
+	(void)!send(h2_rig.peer, two, sizeof two - 1, MSG_NOSIGNAL);
+	for (int i = 0; i < 4; i++) {
+		struct buf bytes;
+
+		asks[i] = &h2_rig.asks[i];
+		buf_init(&bytes, UPSTREAM_OUT_MAX);
+		buf_append(&bytes, GET, sizeof GET - 1);
+		asks[i]->call = upstream_h2_open(h2_rig.conn, -1);
+		upstream_call_attach(asks[i]->call, &ask_user, asks[i]);
+		upstream_call_start(asks[i]->call, &bytes, &whole);
+		upstream_call_flush(asks[i]->call);
+	}
+	look();
+	assert_int_equal(count_of(NGHTTP2_HEADERS), 2);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(asks[i]->failed, i >= 2);
+	assert_int_equal(asks[2]->failure, UPSTREAM_UNPROCESSED);
+	expect_rest(asks[2], R_OK, GET);
+	expect_rest(asks[3], R_OK, GET);
+	assert_int_equal(count_of(NGHTTP2_RST_STREAM), 0);
+}
+
 static void the_owner_hears_of_the_last_stream(void **state)
 {
 	struct ask *ask = h2_rig_ask(GET, &whole);
@@ -569,9 +654,11 @@ int main(void)
 	    CASE(windows_open_as_the_client_takes),
 	    CASE(a_client_that_keeps_up_gets_a_larger_window),
 	    CASE(what_came_whole_outlives_the_connection),
+	    CASE(what_came_whole_outlives_what_breaks_the_connection),
 	    CASE(a_cut_response_fails),
 	    CASE(above_a_goaways_last_stream_all_may_be_sent_again),
 	    CASE(a_refused_stream_rests_as_it_was_and_the_connection_has_no_room_for_a_moment),
+	    CASE(what_is_sent_before_the_refusal_is_told_is_not_lost),
 	    CASE(who_has_too_much_gets_nothing_new_for_a_moment),
 	    CASE(a_long_body_is_not_kept),
 	    CASE(the_end_of_a_connection_leaves_only_what_has_no_body),
@@ -581,6 +668,7 @@ int main(void)
 	    CASE(an_idle_connection_is_not_asked),
 	    CASE(a_stream_that_takes_too_long_is_cancelled_alone),
 	    CASE(the_upstream_says_how_many_at_a_time_and_is_remembered),
+	    CASE(what_is_more_than_it_allows_goes_elsewhere),
 	    CASE(the_owner_hears_of_the_last_stream),
 	    CASE(who_leaves_cancels),
 	    CASE(pings_and_resets_for_what_was_sent_are_no_flood),
