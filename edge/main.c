@@ -27,6 +27,7 @@
 #include "edge/explain_desk.h"
 #include "edge/front/access_log.h"
 #include "edge/http_config.h"
+#include "edge/pass/pass_circles.h"
 #include "edge/pass/pass_config.h"
 #include "edge/pass/pass_groups.h"
 #include "edge/pass/pass_sessions.h"
@@ -163,6 +164,7 @@ static enum result start_shared(struct node *node, struct error *error)
 	    ticket_share_start(settings_string(settings, "database"), node->keys, edge->ticket_keys);
 	edge->upstreams = upstreams_new(edge->config->http->upstream);
 	edge->pass_sessions = pass_sessions_new(PASS_SESSIONS_MAX, PASS_SESSIONS_LIFE_MS);
+	edge->pass_circles = pass_circles_new();
 	node->pass_groups = pass_groups_hold(edge->upstreams, edge->config->pass->routes);
 	enum result result = upstreams_start(edge->upstreams, error);
 	if (result == R_OK)
@@ -336,6 +338,7 @@ static void free_node(struct node *node)
 	pass_groups_free(node->pass_groups);
 	upstreams_free(node->edge.upstreams);
 	pass_sessions_free(node->edge.pass_sessions);
+	pass_circles_free(node->edge.pass_circles);
 	if (node->keys)
 		seal_keys_free(node->keys);
 	edge_config_unref(node->edge.config);

@@ -27,6 +27,7 @@ struct access_log;
 struct handshakes;
 struct client_counts;
 struct h2_slots;
+struct pass_circles;
 struct pass_pipes;
 struct pass_sessions;
 struct ticket_keys;
@@ -52,6 +53,7 @@ struct edge {
 	struct ticket_share *ticket_share;
 	struct upstreams *upstreams;
 	struct pass_sessions *pass_sessions;
+	struct pass_circles *pass_circles;
 	struct handshakes *handshakes;   /* what became of each name's; NULL: nothing is kept */
 	struct client_counts *clients;   /* connections by client, where there is a limit */
 	struct access_log *access_log;   /* NULL: no lines */

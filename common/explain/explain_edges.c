@@ -49,6 +49,8 @@ const struct refusal_cause *refusal_cause_find(const char *cause)
 		"The stored certificate cannot be used; the edge's log says why."},
 	    {"address", "customer", "The domain's options do not let this visitor's address in."},
 	    {"passthrough_option", "operator", "The domain's option passthrough cannot be used."},
+	    {"passthrough_circle", "operator",
+		"A server that its TLS is passed on to leads back to the edge."},
 	    {"protocol_version", "visitor", "The client speaks no TLS version that is allowed for the name."},
 	    {"nothing_shared", "visitor", "The client shares no cipher, signature or group with us."},
 	    {"no_application_protocol", "visitor", "The client offers no protocol that we speak (ALPN)."},

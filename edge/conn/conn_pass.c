@@ -8,6 +8,7 @@
 #include "common/log/log.h"
 #include "edge/edge_metrics.h"
 #include "edge/loop/log_rate.h"
+#include "edge/pass/pass_circles.h"
 #include "edge/pass/pass_conn.h"
 #include "edge/site/handshakes.h"
 
@@ -19,14 +20,36 @@ static void on_pass_closed(void *owner)
 	conn_free(conn);
 }
 
+/* A server of its route is this node, or leads to it. */
+static bool leads_back(struct conn *conn, const struct pass_way *way, uint64_t *mark)
+{
+	static struct log_rate rate;
+	const struct client_hello_slice *random = &conn->opening->hello.random;
+
+	*mark = 0;
+	if (random->size == 0 || pass_circles_enter(conn->worker->edge->pass_circles, random->bytes, mark))
+		return false;
+	if (log_rate_allows(&rate))
+		log_error("passed on in a circle", log_str("name", conn->opening->name.text),
+		    log_str("route", way->label),
+		    log_str("mend", "name servers that do not lead back to this edge"));
+	conn_refuse(conn, TLS_ALERT_INTERNAL_ERROR, "passthrough_circle");
+	return true;
+}
+
 static void begin(struct conn *conn, const struct pass_way *way)
 {
+	uint64_t mark = 0;
+
+	if (leads_back(conn, way, &mark))
+		return;
 	conn->name = mem_string(conn->opening->name.text);
 	const struct pass_peer peer = {.client = conn->client,
 	    .local = conn->opening->local,
 	    .name = conn->name,
 	    .session_id = conn->opening->hello.session_id.bytes,
 	    .session_id_size = conn->opening->hello.session_id.size,
+	    .circle = mark,
 	    .is_tls = conn->opening->hello.problem != CLIENT_HELLO_NOT_TLS &&
 		      buf_size(&conn->opening->received) > 0,
 	    .began_us = conn->opening->phase_began_us};
@@ -97,7 +120,8 @@ void conn_pass_by_site(struct conn *conn, const struct site *site)
 	if (pass_target_parse(&target, site->options.passthrough, conn->opening->name.text, &error) == R_OK) {
 		begin(conn, &(struct pass_way){.target = &target,
 				.label = "domains",
-				.metrics = &conn->worker->config->pass->domains});
+				.metrics = &conn->worker->config->pass->domains,
+				.of_domain = true});
 		return;
 	}
 	if (log_rate_allows(&rate))

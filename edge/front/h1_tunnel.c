@@ -15,7 +15,7 @@ void h1_tunnel_open(struct h1_conn *conn, struct http_head *head)
 	message->keep_alive = false;
 	message->sent = false;
 	conn->state = H1_TUNNEL;
-	stream_probe(&conn->stream);
+	stream_probe(&conn->stream.io);
 	h1_write_response(&conn->out.buf, head, HTTP_BODY_TUNNEL, "upgrade");
 }
 

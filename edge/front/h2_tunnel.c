@@ -17,7 +17,7 @@ void h2_tunnel_open(struct h2_stream *stream, struct http_head *head)
 	stream->request.status = head->status = 200;
 	http_head_remove(head, "sec-websocket-accept");
 	http_head_remove(head, "upgrade");
-	stream_probe(&stream->conn->stream);
+	stream_probe(&stream->conn->stream.io);
 }
 
 void h2_tunnel_settle(struct h2_stream *stream)

@@ -54,9 +54,9 @@ void stream_release(struct stream *stream)
 	stream->held = false;
 }
 
-void stream_probe(struct stream *stream)
+void stream_probe(const struct loop_io *io)
 {
-	int fd = stream->io.fd;
+	int fd = io->fd;
 	int one = 1;
 	int after = PROBE_AFTER_S;
 	int every = PROBE_EVERY_S;

@@ -48,7 +48,7 @@ void stream_expect_more(struct stream *stream, bool more);
 void stream_release(struct stream *stream);
 /* A peer that has vanished without a word is found out, and a network on the way reminded that the connection
  * is in use: for who may be silent for long. */
-void stream_probe(struct stream *stream);
+void stream_probe(const struct loop_io *io);
 /* A long body comes: from now on TLS reads two records at a time. */
 void stream_expect_long_input(struct stream *stream);
 /* From now on TLS that ends without close_notify ends in order: for who reads messages that tell their own

@@ -10,6 +10,7 @@
 #include "edge/edge_metrics.h"
 #include "edge/http_config.h"
 #include "edge/loop/name_hash.h"
+#include "edge/pass/pass_circles.h"
 #include "edge/pass/pass_groups.h"
 #include "edge/tls/tls_alert.h"
 
@@ -50,6 +51,7 @@ void pass_conn_end(struct pass_conn *conn, const char *cause, bool cut)
 	close_io(conn, &conn->upstream, cut);
 	deadline_fini(&conn->deadline);
 	pass_connect_leave(conn);
+	pass_circles_leave(conn->worker->edge->pass_circles, conn->circle);
 	for (size_t i = 0; i < conn->tried_count; i++)
 		upstream_address_unref(conn->tried[i]);
 	if (conn->group)
@@ -80,6 +82,13 @@ void pass_conn_abort(struct pass_conn *conn)
 }
 
 /* ---- passing on */
+
+/* It has reached a server that speaks: whoever comes with the same hello now is somebody else. */
+static void arrive(struct pass_conn *conn)
+{
+	pass_circles_leave(conn->worker->edge->pass_circles, conn->circle);
+	conn->circle = 0;
+}
 
 static void learn(struct pass_conn *conn, const void *bytes, size_t count)
 {
@@ -129,6 +138,8 @@ static bool run_flow(struct pass_conn *conn, struct pass_flow *flow, const char 
 		pass_conn_end(conn, step == PASS_SOURCE_BROKE ? from : to, true);
 		return false;
 	}
+	if (flow == &conn->out && flow->bytes > 0)
+		arrive(conn);
 	return true;
 }
 
@@ -141,7 +152,7 @@ void pass_conn_run(struct pass_conn *conn)
 		pass_conn_end(conn, "closed", false);
 		return;
 	}
-	deadline_set(&conn->deadline, conn->worker->config->pass->idle_ms);
+	conn->moved_ms = loop_now(conn->worker->loop);
 	watch(conn, &conn->client, &conn->in, &conn->out);
 	watch(conn, &conn->upstream, &conn->out, &conn->in);
 }
@@ -176,7 +187,7 @@ static void on_deadline(struct deadline *deadline)
 	struct pass_conn *conn = loop_owner(deadline, struct pass_conn, deadline);
 
 	if (conn->state == PASS_OPEN)
-		pass_conn_end(conn, "idle_timeout", true);
+		pass_stay_on_deadline(conn);
 	else
 		pass_connect_on_deadline(conn);
 }
@@ -210,6 +221,7 @@ static void take_way(struct pass_conn *conn, const struct pass_way *way)
 	conn->affinity = way->target->affinity;
 	conn->proxy_v2 = way->target->proxy_v2;
 	conn->metrics = *way->metrics;
+	conn->of_domain = way->of_domain;
 	conn->session.group = name_hash(way->target->key);
 	pass_line_begin(&conn->line, way->label);
 }
@@ -219,6 +231,7 @@ static void take_peer(struct pass_conn *conn, const struct pass_peer *peer)
 	conn->peer = peer->client;
 	conn->local = peer->local;
 	conn->is_tls = peer->is_tls;
+	conn->circle = peer->circle;
 	conn->line.name = peer->name;
 	conn->line.began_us = peer->began_us;
 	conn->line.hello_us = clock_monotonic_us() - peer->began_us;

@@ -4,7 +4,8 @@
  *
  * Limits: of each direction one read (WORKER_SCRATCH) waits for a reader that is slow, and then its sender
  * waits too. Connecting takes at most passthrough-connect-timeout for each of PASS_TRIES_MAX servers; silence
- * both ways at most passthrough-idle-timeout.
+ * both ways at most passthrough-idle-timeout. Where a domain's option led, the domain is looked at every five
+ * seconds: suspended, passed on no more, or closed to its client, it ends the connection.
  */
 #ifndef EDGE_PASS_CONN_H
 #define EDGE_PASS_CONN_H
@@ -22,6 +23,7 @@ struct pass_way {
 	const struct pass_target *target;
 	const char *label; /* of the route, for the log */
 	const struct pass_metrics *metrics;
+	bool of_domain; /* by the option of the name's domain: no longer than that is served */
 };
 
 /* Who came, as found out so far. Borrowed for the call but for `name`. */
@@ -31,6 +33,7 @@ struct pass_peer {
 	const char *name;         /* the hello's, normalised, empty: none; outlives the connection */
 	const void *session_id;   /* of the hello */
 	size_t session_id_size;
+	uint64_t circle;  /* its mark in pass_circles; taken over */
 	bool is_tls;      /* it began like TLS: a refusal is an alert */
 	int64_t began_us; /* accept */
 };

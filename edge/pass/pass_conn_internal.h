@@ -27,13 +27,17 @@ struct pass_conn {
 	struct upstream_address *tried[PASS_TRIES_MAX]; /* references */
 	size_t tried_count;
 	int64_t give_up_ms; /* PASS_LOOKING */
+	int64_t moved_ms;   /* PASS_OPEN: when something last came */
+	uint64_t circle;    /* its mark in pass_circles, until a server has answered */
+	uint64_t
+	    site_change; /* of_domain: the site cache's, when its domain was last looked at; 0: not yet */
 
 	struct loop_io client, upstream;
 	struct pass_flow in, out; /* from the client, to it */
 	struct deadline deadline; /* to connect; then of silence */
 	struct loop_task begin;
 
-	bool proxy_v2, is_tls;
+	bool proxy_v2, is_tls, of_domain;
 	enum passthrough_affinity affinity;
 	struct server_hello server_hello; /* PASSTHROUGH_BY_SESSION */
 	struct pass_session session;      /* the client's; id points to the next */
@@ -54,6 +58,12 @@ void pass_conn_end(struct pass_conn *conn, const char *cause, bool cut);
 void pass_conn_refuse(struct pass_conn *conn, const char *cause);
 /* Moves what can be moved, both ways. The conn may be gone. */
 void pass_conn_run(struct pass_conn *conn);
+
+/* pass_stay.c */
+/* It is open: its deadline is from now on how long it may stay. */
+void pass_stay_begin(struct pass_conn *conn);
+/* The conn may be gone. */
+void pass_stay_on_deadline(struct pass_conn *conn);
 
 /* pass_connect.c */
 /* Waits for the first look-up of the servers' names, then tries one after the other. */

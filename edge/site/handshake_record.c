@@ -8,7 +8,8 @@
 bool handshake_cause_is_ours(const char *cause)
 {
 	static const char *const causes[] = {"suspended", "failed", "issuance", "issue_deadline",
-	    "unusable_certificate", "protocol_version", "address", "passthrough_option"};
+	    "unusable_certificate", "protocol_version", "address", "passthrough_option",
+	    "passthrough_circle"};
 
 	for (size_t i = 0; i < sizeof causes / sizeof *causes; i++)
 		if (strcmp(cause, causes[i]) == 0)

@@ -162,7 +162,7 @@ static bool parse_body(struct client_hello *out, struct reader hello)
 	struct client_hello_slice ignored;
 	size_t version = 0;
 
-	if (!read_number(&hello, 2, &version) || !read_bytes(&hello, 32, &ignored))
+	if (!read_number(&hello, 2, &version) || !read_bytes(&hello, 32, &out->random))
 		return false;
 	if (!read_vector(&hello, 1, 0, &out->session_id) || out->session_id.size > 32)
 		return false;

@@ -37,7 +37,7 @@ struct client_hello_slice {
 /* Slices point into the bytes that were parsed, or into `assembled` where the hello came in several records.
  */
 struct client_hello {
-	struct client_hello_slice session_id;
+	struct client_hello_slice random, session_id;
 	struct client_hello_slice server_name; /* the one host_name, 1 to 65,535 bytes of anything */
 	struct client_hello_slice
 	    sni_extension; /* bodies of the extensions, to compare a second hello with */

@@ -53,7 +53,7 @@ static void take_switch(struct upstream_h1 *upstream, struct http_head *head, si
 	}
 	upstream->request.body = HTTP_BODY_TUNNEL;
 	upstream->sending = REQUEST_OPEN;
-	stream_probe(&upstream->stream);
+	stream_probe(&upstream->stream.io);
 	take_final(upstream, head, used);
 }
 

@@ -89,10 +89,11 @@ class ProxyHeader:
         body = read_exactly(sock, struct.unpack("!H", start[14:16])[0])
         self.source = self.destination = None
         at = 0
-        if self.family == 0x11:
-            self.source = (socket.inet_ntoa(body[0:4]), struct.unpack("!H", body[8:10])[0])
-            self.destination = (socket.inet_ntoa(body[4:8]), struct.unpack("!H", body[10:12])[0])
-            at = 12
+        if self.family != 0:
+            family, size = {0x11: (socket.AF_INET, 4), 0x21: (socket.AF_INET6, 16)}[self.family]
+            at = 2 * size + 4
+            hosts = [socket.inet_ntop(family, body[start:start + size]) for start in (0, size)]
+            self.source, self.destination = zip(hosts, struct.unpack("!2H", body[2 * size:at]))
         self.values = {}
         while at < len(body):
             kind, size = struct.unpack("!BH", body[at:at + 3])
