@@ -39,6 +39,13 @@ static const struct hostname *default_name(const struct conn *conn)
 	return default_names_find(&conn->worker->config->default_names, &local);
 }
 
+/* No certificate would help it, whatever it asks for. */
+static void refuse_version(struct conn *conn)
+{
+	conn_refuse(
+	    conn, conn->opening->hello.alert, client_hello_problem_name(conn->opening->hello.problem));
+}
+
 /* RFC 8446 has no alert for "I do not know that name" but this one, whatever is wrong with the name. */
 void conn_not_ours(struct conn *conn, const char *cause)
 {
@@ -46,6 +53,10 @@ void conn_not_ours(struct conn *conn, const char *cause)
 
 	if (conn_pass_by_default(conn))
 		return;
+	if (conn->point.kind == LISTEN_HTTPS && conn->opening->hello.problem == CLIENT_HELLO_OLD_VERSION) {
+		refuse_version(conn);
+		return;
+	}
 	if (conn->point.kind == LISTEN_HTTPS && !conn->opening->is_validation)
 		name = default_name(conn);
 	if (!name) {
@@ -66,6 +77,7 @@ void conn_find_nothing(struct conn *conn, const char *cause)
 	case WANT_SITE: conn_not_ours(conn, cause); return;
 	case WANT_ROUTE: conn_not_ours(conn, "no_route"); return;
 	case WANT_CA_ROUTE: conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, "no_challenge"); return;
+	case WANT_OLD_ROUTE: refuse_version(conn); return;
 	case WANT_DEFAULT: conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, conn->opening->cause); return;
 	}
 }
@@ -76,10 +88,10 @@ static void use_site(struct conn *conn, struct hot_site *site)
 
 	if (is_passed && conn->opening->want != WANT_DEFAULT)
 		conn_pass_by_site(conn, hot_site_cold(site));
-	else if (is_passed || conn->opening->want == WANT_ROUTE || conn->opening->want == WANT_CA_ROUTE)
-		conn_find_nothing(conn, "not_stored");
-	else
+	else if (!is_passed && (conn->opening->want == WANT_SITE || conn->opening->want == WANT_DEFAULT))
 		conn_handshake_with_site(conn, site);
+	else
+		conn_find_nothing(conn, "not_stored");
 }
 
 bool conn_find_site(struct conn *conn)
@@ -144,16 +156,14 @@ static bool pass_known(struct conn *conn)
  * its server's. */
 static void decide_name(struct conn *conn)
 {
-	bool is_old = conn->opening->hello.problem == CLIENT_HELLO_OLD_VERSION;
-
 	if (conn->point.kind == LISTEN_PASS) {
 		conn->opening->want = WANT_ROUTE;
 		decide_site(conn);
-	} else if ((is_old || conn->opening->is_validation) && pass_known(conn)) {
+	} else if (conn->opening->is_validation && pass_known(conn)) {
 		return;
-	} else if (is_old) {
-		conn_refuse(conn, conn->opening->hello.alert,
-		    client_hello_problem_name(conn->opening->hello.problem));
+	} else if (conn->opening->hello.problem == CLIENT_HELLO_OLD_VERSION) {
+		conn->opening->want = WANT_OLD_ROUTE;
+		decide_site(conn);
 	} else if (conn->opening->is_validation) {
 		conn_wait_for_challenge(conn);
 	} else {

@@ -33,10 +33,11 @@ enum conn_state {
 
 /* What a hello that was read is to get. */
 enum conn_want {
-	WANT_SITE,     /* what its name has: a handshake, or a route */
-	WANT_ROUTE,    /* where TLS is never terminated: a route of its domain's, or the default */
-	WANT_CA_ROUTE, /* a CA's probe, and no challenge of ours: a route of its domain's */
-	WANT_DEFAULT,  /* the default certificate: `name` is that one's now */
+	WANT_SITE,      /* what its name has: a handshake, or a route */
+	WANT_ROUTE,     /* where TLS is never terminated: a route of its domain's, or the default */
+	WANT_CA_ROUTE,  /* a CA's probe, and no challenge of ours: a route of its domain's */
+	WANT_OLD_ROUTE, /* a version that we do not speak: the same */
+	WANT_DEFAULT,   /* the default certificate: `name` is that one's now */
 };
 
 enum {

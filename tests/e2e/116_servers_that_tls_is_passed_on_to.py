@@ -168,6 +168,17 @@ def test_a_cold_edge_finds_the_domain_also_for_a_probe(scene):
     before = passed(scene)
     client_hello.refusal(scene.edge.address, scene.edge.https, name.encode(), alpn=(b"acme-tls/1",))
     assert passed(scene) == before + 1
+    set_options(platform, name, {})
+    wait_until(lambda: client_hello.refusal(scene.edge.address, scene.edge.https, name.encode(), alpn=(b"acme-tls/1",)).alert
+               == "unrecognized_name", 10, "the option to be gone")
+    platform.activate("old.brand.test")
+    set_options(platform, "old.brand.test", {"passthrough": scene.servers[1].place})
+    before = passed(scene)
+    for asked, alert in ((b"old.brand.test", "handshake_failure"), (b"nobody.brand.test", "protocol_version"),
+                         (name.encode(), "protocol_version")):
+        old = client_hello.records(client_hello.handshake(asked).replace(b"\x2b\0\5\4\3\4\3\3", b"\x2b\0\5\4\3\2\3\1"))
+        assert client_hello.refusal(scene.edge.address, scene.edge.https, hello=old).alert == alert, asked
+    assert passed(scene) == before + 1, "the first alert was the server's own: old clients need nobody to go before them"
     asks = platform.verifier.metric("postern_verifier_ask_answers_total")
     refused = client_hello.refusal(scene.edge.address, scene.pass_port, b"nobody.brand.test")
     assert refused.alert == "unrecognized_name"

@@ -1,6 +1,7 @@
 """Clients that name nobody, or nobody whom we serve: the default certificate of the address they came to, and a word of the
 operator's; never another tenant's site, an order or an ask."""
 
+import signal
 import ssl
 import subprocess
 
@@ -8,7 +9,9 @@ import pytest
 
 from lab import client_hello, proxy_header, tls
 from lab.app_origin import AppOrigin
+from lab.h2_wire import H2Wire
 from lab.lab import Lab
+from lab.process import wait_until
 from lab.uploads import Uploads
 
 DEFAULT, SECOND, TENANT = "www.saas.test", "second.saas.test", "shop.brand.test"
@@ -21,7 +24,7 @@ class Scene:
         self.edge = self.platform.edge
         self.sorry = lab.use(AppOrigin(lab.folder("sorry"), "sorry", self.platform.ground.address(7))).start()
         self.uploads = Uploads(self.platform, lab.folder("uploads"))
-        self.page = lab.folder("page") + "/sorry.html"
+        self.page, self.settings = lab.folder("page") + "/sorry.html", lab.folder("settings") + "/edge.conf"
         with open(self.page, "w") as file:
             file.write("<p>Please update your client</p>")
         self.platform.start(without=[self.platform.pebble, self.platform.acme])
@@ -31,17 +34,37 @@ class Scene:
 
     def restart(self, **settings):
         self.edge.restart(**{"default_certificate": f"*={DEFAULT}", "sorry_page": None, "sorry_upstream": None,
-                             "proxy_protocol": None, "proxy_trust": None, "passthrough": None, **settings})
+                             "proxy_protocol": None, "proxy_trust": None, "passthrough": None, "config": None, **settings})
 
-    def context(self):
+    def write(self, **settings):
+        with open(self.settings, "w") as file:
+            file.writelines(f"{name.replace('_', '-')} {value}\n" for name, value in settings.items())
+
+    def reload(self, **settings):
+        """By SIGHUP; what the command line does not say comes from a file."""
+        self.write(**settings)
+        before = self.edge.process.log().count("settings reloaded")
+        self.edge.process.send(signal.SIGHUP)
+        wait_until(lambda: self.edge.process.log().count("settings reloaded") > before, 10, "the reload")
+
+    def context(self, alpn=()):
         context = ssl.create_default_context(cafile=self.uploads.authority.ca)
         context.check_hostname = False
+        if alpn:
+            context.set_alpn_protocols(list(alpn))
         return context
 
-    def connect(self, name=None, header=b""):
+    def connect(self, name=None, header=b"", alpn=()):
         raw = tls.socket.create_connection((self.edge.address, self.edge.https), 20)
         raw.sendall(header)
-        return self.context().wrap_socket(raw, server_hostname=name)
+        return self.context(alpn).wrap_socket(raw, server_hostname=name)
+
+    def h2(self, host, path="/", method="GET"):
+        """What a client that names nobody gets over HTTP/2."""
+        wire = H2Wire(None, host, sock=self.connect(alpn=("h2",)))
+        answer = wire.get(path=path, method=method)
+        wire.close()
+        return answer
 
     def shown(self, name=None, header=b""):
         """The name of the certificate that is shown."""
@@ -97,6 +120,75 @@ def test_it_is_not_resumed(scene):
         assert not sock.session.has_ticket
 
 
+def test_each_version_and_protocol_that_is_spoken_gets_it_and_older_ones_the_alert(scene):
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        for alpn in ((), ("http/1.1",), ("h2", "http/1.1")):
+            context = scene.context(alpn)
+            context.minimum_version = context.maximum_version = version
+            raw = tls.socket.create_connection((scene.edge.address, scene.edge.https), 20)
+            with context.wrap_socket(raw) as sock:
+                assert sock.getpeercert()["subjectAltName"][0][1] == DEFAULT
+                assert sock.selected_alpn_protocol() == (alpn[0] if alpn else None)
+    for default in (f"*={DEFAULT}", None):
+        scene.restart(default_certificate=default)
+        for name in (None, b"192.0.2.1", b"nobody.example.com", b"not..a.name"):
+            hello = client_hello.records(client_hello.handshake(name).replace(
+                b"\0\x2b\0\5\4\3\4\3\3", b"\0\x2b\0\5\4\3\2\3\1"))
+            refused = client_hello.refusal(scene.edge.address, scene.edge.https, hello=hello)
+            assert refused.alert == "protocol_version", (default, name, refused)
+
+
+def test_a_name_that_is_none_gets_it_and_a_list_without_a_name_does_not(scene):
+    scene.restart()
+    for name in (b"a..b", b"*.brand.test", "bücher.example.com".encode(), b"x" * 255, b"localhost"):
+        assert client_hello.refusal(scene.edge.address, scene.edge.https, name).alert is None, name
+    for name in (b"nul\0.example.com", b"x" * 256):  # OpenSSL's own word
+        assert client_hello.refusal(scene.edge.address, scene.edge.https, name).alert == "unrecognized_name", name
+    assert client_hello.refusal(scene.edge.address, scene.edge.https, b"").alert == "decode_error"
+    probe = client_hello.refusal(scene.edge.address, scene.edge.https, None, alpn=(b"acme-tls/1",))
+    assert probe.alert == "unrecognized_name", "a CA's probe is for a name"
+
+
+def test_over_http2_it_is_the_same(scene):
+    answer = scene.h2(TENANT)
+    assert answer.status == 421 and answer.body == b"421 Misdirected Request\n"
+    answer = scene.h2(DEFAULT)
+    assert answer.status == 200 and f'"host":"{DEFAULT}"' in answer.body.decode()
+    scene.restart(sorry_page=scene.page)
+    answer = scene.h2(TENANT)
+    assert (answer.status, answer.fields["content-type"], bytes(answer.body)) == (
+        421, "text/html; charset=utf-8", b"<p>Please update your client</p>")
+    answer = scene.h2(TENANT, method="HEAD")
+    assert (answer.status, answer.fields["content-length"], bytes(answer.body)) == (421, "32", b"")
+    scene.restart(sorry_upstream=scene.sorry.url)
+    answer = scene.h2(TENANT)
+    assert (answer.status, bytes(answer.body)) == (200, b"sorry")
+
+
+def test_a_reload_changes_all_of_it(scene):
+    scene.write()
+    scene.restart(default_certificate=None, config=scene.settings)
+    assert client_hello.refusal(scene.edge.address, scene.edge.https, None).alert == "unrecognized_name"
+    scene.reload(default_certificate=f"*={DEFAULT}", sorry_page=scene.page)
+    wait_until(lambda: client_hello.refusal(scene.edge.address, scene.edge.https, None).alert is None, 5, "the certificate")
+    with scene.connect() as sock:
+        connection = tls.HttpOver(sock, TENANT)
+        for wanted in ((421, b"<p>Please update your client</p>"), (200, b"sorry")):
+            wait_until(lambda: asks(connection, TENANT) == wanted, 5, wanted)
+            scene.reload(default_certificate=f"*={SECOND}", sorry_upstream=scene.sorry.url)
+    wait_until(lambda: scene.shown() == SECOND, 5, "the other certificate")
+    scene.reload()
+    wait_until(lambda: client_hello.refusal(scene.edge.address, scene.edge.https, None).alert == "unrecognized_name", 5,
+               "none")
+    scene.restart()
+
+
+def asks(connection, host):
+    connection.request("GET", "/", headers={"Host": host})
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
 def test_a_page_of_the_operator(scene):
     scene.restart(sorry_page=scene.page)
     assert scene.get(TENANT) == (421, "<p>Please update your client</p>")
@@ -116,13 +208,23 @@ def test_an_upstream_of_the_operator(scene):
 
 
 def test_by_the_address_that_they_came_to(scene):
-    scene.restart(default_certificate=["198.51.100.1=" + SECOND, f":444={DEFAULT}"], proxy_protocol="required",
-                  proxy_trust="127.0.0.0/8")
+    scene.restart(default_certificate=["198.51.100.1=" + SECOND, f":444={DEFAULT}", f"[2001:db8::1]:443={SECOND}",
+                                       f"[::ffff:198.51.100.9]:445={SECOND}"],
+                  proxy_protocol="required", proxy_trust="127.0.0.0/8")
     v2 = proxy_header.v2
     assert scene.shown(None, v2()) == SECOND
     assert scene.shown(None, v2(proxy_header.addresses(destination="198.51.100.2", ports=(1, 444)))) == DEFAULT
-    with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
-        scene.shown(None, v2(proxy_header.addresses(destination="198.51.100.2")))
+
+    def v6(destination, port=443):
+        return v2(proxy_header.addresses("2001:db8::7", destination, (1, port)), family=0x21)
+
+    assert scene.shown(None, v6("2001:db8::1")) == SECOND
+    assert scene.shown(None, v6("::ffff:198.51.100.1", 9)) == SECOND, "IPv4 is the same, mapped or not"
+    assert scene.shown(None, v2(proxy_header.addresses(destination="198.51.100.9", ports=(1, 445)))) == SECOND
+    assert scene.shown(None, v6("2001:db8::2", 444)) == DEFAULT
+    for header in (v2(proxy_header.addresses(destination="198.51.100.2")), v6("2001:db8::1", 9), v6("2001:db8::2")):
+        with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+            scene.shown(None, header)
 
 
 def test_without_it_the_alert_as_ever(scene):

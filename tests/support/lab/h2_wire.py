@@ -47,9 +47,10 @@ class Answer:
 
 
 class H2Wire:
-    def __init__(self, platform, name, edge=None, settings=None, preface=True, alpn=("h2",), read_ahead=None):
+    def __init__(self, platform, name, edge=None, settings=None, preface=True, alpn=("h2",), read_ahead=None,
+                 sock=None):
         self.name = name
-        self.sock = platform.connect(name, edge=edge or platform.edge, context=tls.trust(platform.pebble.root, alpn))
+        self.sock = sock or platform.connect(name, edge=edge or platform.edge, context=tls.trust(platform.pebble.root, alpn))
         if read_ahead:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, read_ahead)
         assert self.sock.selected_alpn_protocol() == alpn[0], self.sock.selected_alpn_protocol()
