@@ -5,8 +5,10 @@ import socket
 
 import pytest
 
-from lab import tls
+from lab import proxy_header, tls, websocket, wire
+from lab.h2_wire import H2Wire
 from lab.lab import Lab
+from lab.place import free_port
 from lab.origin import Origin
 from lab.process import wait_until
 
@@ -18,12 +20,15 @@ class Scene:
     def __init__(self, session):
         self.lab = Lab(session)
         self.platform = platform = self.lab.prepare(edge={"cache_max_age": "1s", "forwarded_trust": f"{CDN}/32"})
-        self.page = platform.ground.folder("pages") + "/421.html"
+        self.page, self.largest = (platform.ground.folder("pages") + f"/{name}.html" for name in ("421", "504"))
         with open(self.page, "w", encoding="utf-8") as file:
             file.write("<p>wrong door</p>")
+        with open(self.largest, "w", encoding="utf-8") as file:
+            file.write("<p>late</p>".ljust(64 << 10))
         self.origin = self.lab.use(Origin(platform.ground.address(4), self.script))
         for edge in platform.edges:
-            edge.settings.update({"upstream": self.origin.url, "error_page_421": self.page})
+            edge.settings.update({"upstream": self.origin.url, "error_page_421": self.page, "error_page_504": self.largest,
+                                  "upstream_timeout": "1s"})
         platform.start()
         for name in (APEX, WWW):
             platform.activate(name)
@@ -37,6 +42,10 @@ class Scene:
         return name
 
     def script(self, request):
+        if request.target == "/chat":
+            return websocket.echo(request)
+        if request.target == "/late":
+            return request.sock.recv(1)
         if request.target == "/broken":
             request.sock.sendall(b"no such protocol\r\n\r\n")
             return False
@@ -55,6 +64,9 @@ class Scene:
             answer = connection.getresponse()
             answer.text = answer.read().decode()
             return answer
+
+    def h2(self, edge=None, name=WWW):
+        return H2Wire(self.platform, name, edge=edge)
 
     def plain(self, edge, name=WWW, source=VISITOR, path="/"):
         with socket.create_connection((edge.address, edge.http), 5, source_address=(source, 0)) as sock:
@@ -183,6 +195,161 @@ def test_pages_are_the_domains_own_or_the_operators(scene):
     assert scene.get(scene.platform.edge, OTHER, "/broken").text == "502 Bad Gateway\n"
     answer = scene.get(scene.platform.edge, headers={"Host": OTHER})
     assert (answer.status, answer.text, answer.headers["X-Kept"]) == (421, "<p>wrong door</p>", None)
+
+
+def test_pages_over_http2_and_for_head(scene):
+    scene.options({"error_pages": {"502": "<p>we mend it</p>", "503": "<p>closed</p>"}, "response_headers": {"add": {"X-Kept": "1"}}})
+    scene.everywhere(lambda edge: scene.get(edge, path="/broken").text == "<p>we mend it</p>", "the page")
+    with open(scene.largest, "rb") as file:
+        largest = file.read()
+    connection = scene.h2()
+    for path, status, page in (("/broken", 502, b"<p>we mend it</p>"), ("/late", 504, largest)):
+        answer = connection.get(path)
+        assert (answer.status, answer.fields["content-type"], answer.fields["content-length"]) == (
+            status, "text/html; charset=utf-8", str(len(page)))
+        assert bytes(answer.body) == page and answer.fields["x-kept"] == "1"
+        answer = connection.get(path, method="HEAD")
+        assert (answer.status, answer.fields["content-length"], bytes(answer.body)) == (status, str(len(page)), b"")
+        heard = scene.get(scene.platform.edge, path=path, method="HEAD")
+        assert (heard.status, heard.headers["Content-Length"], heard.text) == (status, str(len(page)), "")
+        assert scene.get(scene.platform.edge, path=path).text.encode() == page
+    connection.close()
+    nobody = f"http://{scene.platform.ground.address(5)}:{free_port(scene.platform.ground.address(5))}"
+    scene.options({"error_pages": {"503": "<p>closed</p>"}, "upstream": nobody})
+    scene.everywhere(lambda edge: scene.get(edge).text == "<p>closed</p>", "503")
+    answer = scene.h2().get()
+    assert (answer.status, bytes(answer.body)) == (503, b"<p>closed</p>")
+
+
+def test_no_page_and_no_redirect_repeats_what_a_client_made_up(scene):
+    scene.options({"redirect": APEX})
+    scene.everywhere(lambda edge: scene.get(edge).status == 308, "the redirect")
+    edge = scene.platform.edge
+    for host in ("<script>alert(1)</script>", "a.test\"onload=", "other.example.com", "other.example.com:99999", "a.test/x"):
+        for answer in (scene.get(edge, headers={"Host": host}), scene.plain(edge, host)):
+            text = answer if isinstance(answer, str) else answer.text + str(answer.headers)
+            assert "script" not in text and "onload" not in text and "a.test/x" not in text, text
+    for path in ("//evil.example.com/x", "/\\evil.example.com", "/a?b=https://evil.example.com", "/%0d%0aX-Evil:1", "/<script>"):
+        answer = scene.get(edge, path=path)
+        assert answer.status == 400 or answer.headers["Location"] == redirect_to(path), path
+        assert answer.headers["X-Evil"] is None and "script" not in answer.text
+    raw = wire.Wire(edge.address, edge.https, WWW, scene.platform.trust)
+    for target, wanted in (("*", "/"), ("/?", "/?"), (f"https://{WWW}/p?q", "/p?q"), (f"https://{WWW}?q", "/?q")):
+        method = "OPTIONS" if target == "*" else "GET"
+        raw.send(f"{method} {target} HTTP/1.1\r\nHost: {WWW}\r\n\r\n".encode())
+        answer = raw.answer()
+        assert (answer.status, answer.get("location")) == (308, redirect_to(wanted)), target
+    raw.close()
+
+
+def redirect_to(path):
+    return f"https://{APEX}{path}"
+
+
+def test_a_redirect_over_http2_and_before_there_is_a_certificate(scene):
+    name = "new.brand.test"
+    scene.platform.activate(name)
+    scene.options({"redirect": {"host": APEX, "status": 308}}, name)
+    assert f"Location: https://{name}" in scene.plain(scene.platform.edge, name)
+    answer = scene.platform.visit(name, "/first?visit=1", edge=scene.platform.edge)
+    assert (answer.status, answer.headers["Location"]) == (308, redirect_to("/first?visit=1"))
+    connection = scene.h2(name=name)
+    for method in ("GET", "HEAD", "DELETE"):
+        answer = connection.get("/x?y", method=method)
+        assert (answer.status, answer.fields["location"]) == (308, redirect_to("/x?y"))
+    before = len(scene.origin.requests)
+    stream = connection.request(method="POST", path="/upload", end=False)
+    answer = connection.answer(stream)
+    connection.until(lambda: answer.status)
+    assert answer.status == 308 and len(scene.origin.requests) == before, "the body is not waited for"
+    connection.close()
+
+
+def test_bodies_over_http2_are_as_long_as_the_domain_says(scene):
+    scene.options({"max_body": 1000})
+    scene.everywhere(lambda edge: scene.get(edge, method="POST", body=b"x" * 1001).status == 413, "413")
+    connection = scene.h2()
+    before = len(scene.origin.requests)
+    for extra in ((), (("expect", "100-continue"),)):
+        stream = connection.request(method="POST", end=False, extra=(("content-length", "1001"), *extra))
+        answer = connection.finish(stream)
+        assert answer.status == 413 and not answer.interim, "nobody is asked to send what is too much"
+    assert len(scene.origin.requests) == before
+    stream = connection.request(method="POST", end=False)
+    for _ in range(3):
+        connection.data(stream, b"y" * 400)
+    answer = connection.answer(stream)
+    connection.until(lambda: answer.status)
+    assert answer.status == 413
+    wait_until(lambda: len(getattr(scene.origin.requests[-1], "got", b"")) <= 1000, 3, "no more than the limit at the app")
+    stream = connection.request(method="POST", end=False)
+    connection.data(stream, b"z" * 1000)
+    connection.data(stream, b"", end=True)
+    answer = connection.finish(stream)
+    assert answer.status == 200 and scene.origin.requests[-1].got == b"z" * 1000
+    assert connection.get().status == 200, "the connection stays for others"
+    connection.close()
+
+
+def test_fields_over_http2_and_those_that_nobody_may_forge(scene):
+    scene.options({"response_headers": {"add": {"X-Kept": "1", "Set-Cookie": "a=b; Path=/"}, "remove": ["SERVER"]}})
+    scene.everywhere(lambda edge: scene.get(edge).headers["X-Kept"] == "1", "the field")
+    answer = scene.h2().get()
+    assert (answer.fields["x-kept"], answer.fields["set-cookie"]) == ("1", "a=b; Path=/") and "server" not in answer.fields
+    for fields in ({"add": {"Content-Length": "0"}}, {"add": {"Transfer-Encoding": "chunked"}}, {"remove": ["Content-Length"]},
+                   {"add": {"X-A": "b\r\nX-Evil: 1"}}, {"add": {"X-A\r\nX-Evil": "1"}}, {"add": {":status": "204"}},
+                   {"add": {"Connection": "close"}}, {"add": {"content_length": "0"}}, {"add": {"X-Request-Id": "x"}}):
+        scene.options({"response_headers": fields, "hsts": 7})
+        scene.everywhere(lambda edge: scene.get(edge).headers["Strict-Transport-Security"] == "max-age=7", "what is right")
+        answer = scene.get(scene.platform.edge)
+        assert (answer.text, answer.headers["Content-Length"], answer.headers["X-Evil"], answer.headers["Connection"]) == (
+            "ok\n", "3", None, None), fields
+        status, said = scene.platform.api.call("PATCH", f"/v1/domains/{WWW}", {"options": {"response_headers": fields}})
+        assert 400 <= status < 500 and "response_headers" in str(said), said
+        scene.options({})
+        scene.everywhere(lambda edge: scene.get(edge).headers["Strict-Transport-Security"] is None, "nothing")
+
+
+def test_a_websocket_that_is_open_ends_when_its_visitor_is_barred(scene):
+    edge = scene.platform.edge
+    with wire.Wire(edge.address, edge.https, WWW, wire.trust(scene.platform.pebble.root)) as one:
+        chat = websocket.WebSocket(one, WWW)
+        assert chat.ask(b"hello") == b"hello"
+        scene.options({"deny": ["192.0.2.0/24"]})
+        scene.everywhere(lambda edge: scene.get(edge, source=CDN, headers={"X-Forwarded-For": "192.0.2.1"}).status == 403,
+                         "a list that is not about this visitor")
+        assert chat.ask(b"not me") == b"not me"
+        scene.options({"allow": ["192.0.2.0/24"]})
+        one.rest()
+        assert one.how == "fin"
+    assert edge.metric("postern_edge_tunnels_ended_total", end="unserved") == 1
+
+
+def test_lists_judge_whom_a_balancer_names(scene):
+    edge = scene.platform.edge
+    scene.options({"deny": ["198.51.100.7/32", "2001:db8:bad::/48", "::ffff:198.51.100.8/128"]})
+    edge.restart(proxy_protocol="required", proxy_trust="127.0.0.0/8")
+
+    def status(source, headers=None):
+        family = 0x21 if ":" in source else 0x11
+        destination = "2001:db8::1" if ":" in source else "198.51.100.1"
+        raw = socket.create_connection((edge.address, edge.https), 5)
+        raw.sendall(proxy_header.v2(proxy_header.addresses(source, destination), family=family))
+        with scene.platform.trust.wrap_socket(raw, server_hostname=WWW) as sock:
+            connection = tls.HttpOver(sock, WWW)
+            connection.request("GET", "/", headers=headers or {})
+            return connection.getresponse().status
+
+    before = len(scene.origin.requests)
+    for source in ("198.51.100.7", "198.51.100.8", "::ffff:198.51.100.7", "2001:db8:bad::9"):
+        assert status(source) == 403, source
+        assert status(source, {"X-Forwarded-For": "198.51.100.1", "Forwarded": "for=198.51.100.1"}) == 403, source
+    assert len(scene.origin.requests) == before
+    for source in ("198.51.100.9", "::ffff:198.51.100.9", "2001:db8:1::9"):
+        assert status(source) == 200, source
+    for client, wanted in (("198.51.100.7", 403), ("2001:db8:bad::9", 403), ("198.51.100.9", 200), ("nonsense", 200)):
+        assert status(CDN, {"X-Forwarded-For": client}) == wanted, "a CDN behind the balancer"
+    edge.restart(proxy_protocol=None, proxy_trust=None)
 
 
 def test_what_is_passed_on_is_judged_by_the_connection(scene):
