@@ -81,13 +81,19 @@ static bool shows_that_it_works(const struct acme_failure *failure)
 	}
 }
 
+static void warn(const char *directory, const struct error *error)
+{
+	log_warn(
+	    "cannot note how the CA does", log_str("directory", directory), log_str("error", error->text));
+}
+
 static enum result report_failed(struct pg *pg, const char *directory, const char *name,
-    const struct acme_failure *failure, struct error *error)
+    const struct acme_failure *failure, int threshold, struct error *error)
 {
 	PGresult *rows = NULL;
 	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error,
 	    "SELECT breaker_failed($1, $2, $3, $4::bigint, $5::integer)", pg_text(directory), pg_text(name),
-	    pg_text(failure->detail), pg_int(failure->retry_after), pg_int(BREAKER_THRESHOLD));
+	    pg_text(failure->detail), pg_int(failure->retry_after), pg_int(threshold));
 	if (result == R_OK && pg_get_bool(rows, 0, 0)) {
 		metric_add(metrics_counter("postern_acme_breaker_opened_total", NULL,
 			       "Times that this process found a CA unfit and had the fleet leave it alone."),
@@ -105,13 +111,19 @@ void breaker_report(
 	struct error error = {""};
 	enum result result = R_OK;
 	if (failure && is_the_cas_own(failure))
-		result = report_failed(pg, directory, name, failure, &error);
+		result = report_failed(pg, directory, name, failure, BREAKER_THRESHOLD, &error);
 	else if (!failure || shows_that_it_works(failure))
 		result =
 		    pg_run(pg, JOB_QUERY_MS, NULL, &error, "SELECT breaker_worked($1)", pg_text(directory));
 	if (result != R_OK)
-		log_warn("cannot note how the CA does", log_str("directory", directory),
-		    log_str("error", error.text));
+		warn(directory, &error);
+}
+
+void breaker_open(struct pg *pg, const char *directory, const struct acme_failure *failure)
+{
+	struct error error = {""};
+	if (report_failed(pg, directory, "", failure, 1, &error) != R_OK)
+		warn(directory, &error);
 }
 
 enum result breaker_show(struct pg *pg, struct error *error)

@@ -31,6 +31,8 @@ void breaker_leave(struct pg *pg, const char *directory, const struct breaker_pr
  * works; what may be about the name alone, or was foreseen without asking it, shows nothing. */
 void breaker_report(
     struct pg *pg, const char *directory, const char *name, const struct acme_failure *failure);
+/* For questions that have a breaker of their own, since they are no orders: one failure opens it. */
+void breaker_open(struct pg *pg, const char *directory, const struct acme_failure *failure);
 
 /* Sets the gauge of each CA that is known to it. */
 enum result breaker_show(struct pg *pg, struct error *error);

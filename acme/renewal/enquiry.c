@@ -17,7 +17,6 @@ struct enquiry {
 	const struct ca_list *cas;
 	struct lookup *lookup;
 	struct ca_sessions sessions;
-	struct renewal_info_hold hold;
 	bool has_names[CA_MAX]; /* its names in records are in the database, since this process started */
 	bool has_schema;
 };
@@ -25,9 +24,7 @@ struct enquiry {
 static void ask_about_renewals(struct enquiry *enquiry)
 {
 	struct error error = {0};
-	int asked = 0;
-	if (renewal_info_step(
-		enquiry->pg, enquiry->cas, &enquiry->sessions, &enquiry->hold, &asked, &error) != R_OK)
+	if (renewal_info_step(enquiry->pg, enquiry->cas, &enquiry->sessions, &error) != R_OK)
 		log_warn("cannot look which certificates to ask the CA about", log_str("error", error.text));
 }
 

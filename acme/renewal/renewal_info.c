@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "acme/ca/ari.h"
-#include "acme/queue/job.h"
-#include "common/base/clock.h"
+#include "acme/queue/breaker.h"
 #include "common/base/process.h"
 #include "common/daemon/metrics.h"
 #include "common/log/log.h"
@@ -103,21 +102,14 @@ out:
 	return result;
 }
 
-/* One question that meets a CA in trouble is enough: the others wait a minute, or for as long as it said, an
- * hour at most. */
-static void hold_back(int64_t *until_ms, const struct acme_failure *failure)
+static bool is_trouble(const struct acme_failure *failure)
 {
-	bool is_trouble = failure->cause == CAUSE_NETWORK || failure->status == 429 || failure->status >= 500;
-	int64_t seconds =
-	    failure->retry_after > RENEWAL_INFO_HOLD_S ? failure->retry_after : RENEWAL_INFO_HOLD_S;
-	if (seconds > RENEWAL_INFO_HOLD_MAX_S)
-		seconds = RENEWAL_INFO_HOLD_MAX_S;
-	if (is_trouble || failure->held_ms > 0)
-		*until_ms = clock_monotonic_ms() + seconds * 1000;
+	return failure->cause == CAUSE_NETWORK || failure->status == 429 || failure->status >= 500 ||
+	       failure->held_ms > 0;
 }
 
-static enum result ask(struct pg *pg, struct ca_session *session, const PGresult *rows, int row,
-    int64_t *until_ms, struct error *error)
+static enum result ask(struct pg *pg, struct ca_session *session, const char *breaker, const PGresult *rows,
+    int row, struct error *error)
 {
 	struct acme_failure failure = {.cause = CAUSE_CA};
 	struct ari_plan plan = {.start = pg_get_int(rows, row, 4), .end = pg_get_int(rows, row, 5)};
@@ -126,6 +118,10 @@ static enum result ask(struct pg *pg, struct ca_session *session, const PGresult
 	int64_t again_s = 0;
 	enum result result = fetch(session, pg_get(rows, row, 3), &plan, &again_s, &failure);
 	count(result == R_OK ? "answered" : result == R_NONE ? "none" : "failed");
+	if (result == R_ERROR && is_trouble(&failure))
+		breaker_open(pg, breaker, &failure);
+	else
+		breaker_report(pg, breaker, pg_get(rows, row, 0), NULL);
 	if (result == R_NONE)
 		return ask_later(pg, rows, row, -1, error);
 	if (result == R_OK) {
@@ -136,28 +132,37 @@ static enum result ask(struct pg *pg, struct ca_session *session, const PGresult
 	}
 	log_info("the CA does not say when to renew", log_str("name", pg_get(rows, row, 0)),
 	    log_str("error", failure.detail));
-	hold_back(until_ms, &failure);
 	return ask_later(pg, rows, row, spread(again_s), error);
 }
 
-enum result renewal_info_step(struct pg *pg, const struct ca_list *cas, struct ca_sessions *sessions,
-    struct renewal_info_hold *hold, int *asked, struct error *error)
+/* A CA that orders leave alone is not asked either. What it does with these questions has a breaker of its
+ * own: a CA may issue and not say when to renew. */
+static enum result ask_or_wait(struct pg *pg, const struct ca_list *cas, struct ca_sessions *sessions,
+    const PGresult *rows, int row, struct error *error)
+{
+	const char *directory = pg_get(rows, row, 2);
+	size_t at = ca_list_find(cas, directory);
+	if (at == cas->count)
+		return ask_later(pg, rows, row, -1, error);
+	char breaker[ACME_URL_SIZE + sizeof "#renewal-info"];
+	struct breaker_probe probe;
+	struct job_wait wait;
+	snprintf(breaker, sizeof breaker, "%s#renewal-info", directory);
+	enum result result = breaker_look(pg, directory, &wait, error);
+	if (result == R_OK)
+		result = breaker_enter(pg, breaker, &probe, &wait, error);
+	if (result == R_LIMIT)
+		return ask_later(pg, rows, row, spread(wait.ms / 1000 + 1), error);
+	return result == R_OK ? ask(pg, sessions->sessions[at], breaker, rows, row, error) : result;
+}
+
+enum result renewal_info_step(
+    struct pg *pg, const struct ca_list *cas, struct ca_sessions *sessions, struct error *error)
 {
 	PGresult *rows = NULL;
-	*asked = 0;
 	enum result result = pg_run(pg, JOB_QUERY_MS, &rows, error, claim_sql, pg_int(RENEWAL_INFO_BATCH));
-	for (int row = 0; result == R_OK && row < PQntuples(rows); row++) {
-		size_t at = ca_list_find(cas, pg_get(rows, row, 2));
-		int64_t held_ms = at < cas->count ? hold->until_ms[at] - clock_monotonic_ms() : 0;
-		if (at == cas->count)
-			result = ask_later(pg, rows, row, -1, error);
-		else if (held_ms > 0)
-			result = ask_later(pg, rows, row, spread(held_ms / 1000 + 1), error);
-		else {
-			result = ask(pg, sessions->sessions[at], rows, row, &hold->until_ms[at], error);
-			++*asked;
-		}
-	}
+	for (int row = 0; result == R_OK && row < PQntuples(rows); row++)
+		result = ask_or_wait(pg, cas, sessions, rows, row, error);
 	PQclear(rows);
 	return result;
 }

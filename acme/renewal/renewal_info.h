@@ -10,16 +10,11 @@
 #include "common/pg/pg.h"
 
 /* Certificates asked about in one step. */
-enum { RENEWAL_INFO_BATCH = 20, RENEWAL_INFO_HOLD_S = 60, RENEWAL_INFO_HOLD_MAX_S = 60 * 60 };
+enum { RENEWAL_INFO_BATCH = 20 };
 
-/* By place in the list: when a CA that was in trouble may be asked again, monotonic. Begins as zeros. */
-struct renewal_info_hold {
-	int64_t until_ms[CA_MAX];
-};
-
-/* One step. A CA that was in trouble is held back, and what it would have been asked about comes later.
- * *asked: how many questions went out. R_OK, or the database's result. */
-enum result renewal_info_step(struct pg *pg, const struct ca_list *cas, struct ca_sessions *sessions,
-    struct renewal_info_hold *hold, int *asked, struct error *error);
+/* One step. A CA in trouble is left alone by the whole fleet (breaker.h), one question that meets it being
+ * enough, and what it would have been asked about comes later. R_OK, or the database's result. */
+enum result renewal_info_step(
+    struct pg *pg, const struct ca_list *cas, struct ca_sessions *sessions, struct error *error);
 
 #endif

@@ -1,6 +1,8 @@
 """The circuit breaker: when a CA fails for several names in a row, or asks for peace, the fleet leaves it alone; then
 one tries. Jobs keep their place and are told until when."""
 
+import json
+
 from lab.issuance import Issuance
 from lab.process import wait_until
 
@@ -73,3 +75,44 @@ def test_a_name_that_fails_alone_stops_nobody(lab):
     issuance.ca.clear()
     issuance.ask_for("b.brand.test")
     issuance.wait_issued("b.brand.test")
+
+
+def test_who_does_not_say_when_to_renew_is_asked_by_nobody_for_a_while_and_goes_on_issuing(lab):
+    issuance = Issuance(lab)
+    url = issuance.ca.directory_url.replace("/dir", "/draft-ietf-acme-ari/renewal-info")
+    issuance.ca.change("directory", lambda status, headers, body: (
+        status, headers, json.dumps({**json.loads(body), "renewalInfo": url}).encode()), times=None)
+    issuance.ca.fail("renewal-info", status=503, headers={"Retry-After": "1200"}, times=None)
+    first = issuance.issuer().start()
+    names = ["a.brand.test", "b.brand.test"]
+    issuance.ask_for(*names)
+    issuance.wait_issued(*names)
+
+    def questions():
+        return issuance.ca.arrivals[None, "renewal-info"]
+
+    def put_off():
+        issuance.db.query("UPDATE certificates SET ari_next_poll_at = now()")
+        # While it is decided, a certificate is set aside for an hour.
+        issuance.db.wait("SELECT bool_and(ari_next_poll_at > now() AND"
+                         " abs(extract(epoch FROM ari_next_poll_at - now()) - 3600) > 120) FROM certificates")
+    put_off()
+    assert questions() == 1, "of two names one was enough"
+    first.stop()
+    issuance.issuer().start()
+    put_off()
+    assert questions() == 1, "what another issuer met with holds"
+    issuance.ask_for("c.brand.test")
+    issuance.wait_issued("c.brand.test")
+
+    issuance.ca.clear()
+    issuance.ca.fail("renewal-info", status=404, times=None)  # of this certificate it knows nothing: the CA is well
+    issuance.db.query("UPDATE ca_health SET open_until = now() - interval '1 s'")
+    issuance.db.query("UPDATE certificates SET ari_next_poll_at = now()")
+    issuance.db.wait("SELECT count(*) = 0 FROM ca_health WHERE open_until IS NOT NULL")
+    wait_until(lambda: questions() == 4, 10, "all three to be asked about")
+
+    issuance.db.query(f"INSERT INTO ca_health (directory, open_until) VALUES ('{issuance.ca.directory_url}', now() + interval '5 min')"
+                      " ON CONFLICT (directory) DO UPDATE SET open_until = EXCLUDED.open_until")
+    put_off()
+    assert questions() == 4, "nor is a CA asked that orders leave alone"
