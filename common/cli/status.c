@@ -13,7 +13,7 @@
 #include "common/net/hostname.h"
 #include "common/pg/schema.h"
 
-enum { SUMMARY_MS = 10000 };
+enum { SUMMARY_MS = 10000, TIME_TEXT = 48 };
 
 struct page_part {
 	const char *title;
@@ -114,17 +114,9 @@ static const char *field(const PGresult *rows, const char *name)
 	return pg_get(rows, 0, PQfnumber(rows, name));
 }
 
-static bool print_summary(struct pg *pg, const char *name, const struct pg_param *params)
+static struct explain_facts read_facts(const PGresult *rows)
 {
-	PGresult *rows = NULL;
-	struct error error;
-	struct explain_summary summary;
-	if (pg_query(pg, SUMMARY_MS, &rows, &error, explain_facts_sql, params,
-		explain_params(explain_facts_sql)) != R_OK) {
-		command_fail(error.text);
-		return false;
-	}
-	const struct explain_facts facts = {.status = field(rows, "status"),
+	return (struct explain_facts){.status = field(rows, "status"),
 	    .kind = field(rows, "kind"),
 	    .suspended_by = field(rows, "suspended_by"),
 	    .has_certificate = strcmp(field(rows, "has_certificate"), "t") == 0,
@@ -134,25 +126,45 @@ static bool print_summary(struct pg *pg, const char *name, const struct pg_param
 	    .next_try_at = field(rows, "next_try_at"),
 	    .last_error = field(rows, "last_error"),
 	    .last_actor = field(rows, "last_actor")};
-	explain_summarise(&summary, name, &facts);
-	command_print_escaped(summary.text, strlen(summary.text));
-	printf("\n  who_acts=%s\n", summary.who);
-	PQclear(rows);
-	return true;
 }
 
-/* Asks all edges, and waits until those that are alive have answered. */
-static bool print_edges(struct pg *pg, const char *name)
+/* `edges`: as print_part's of explain_edges_sql. */
+static bool print_summary(
+    struct pg *pg, const char *name, const struct pg_param *params, const struct pg_param *edges)
+{
+	PGresult *rows = NULL, *refusals = NULL;
+	struct error error;
+	struct explain_summary summary;
+	enum result result = pg_query(
+	    pg, SUMMARY_MS, &rows, &error, explain_facts_sql, params, explain_params(explain_facts_sql));
+	if (result == R_OK)
+		result = pg_query(pg, SUMMARY_MS, &refusals, &error, explain_refusals_sql, edges, 3);
+	if (result == R_OK) {
+		struct explain_facts facts = read_facts(rows);
+		explain_refusals_read(refusals, &facts);
+		explain_summarise(&summary, name, &facts);
+		command_print_escaped(summary.text, strlen(summary.text));
+		printf("\n  who_acts=%s\n", summary.who);
+	} else
+		command_fail(error.text);
+	PQclear(refusals);
+	PQclear(rows);
+	return result == R_OK;
+}
+
+/* Asks all edges, and waits until those that are alive have answered. asked: when, as the database writes
+ * times. */
+static bool ask_edges(struct pg *pg, const char *name, char asked[TIME_TEXT])
 {
 	PGresult *rows = NULL;
 	struct error error = {""};
-	char asked[48] = "";
 	const struct timespec step = {.tv_nsec = EXPLAIN_EDGES_STEP_MS * 1000000L};
 	const struct pg_param params[] = {pg_text(NULL), pg_text(name), pg_text(asked)};
 	int64_t until = clock_monotonic_ms() + EXPLAIN_EDGES_MS;
-	if (pg_query(pg, SUMMARY_MS, &rows, &error, explain_edges_ask_sql, params, 2) == R_OK)
-		snprintf(asked, sizeof asked, "%s", pg_get(rows, 0, 0));
-	bool waits = asked[0];
+	bool waits = pg_query(pg, SUMMARY_MS, &rows, &error, explain_edges_ask_sql, params, 2) == R_OK;
+	if (!waits)
+		command_fail(error.text);
+	snprintf(asked, TIME_TEXT, "%s", waits ? pg_get(rows, 0, 0) : "");
 	while (waits && clock_monotonic_ms() < until) {
 		PQclear(rows);
 		rows = NULL;
@@ -163,22 +175,22 @@ static bool print_edges(struct pg *pg, const char *name)
 			nanosleep(&step, NULL);
 	}
 	PQclear(rows);
-	if (!asked[0])
-		command_fail(error.text);
-	return asked[0] &&
-	       print_part(pg, "last handshakes, by node", "no edge is known", explain_edges_sql, params);
+	return asked[0] != '\0';
 }
 
 static bool print_explanation(struct pg *pg, const char *name)
 {
+	char asked[TIME_TEXT];
 	const char *registrable = hostname_registrable(hostname_base(name));
 	const struct pg_param params[] = {
 	    pg_text(NULL), pg_text(name), pg_text(registrable ? registrable : name)};
-	bool done = print_summary(pg, name, params);
+	const struct pg_param edges[] = {pg_text(NULL), pg_text(name), pg_text(asked)};
+	bool done = ask_edges(pg, name, asked) && print_summary(pg, name, params, edges);
 	for (size_t i = 0; i < EXPLAIN_PARTS && done; i++)
 		done = print_part(
 		    pg, explain_parts[i].title, explain_parts[i].none, explain_parts[i].sql, params);
-	return done && print_edges(pg, name) &&
+	return done &&
+	       print_part(pg, "last handshakes, by node", "no edge is known", explain_edges_sql, edges) &&
 	       print_parts(
 		   pg, own_parts, sizeof own_parts / sizeof *own_parts, (struct pg_param[]){pg_text(name)});
 }

@@ -15,14 +15,41 @@ const char explain_edges_missing_sql[] =
     "SELECT count(*) FROM nodes n WHERE n.role = 'edge' AND node_is_alive(n.seen_at) AND " EXPLAIN_OWNED
     " AND NOT EXISTS (SELECT 1 FROM handshakes h WHERE " ANSWER ")";
 
-const char explain_edges_sql[] =
-    "SELECT CASE WHEN $1::text IS NULL THEN n.id ELSE 'edge ' || row_number() OVER (ORDER BY n.id) END AS "
-    "node,"
-    " node_is_alive(n.seen_at) AS alive, " PG_UTC(
-	"h.answered_at") " AS answered_at, h.seen"
-			 " FROM nodes n LEFT JOIN handshakes h ON " ANSWER
-			 " WHERE n.role = 'edge' AND " EXPLAIN_OWNED
-			 " AND ($1::text IS NULL OR h.seen IS NOT NULL) ORDER BY n.id LIMIT 500";
+#define NODE \
+	"CASE WHEN $1::text IS NULL THEN n.id ELSE 'edge ' || row_number() OVER (ORDER BY n.id) END AS node"
+#define OF_EDGES \
+	" FROM nodes n LEFT JOIN handshakes h ON " ANSWER " WHERE n.role = 'edge' AND " EXPLAIN_OWNED \
+	" AND ($1::text IS NULL OR h.seen IS NOT NULL)"
+
+const char explain_edges_sql[] = "SELECT " NODE ", node_is_alive(n.seen_at) AS alive, " PG_UTC(
+    "h.answered_at") " AS answered_at, h.seen" OF_EDGES " ORDER BY n.id LIMIT 500";
+
+const char explain_refusals_sql[] = "SELECT e.node, " PG_UTC(
+    "r.last_at") " AS at, r.cause"
+		 " FROM (SELECT " NODE ", n.seen_at, h.seen" OF_EDGES ") AS e,"
+		 " json_to_recordset(e.seen->'refusals') AS r (cause text, last_at timestamptz)"
+		 " WHERE node_is_alive(e.seen_at) AND r.cause <> 'address' AND r.last_at > now() - interval "
+		 "'1 day'"
+		 " AND r.last_at > COALESCE((e.seen->>'last_at')::timestamptz, '-infinity')"
+		 " AND r.last_at > ALL (SELECT c.stored_at FROM certificates c WHERE " EXPLAIN_SERVES("c",
+		     "$2") ")"
+			   " AND r.last_at > ALL (SELECT d.status_changed_at FROM domains d WHERE d.name = $2"
+			   "   AND d.status IN ('active', 'drifted', 'suspended'))"
+			   " ORDER BY r.last_at DESC LIMIT 100";
+
+void explain_refusals_read(const PGresult *rows, struct explain_facts *facts)
+{
+	for (int row = 0; row < PQntuples(rows); row++) {
+		const struct refusal_cause *cause = refusal_cause_find(pg_get(rows, row, 2));
+		if (strcmp(cause->who, "visitor") == 0 || strcmp(cause->who, "nobody") == 0)
+			continue;
+		facts->refused.on = pg_get(rows, row, 0);
+		facts->refused.at = pg_get(rows, row, 1);
+		facts->refused.why = cause->meaning;
+		facts->refused.who = cause->who;
+		return;
+	}
+}
 
 const struct refusal_cause *refusal_cause_find(const char *cause)
 {

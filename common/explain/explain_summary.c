@@ -129,6 +129,10 @@ static void say_owned(struct explain_summary *out, const char *name, const struc
 		say(out, is(facts->status, "drifted") ? "drifted" : "served",
 		    or_else(facts->dns_who, "customer"), "%s is served to whoever reaches us. %s", name,
 		    facts->dns_says);
+	else if (facts->refused.on)
+		say(out, "served", facts->refused.who,
+		    "%s is served, but %s refused the last visitor it had, at %s: %s", name,
+		    facts->refused.on, facts->refused.at, facts->refused.why);
 	else
 		say(out, "served", "nobody", "%s is served; nothing is known to be wrong with it.", name);
 }

@@ -22,6 +22,10 @@ struct explain_facts {
 	const char *last_error, *last_actor;
 	/* What DNS says just now is wrong, for the step that counts; NULL: nothing, or nobody looked. */
 	const char *dns_says, *dns_who;
+	/* An edge that has refused whoever came last, though all that is stored is well: when, why. */
+	struct {
+		const char *on, *at, *why, *who; /* on NULL: none, or nobody asked the edges */
+	} refused;
 };
 
 struct explain_summary {

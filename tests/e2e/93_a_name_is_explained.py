@@ -206,6 +206,27 @@ def test_cause_of_each_refusal_is_exact(lab):
     wait_until(lambda: causes(platform, "strict.brand.test", first).get("client_alert") == (1, None), 10, "the alert")
 
 
+def test_an_edge_that_refuses_what_is_well_is_named(lab):
+    """Only while it does: what it refused before the name was stored, and before it served it, is over."""
+    platform = lab.platform(edges=2)
+    first, second = platform.edges
+    platform.api.add(NAME)
+    assert platform.refusal(NAME, second).alert == "unrecognized_name"
+    platform.activate(NAME)
+    platform.visit(NAME, edge=first)
+    assert summary(platform)[:2] == ("served", "nobody")
+    platform.db.query("UPDATE certificates SET stored_at = now() - interval '1 h'; "
+                      "UPDATE domains SET status_changed_at = now() - interval '1 h'")
+    code, who, text = summary(platform)
+    node = of_node(explain(platform), second)["node"]
+    assert (code, who) == ("served", "customer") and f"but {node} refused the last visitor" in text, text
+    assert f"but {node} refused the last visitor" in command(platform) and "who_acts=customer" in command(platform)
+
+    wait_until(lambda: platform.refusal(NAME, second).alert is None, 20, "the name on the second node")
+    platform.visit(NAME, edge=second)
+    assert summary(platform)[:2] == ("served", "nobody")
+
+
 def test_trouble_with_the_database_is_told_afterwards(lab):
     platform = lab.platform(own_postgres=True, edges=1)
     platform.activate(NAME)

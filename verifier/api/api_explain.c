@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/explain/explain.h"
+#include "common/explain/explain_edges.h"
 #include "common/explain/explain_summary.h"
 #include "common/net/hostname.h"
 #include "verifier/access/tenant.h"
@@ -164,7 +165,7 @@ static struct explain_facts read_facts(const json_t *row)
 	    .last_actor = text_of(row, "last_actor")};
 }
 
-static void summarise(struct explanation *explanation, const PGresult *rows)
+static void summarise(struct explanation *explanation, const PGresult *rows, const PGresult *refusals)
 {
 	struct explain_summary summary;
 	char says[EXPLAIN_SUMMARY_MAX];
@@ -179,6 +180,7 @@ static void summarise(struct explanation *explanation, const PGresult *rows)
 		facts.dns_says = says;
 		facts.dns_who = text_of(verdict, "who");
 	}
+	explain_refusals_read(refusals, &facts);
 	explain_summarise(&summary, explanation->name.text, &facts);
 	json_object_set_new(explanation->json, "summary",
 	    json_pack("{s:s, s:s, s:s}", "code", summary.code, "who", summary.who, "text", summary.text));
@@ -188,10 +190,13 @@ static void summarise(struct explanation *explanation, const PGresult *rows)
 static enum result add_summary(
     struct api_call *call, struct pg *pg, struct explanation *explanation, struct error *error)
 {
-	PGresult *rows = NULL;
+	PGresult *rows = NULL, *refusals = NULL;
 	enum result result = run_part(call, pg, explain_facts_sql, explanation, &rows, error);
 	if (result == R_OK)
-		summarise(explanation, rows);
+		result = edges_refusals(call, pg, &explanation->edges, &refusals, error);
+	if (result == R_OK)
+		summarise(explanation, rows, refusals);
+	PQclear(refusals);
 	PQclear(rows);
 	return result;
 }

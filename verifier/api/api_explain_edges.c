@@ -66,6 +66,12 @@ static void add_meanings(json_t *handshakes)
 	}
 }
 
+enum result edges_refusals(struct api_call *call, struct pg *pg, const struct edges_question *question,
+    PGresult **rows, struct error *error)
+{
+	return question->asked_at[0] ? query(call, pg, question, explain_refusals_sql, rows, error) : R_OK;
+}
+
 enum result edges_read(struct api_call *call, struct pg *pg, const struct edges_question *question,
     json_t **handshakes, struct error *error)
 {

@@ -16,6 +16,9 @@ enum result edges_ask(struct api_call *call, struct pg *pg, struct edges_questio
     struct error *error);
 /* Waits until all that are alive have answered, or their time is over. Holds no connection meanwhile. */
 void edges_wait(struct api_call *call, const struct edges_question *question);
+/* Rows of explain_refusals_sql, to be cleared; NULL where the caller may not know. */
+enum result edges_refusals(struct api_call *call, struct pg *pg, const struct edges_question *question,
+    PGresult **rows, struct error *error);
 /* An array; each refusal with what it means. */
 enum result edges_read(struct api_call *call, struct pg *pg, const struct edges_question *question,
     json_t **handshakes, struct error *error);

@@ -74,6 +74,10 @@ static void with_a_certificate(void **state)
 	says(FACTS(.status = "active", .has_certificate = true, .dns_says = "Point it here.",
 		 .dns_who = "customer"),
 	    "served", "customer", "Point it here.");
+	says(FACTS(.status = "active", .has_certificate = true,
+		 .refused = {"edge 1", "2026-01-01T00:00:00Z", "The database did not answer.", "operator"}),
+	    "served", "operator",
+	    "edge 1 refused the last visitor it had, at 2026-01-01T00:00:00Z: The database did not answer.");
 	says(FACTS(.status = "drifted", .has_certificate = true, .dns_says = "The TXT record is gone."),
 	    "drifted", "customer", "The TXT record is gone.");
 }
