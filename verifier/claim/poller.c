@@ -12,14 +12,17 @@
 #include "verifier/diagnose/diagnoser.h"
 #include "verifier/diagnose/dns_look.h"
 
-/* At most SLOTS domains are looked up at once. */
-enum { SLOTS = 64, LOOK_MS = 1000, TICK_MS = 100, RECONNECT_MS = 500 };
+/* At most SLOTS domains are looked up at once. One that finds no room for a thorough look keeps its slot for
+ * PATIENCE_MS, as long as half of them are free; the domain's lease lasts for check, patience and look. */
+enum { SLOTS = 64, LOOK_MS = 1000, TICK_MS = 100, RECONNECT_MS = 500, PATIENCE_MS = 3000 };
 
 /* A domain that is being looked at: first by the ordinary check, then, where that is due, thoroughly. */
 struct slot {
 	struct domain_check *check; /* NULL: the slot is free */
 	bool is_finished;           /* the check is; `verdict` is set */
 	struct domain_verdict verdict;
+	int64_t patience_ms;  /* room for a thorough look is waited for until then; 0: it is not, or not any
+				 more */
 	struct look_job *job; /* NULL: no thorough look is under way */
 };
 
@@ -75,15 +78,28 @@ static void settle(struct poller *poller, struct slot *slot)
 	poller->busy--;
 }
 
+/* Until then the domain would be shown without what its servers say. */
+static void start_look(struct poller *poller, struct slot *slot)
+{
+	enum result result = diagnoser_start_look(
+	    poller->diagnoser, domain_check_claim(slot->check), &slot->verdict, &slot->job);
+	if (result == R_AGAIN && poller->busy <= SLOTS / 2 && clock_monotonic_ms() < slot->patience_ms)
+		return;
+	slot->patience_ms = 0;
+	if (result == R_AGAIN)
+		diagnoser_leave_out(poller->diagnoser);
+}
+
 static void go_on(struct poller *poller, struct slot *slot)
 {
 	if (!slot->is_finished && domain_check_is_done(slot->check)) {
 		domain_check_finish(slot->check, "poller", &slot->verdict);
 		slot->is_finished = true;
-		slot->job =
-		    diagnoser_start_look(poller->diagnoser, domain_check_claim(slot->check), &slot->verdict);
+		slot->patience_ms = clock_monotonic_ms() + PATIENCE_MS;
 	}
-	if (slot->is_finished && (!slot->job || look_job_is_done(slot->job)))
+	if (slot->patience_ms != 0)
+		start_look(poller, slot);
+	if (slot->is_finished && slot->patience_ms == 0 && (!slot->job || look_job_is_done(slot->job)))
 		settle(poller, slot);
 }
 

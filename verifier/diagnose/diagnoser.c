@@ -73,9 +73,12 @@ static int enter(struct diagnoser *diagnoser, const struct domain_claim *claim, 
 	pthread_mutex_lock(&diagnoser->lock);
 	int place = look_room_enter(&diagnoser->room, claim->tenant, is_poller, clock_monotonic_ms());
 	pthread_mutex_unlock(&diagnoser->lock);
-	if (place < 0)
-		metric_add(diagnoser->left_out, 1);
 	return place;
+}
+
+void diagnoser_leave_out(struct diagnoser *diagnoser)
+{
+	metric_add(diagnoser->left_out, 1);
 }
 
 static void leave(struct diagnoser *diagnoser, int place)
@@ -110,8 +113,10 @@ static struct dns_look *run(struct diagnoser *diagnoser, const struct domain_cla
 struct dns_look *diagnoser_look(struct diagnoser *diagnoser, const struct domain_claim *claim)
 {
 	int place = enter(diagnoser, claim, false);
-	if (place < 0)
+	if (place < 0) {
+		diagnoser_leave_out(diagnoser);
 		return NULL;
+	}
 	struct dns_look *look = run(diagnoser, claim);
 	leave(diagnoser, place);
 	return look;
@@ -127,23 +132,25 @@ static void *job_run(void *arg)
 	return NULL;
 }
 
-struct look_job *diagnoser_start_look(
-    struct diagnoser *diagnoser, const struct domain_claim *claim, const struct domain_verdict *verdict)
+enum result diagnoser_start_look(struct diagnoser *diagnoser, const struct domain_claim *claim,
+    const struct domain_verdict *verdict, struct look_job **out)
 {
-	int place = -1;
-	if (look_is_due(&claim->memory, verdict, DIAGNOSER_AGAIN_S))
-		place = enter(diagnoser, claim, true);
+	if (!look_is_due(&claim->memory, verdict, DIAGNOSER_AGAIN_S))
+		return R_NONE;
+	int place = enter(diagnoser, claim, true);
 	if (place < 0)
-		return NULL;
+		return R_AGAIN;
 	struct look_job *job = mem_alloc(sizeof *job);
 	job->diagnoser = diagnoser;
 	job->claim = *claim;
 	job->place = place;
-	if (pthread_create(&job->thread, NULL, job_run, job) == 0)
-		return job;
+	if (pthread_create(&job->thread, NULL, job_run, job) == 0) {
+		*out = job;
+		return R_OK;
+	}
 	leave(diagnoser, place);
 	free(job);
-	return NULL;
+	return R_AGAIN;
 }
 
 bool look_job_is_done(const struct look_job *job)
