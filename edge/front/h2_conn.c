@@ -76,7 +76,6 @@ void h2_conn_retire(struct h2_conn *conn)
 		return;
 	conn->retiring = H2_NOTICE;
 	nghttp2_submit_shutdown_notice(conn->session);
-	nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, NULL);
 	h2_conn_wake(conn);
 }
 
@@ -140,9 +139,10 @@ enum result h2_conn_flush(struct h2_conn *conn)
 
 		if (result == R_AGAIN)
 			return R_AGAIN;
-		if (result == R_OK)
+		if (result == R_OK) {
 			buf_consume(&conn->out, put);
-		else
+			conn->has_moved = true;
+		} else
 			conn->is_broken = true;
 	}
 	return conn->is_broken ? R_ERROR : R_OK;
@@ -223,11 +223,15 @@ static bool step(struct h2_conn *conn)
 	return conn->ready_count > 0 || !TAILQ_EMPTY(&conn->fresh) || !TAILQ_EMPTY(&conn->fed);
 }
 
+/* Who does not take what there is for him is not heard, and who takes some is: behind a large response, which
+ * fills `out` whenever there is room, would else wait what is more urgent, and the word that it is not
+ * wanted. */
 static bool wants_read(const struct h2_conn *conn)
 {
 	if (conn->state == H2_LINGER)
 		return true;
-	return conn->state == H2_OPEN && !conn->read_eof && buf_size(&conn->out) < H2_OUT_GATHER;
+	return conn->state == H2_OPEN && !conn->read_eof &&
+	       (buf_size(&conn->out) < H2_OUT_GATHER || conn->has_moved);
 }
 
 static void settle(struct h2_conn *conn)
@@ -340,6 +344,7 @@ static bool read_some(struct h2_conn *conn)
 	size_t got = 0;
 	enum result result = R_OK;
 
+	conn->has_moved = false;
 	do {
 		result = stream_read(&conn->stream, bytes + filled, H2_READ - filled, &got);
 		if (result == R_OK)

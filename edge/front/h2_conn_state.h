@@ -31,6 +31,7 @@ enum {
 	H2_TURN = 16 * 1024, /* what an incremental response may write while others wait */
 	H2_URGENCIES = 8,
 	H2_URGENCY_DEFAULT = 3,
+	H2_EARLY_PRIORITIES = 8, /* of streams that are yet to come */
 	H2_GOAWAY_MS = 2 * 1000, /* for the answer to the PING behind the first GOAWAY */
 	H2_LINGER_MS = 2 * 1000,
 	H2_LINGER_BYTES = 256 * 1024,
@@ -63,7 +64,19 @@ enum h2_queue {
 };
 
 /* Who says how urgent a response is. */
-enum h2_priority { H2_PRIORITY_OF_HEAD, H2_PRIORITY_OF_UPDATE, H2_PRIORITY_OF_APP };
+enum h2_priority_source { H2_PRIORITY_OF_HEAD, H2_PRIORITY_OF_UPDATE, H2_PRIORITY_OF_APP };
+
+/* RFC 9218 section 4. */
+struct h2_priority {
+	uint8_t urgency;
+	bool incremental;
+};
+
+/* Of a PRIORITY_UPDATE that has come before its stream. */
+struct h2_early_priority {
+	int32_t stream; /* 0: none */
+	struct h2_priority priority;
+};
 
 /* Of the client, for one stream. */
 enum h2_awaited { H2_AWAITS_NOTHING, H2_AWAITS_BODY, H2_AWAITS_WINDOW };
@@ -78,8 +91,7 @@ struct h2_stream {
 	TAILQ_ENTRY(h2_stream) turn;
 	TAILQ_ENTRY(h2_stream) fed_entry;
 	enum h2_queue queue;
-	uint8_t urgency;
-	bool incremental;
+	struct h2_priority priority;
 	bool has_update; /* by PRIORITY_UPDATE */
 
 	struct h2_fields fields; /* until the request has gone on */
@@ -136,6 +148,7 @@ struct h2_conn {
 	enum h2_retiring retiring;
 	enum h2_end end; /* from H2_ENDING on */
 	bool read_eof;
+	bool has_moved; /* the socket has taken something since we last read from it */
 	struct buf out;
 	struct h2_limits limits;
 	struct h2_scan scan;
@@ -154,6 +167,8 @@ struct h2_conn {
 	size_t stream_count; /* in `streams` */
 	size_t ready_count;
 	struct h2_stream *turn; /* whose turn it is */
+	struct h2_early_priority early[H2_EARLY_PRIORITIES];
+	unsigned early_count; /* that have ever come */
 	int32_t window;
 	int64_t drained;
 
@@ -202,6 +217,7 @@ void h2_session_spend(struct h2_conn *conn, enum h2_limit limit);
 void h2_rules_frame_begins(struct h2_conn *conn, const nghttp2_frame_hd *hd);
 /* The same for DATA, of which nghttp2 does not tell where it throws it away. */
 void h2_rules_data_begins(struct h2_conn *conn, const struct h2_scan_data *data);
+void h2_rules_priority_update(struct h2_conn *conn, int32_t prioritized);
 /* nghttp2 has adopted them. */
 void h2_rules_settings(struct h2_conn *conn, const nghttp2_settings *settings);
 
@@ -245,7 +261,7 @@ void h2_response_write(struct h2_stream *stream);
 bool h2_response_has_window(const struct h2_stream *stream);
 /* What the field `priority` says, if there is one. */
 void h2_response_take_priority(
-    struct h2_stream *stream, const struct http_head *head, enum h2_priority source);
+    struct h2_stream *stream, const struct http_head *head, enum h2_priority_source source);
 
 /* h2_tunnel.c */
 /* The exchange takes what the client sends. */
@@ -258,7 +274,11 @@ void h2_tunnel_settle(struct h2_stream *stream);
 /* h2_turns.c */
 /* What is said of it (RFC 9218); what cannot be read changes nothing. A client's head that has been overtaken
  * by its PRIORITY_UPDATE counts no more. */
-void h2_turns_set_priority(struct h2_stream *stream, struct http_slice value, enum h2_priority source);
+void h2_turns_set_priority(struct h2_stream *stream, struct http_slice value, enum h2_priority_source source);
+/* The same for a stream that is yet to come; the newest few are kept. */
+void h2_turns_set_early_priority(struct h2_conn *conn, int32_t id, struct http_slice value);
+/* Now it has. */
+void h2_turns_take_early_priority(struct h2_stream *stream);
 bool h2_turns_others_first(const struct h2_stream *stream);
 void h2_turns_wait(struct h2_stream *stream);
 void h2_turns_leave(struct h2_stream *stream);

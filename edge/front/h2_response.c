@@ -119,7 +119,7 @@ static void submit_interim(struct h2_stream *stream, const struct http_head *hea
 }
 
 void h2_response_take_priority(
-    struct h2_stream *stream, const struct http_head *head, enum h2_priority source)
+    struct h2_stream *stream, const struct http_head *head, enum h2_priority_source source)
 {
 	const struct http_field *field = http_head_find(head, "priority", NULL);
 
@@ -186,7 +186,7 @@ static size_t size_of_turn(const struct h2_stream *stream, size_t size)
 {
 	const struct h2_conn *conn = stream->conn;
 
-	if (conn->turn != stream || !stream->incremental || conn->ready_count == 0)
+	if (conn->turn != stream || !stream->priority.incremental || conn->ready_count == 0)
 		return size;
 	return size < H2_TURN ? size : H2_TURN;
 }

@@ -1,6 +1,6 @@
 /*
- * What RFC 9113 forbids a client and nghttp2 lets pass: frames for streams that are over or never were, a
- * window that SETTINGS make too large, PRIORITY of nothing.
+ * What RFC 9113 and RFC 9218 forbid a client and nghttp2 lets pass: frames for streams that are over or never
+ * were, a window that SETTINGS make too large, PRIORITY and PRIORITY_UPDATE of nothing.
  */
 #include "edge/front/h2_conn_state.h"
 
@@ -11,9 +11,12 @@ static void break_rule(struct h2_conn *conn, uint32_t error)
 	h2_conn_end(conn, error, H2_END_PROTOCOL);
 }
 
-static bool is_over(const struct h2_conn *conn, int32_t id)
+/* A PRIORITY_UPDATE makes nghttp2 keep a stream that is none yet, and may never be. */
+static bool is_none(const struct h2_conn *conn, int32_t id)
 {
-	return !nghttp2_session_find_stream(conn->session, id);
+	nghttp2_stream *stream = nghttp2_session_find_stream(conn->session, id);
+
+	return !stream || nghttp2_stream_get_state(stream) == NGHTTP2_STREAM_STATE_IDLE;
 }
 
 /* If we have ended the stream, the head may have been under way then (section 5.1). If the client has, or
@@ -42,10 +45,17 @@ static void judge_late_data(struct h2_conn *conn, const struct h2_scan_data *dat
 
 void h2_rules_data_begins(struct h2_conn *conn, const struct h2_scan_data *data)
 {
-	if (is_over(conn, data->id))
+	if (is_none(conn, data->id))
 		judge_late_data(conn, data);
 	if (data->is_last)
 		h2_ids_end(&conn->ids, data->id);
+}
+
+/* RFC 9218 section 7.1. */
+void h2_rules_priority_update(struct h2_conn *conn, int32_t prioritized)
+{
+	if (prioritized == 0)
+		break_rule(conn, NGHTTP2_PROTOCOL_ERROR);
 }
 
 static int64_t initial_window(const struct h2_conn *conn)
@@ -74,7 +84,7 @@ void h2_rules_frame_begins(struct h2_conn *conn, const nghttp2_frame_hd *hd)
 
 	switch (hd->type) {
 	case NGHTTP2_HEADERS:
-		if (is_over(conn, id))
+		if (is_none(conn, id))
 			judge_late_head(conn, id);
 		h2_ids_open(&conn->ids, id);
 		if (hd->flags & NGHTTP2_FLAG_END_STREAM)

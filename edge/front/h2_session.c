@@ -165,11 +165,13 @@ static void take_reset(struct h2_conn *conn, const struct h2_stream *stream)
 static void take_priority(struct h2_conn *conn, const nghttp2_ext_priority_update *update)
 {
 	struct h2_stream *stream = stream_of(conn->session, update->stream_id);
+	struct http_slice value = {(const char *)update->field_value, update->field_value_len};
 
+	h2_rules_priority_update(conn, update->stream_id);
 	if (stream)
-		h2_turns_set_priority(stream,
-		    (struct http_slice){(const char *)update->field_value, update->field_value_len},
-		    H2_PRIORITY_OF_UPDATE);
+		h2_turns_set_priority(stream, value, H2_PRIORITY_OF_UPDATE);
+	else if (update->stream_id > 0)
+		h2_turns_set_early_priority(conn, update->stream_id, value);
 }
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -247,6 +249,13 @@ static void end_framed(struct h2_stream *stream)
 		    stream->conn->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
 }
 
+/* Its answer says that the first GOAWAY was heard. Asked for together, nghttp2 would send it first. */
+static void ping_behind_notice(struct h2_conn *conn)
+{
+	if (conn->state == H2_OPEN && conn->retiring == H2_NOTICE)
+		nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, NULL);
+}
+
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
 	struct h2_conn *conn = arg;
@@ -254,6 +263,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 
 	if (frame->hd.type == NGHTTP2_RST_STREAM && is_clients_doing(frame->rst_stream.error_code))
 		h2_session_spend(conn, H2_LIMIT_OWN_RESETS);
+	if (frame->hd.type == NGHTTP2_GOAWAY)
+		ping_behind_notice(conn);
 	if (!stream || (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
 		return 0;
 	stream->request.bytes_out += H2_FRAME_HEADER + frame->hd.length;

@@ -19,8 +19,8 @@ struct h2_stream *h2_stream_new(struct h2_conn *conn, int32_t id, struct h2_fiel
 	tally_add(TALLY_BUFFER_BYTES, sizeof *stream);
 	stream->conn = conn;
 	stream->id = id;
-	stream->urgency = H2_URGENCY_DEFAULT;
-	stream->incremental = true;
+	stream->priority = (struct h2_priority){H2_URGENCY_DEFAULT, .incremental = true};
+	h2_turns_take_early_priority(stream);
 	stream->refusal = refusal;
 	stream->left = UINT64_MAX;
 	stream->window = H2_WINDOW;
@@ -65,6 +65,12 @@ void h2_stream_free(struct h2_stream *stream)
 	free(stream);
 }
 
+/* By others than us: the app, or the database for a CA's challenge. */
+static bool is_worked_on(const struct h2_stream *stream)
+{
+	return stream->request.state == REQUEST_EXCHANGE || stream->request.state == REQUEST_CHALLENGE;
+}
+
 void h2_stream_over(struct h2_stream *stream)
 {
 	struct h2_conn *conn = stream->conn;
@@ -74,7 +80,7 @@ void h2_stream_over(struct h2_stream *stream)
 	stream->is_over = true;
 	if (!stream->is_closed)
 		nghttp2_session_set_stream_user_data(conn->session, stream->id, NULL);
-	if (stream->request.state == REQUEST_EXCHANGE && !stream->is_whole)
+	if (is_worked_on(stream) && !stream->is_whole)
 		h2_limits_hold_slot(&conn->limits, h2_now(conn));
 	request_end(&stream->request, stream->is_whole);
 	h2_turns_leave(stream);

@@ -110,7 +110,7 @@ static void add_method(struct h2_head *head, struct http_slice value)
 /* A gateway speaks for http as well: the target says so, and the connection is what it is. */
 static void add_scheme(struct h2_head *head, struct http_slice value)
 {
-	if (value.size == 0)
+	if (value.size == 0 || !is_value(value))
 		malformed(head);
 	else if (!http_slice_is(value, "https") && !http_slice_is(value, "http"))
 		refuse(head, 400);
@@ -129,7 +129,7 @@ static void add_path(struct h2_head *head, struct http_slice value)
 /* User information never travels, and is no valid host either. */
 static void add_authority(struct h2_head *head, struct http_slice value)
 {
-	if (value.size == 0 || memchr(value.bytes, '@', value.size))
+	if (value.size == 0 || !is_value(value) || memchr(value.bytes, '@', value.size))
 		malformed(head);
 	else if (!http_host_is_valid(value))
 		refuse(head, 400);

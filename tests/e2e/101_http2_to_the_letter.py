@@ -10,15 +10,18 @@ import pytest
 from lab import h2_wire as h2
 from lab.h2_wire import H2Wire, frame
 from lab.origin import Origin
+from lab.place import is_sanitized
 from lab.process import wait_until
 
 NAME = "shop.brand.test"
 MIB = 1024 * 1024
+BODILESS = {"/none": "204 No Content", "/known": "304 Not Modified"}
 
 
 class App:
     def __init__(self):
         self.gates = {}
+        self.bodies = []  # those that came whole
 
     def gate(self, path):
         return self.gates.setdefault(path, threading.Event())
@@ -29,6 +32,21 @@ class App:
             request.answer(b"done")
         elif request.target.startswith("/big"):
             request.answer(b"b" * (8 * MIB))
+            self.gate(request.target + " is out").set()
+        elif request.target == "/until-the-end":
+            try:
+                while chunk := request.sock.recv(65536):
+                    request.buffer += chunk
+            except OSError:
+                pass
+            self.bodies.append(request.buffer)
+        elif request.target in BODILESS:
+            request.sock.sendall(f"HTTP/1.1 {BODILESS[request.target]}\r\nContent-Length: 5\r\n\r\nhello".encode())
+            return False
+        elif request.target == "/of-the-connection":
+            request.sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: x-hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n"
+                                 b"Proxy-Connection: x\r\nUpgrade: h2c\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n"
+                                 b"X-Stays: 1\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nConnection: x\r\nContent-Length: 2\r\n\r\n")
         elif request.target == "/early":
             request.answer(b"enough", status="413 Content Too Large")
             return False
@@ -40,7 +58,10 @@ class App:
             self.gate("/chunks").wait(20)
             request.sock.sendall(b"0\r\n\r\n")
         else:
-            body = request.body()
+            length = request.all("content-length")
+            body = request.exactly(int(length[0])) if length else request.body()
+            if request.method == "POST":
+                self.bodies.append(body)
             request.answer(request.head + b"\r\n\r\n" + body)
         return None
 
@@ -61,6 +82,7 @@ def place(shared_lab):
 @pytest.fixture
 def wire(place):
     place.origin.requests.clear()
+    place.script.bodies.clear()
     connection = H2Wire(place, NAME)
     yield connection
     connection.close()
@@ -83,7 +105,7 @@ MALFORMED = {
     "white space around": [("x", " 1")], "connection": [("connection", "close")],
     "keep-alive": [("keep-alive", "1")], "proxy-connection": [("proxy-connection", "x")],
     "transfer-encoding": [("transfer-encoding", "chunked")], "upgrade": [("upgrade", "h2c")],
-    "te": [("te", "gzip")], "late pseudo": [("x", "1"), (":path", "/")], "unknown pseudo": [(":x", "1")],
+    "te": [("te", "gzip")], "te with more": [("te", "trailers, gzip")], "late pseudo": [("x", "1"), (":path", "/")], "unknown pseudo": [(":x", "1")],
     "status": [(":status", "200")], "twice": [(":method", "GET")], "length of no body": [("content-length", "1")],
     "two lengths": [("content-length", "0"), ("content-length", "0")], "no number": [("content-length", "x")],
 }
@@ -106,6 +128,13 @@ PSEUDO = {
     "line feed in the path": [(":method", "GET"), (":scheme", "https"), (":path", "/a\nb"), (":authority", NAME)],
     "asterisk": [(":method", "GET"), (":scheme", "https"), (":path", "*"), (":authority", NAME)],
     "user": [(":method", "GET"), (":scheme", "https"), (":path", "/"), (":authority", "me@" + NAME)],
+    "line feed in the authority": [(":method", "GET"), (":scheme", "https"), (":path", "/"), (":authority", "a\nb")],
+    "line feed in the scheme": [(":method", "GET"), (":scheme", "https\n"), (":path", "/"), (":authority", NAME)],
+    "empty authority": [(":method", "GET"), (":scheme", "https"), (":path", "/"), (":authority", "")],
+    "CONNECT with a path": [(":method", "CONNECT"), (":scheme", "https"), (":path", "/"), (":authority", NAME)],
+    "CONNECT to nobody": [(":method", "CONNECT")],
+    "protocol without CONNECT": [(":method", "GET"), (":protocol", "websocket"), (":scheme", "https"), (":path", "/"),
+                                 (":authority", NAME)],
     "method of two words": [(":method", "GET /"), (":scheme", "https"), (":path", "/"), (":authority", NAME)],
 }
 
@@ -114,6 +143,18 @@ PSEUDO = {
 def test_malformed_pseudo_fields(wire, place, what):
     assert wire.finish(wire.request(PSEUDO[what])).reset == h2.PROTOCOL_ERROR
     assert not place.origin.requests and wire.get().status == 200
+
+
+def say_long_head(wire, fields):
+    """With as many continuations as it takes; its stream."""
+    payload = wire.block(fields)
+    stream = wire.next_stream
+    wire.next_stream += 2
+    pieces = [payload[at:at + 16384] for at in range(0, len(payload), 16384)]
+    for index, piece in enumerate(pieces):
+        flags = (h2.END_HEADERS if index == len(pieces) - 1 else 0) | (h2.END_STREAM if index == 0 else 0)
+        wire.send(frame(h2.CONTINUATION if index else h2.HEADERS, flags, stream, piece))
+    return stream
 
 
 @pytest.mark.parametrize("status,fields", [
@@ -127,59 +168,107 @@ def test_malformed_pseudo_fields(wire, place, what):
     (431, [(":method", "GET"), (":scheme", "https"), (":path", "/"), (":authority", NAME),
            *[("x", "y" * 900)] * 80])], ids=lambda value: value if isinstance(value, int) else None)
 def test_what_is_not_served_gets_its_status(wire, place, status, fields):
-    payload = wire.block(fields)
-    stream = wire.next_stream
-    wire.next_stream += 2
-    pieces = [payload[at:at + 16384] for at in range(0, len(payload), 16384)]
-    for index, piece in enumerate(pieces):
-        flags = (h2.END_HEADERS if index == len(pieces) - 1 else 0) | (h2.END_STREAM if index == 0 else 0)
-        wire.send(frame(h2.CONTINUATION if index else h2.HEADERS, flags, stream, piece))
-    assert wire.finish(stream).status == status
+    assert wire.finish(say_long_head(wire, fields)).status == status
     assert not place.origin.requests and wire.get().status == 200
 
 
-def test_body_that_is_not_as_long_as_it_said(wire):
-    for sent, end in ((b"1234567", False), (b"123", True)):
-        stream = wire.request(method="POST", extra=[("content-length", "5")], end=False)
-        wire.data(stream, sent, end)
-        assert wire.finish(stream).reset == h2.PROTOCOL_ERROR
+@pytest.mark.parametrize("sent,end", [(b"1234567", False), (b"1234567", True), (b"123", True), (b"", True), (b"123", "trailers")])
+def test_body_that_is_not_as_long_as_it_said(wire, place, sent, end):
+    """And the app can tell that it is not whole."""
+    stream = wire.request(method="POST", extra=[("content-length", "5")], end=False)
+    wire.data(stream, sent, end is True)
+    if end == "trailers":
+        wire.send(frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, stream, wire.block([("x-sum", "3")])))
+    answer = wire.finish(stream)
+    assert answer.reset == h2.PROTOCOL_ERROR and answer.status is None
     stream = wire.request(method="POST", extra=[("content-length", "5")], end=False)
     wire.data(stream, b"12345", True)
     answer = wire.finish(stream)
-    assert answer.status == 200 and answer.body.endswith(b"Content-Length: 5\r\n\r\n12345") or answer.body.endswith(b"12345")
+    assert answer.status == 200 and answer.body.endswith(b"\r\n\r\n12345")
+    assert place.script.bodies == [b"12345"]
 
 
-def test_bodies_of_unknown_length_and_trailers_go_on_in_chunks(wire, place):
-    stream = wire.request(method="POST", extra=[("te", "trailers")], end=False)
+def test_body_with_malformed_trailers_is_not_whole_for_the_app(wire, place):
+    stream = wire.request(path="/until-the-end", method="POST", end=False)
     wire.data(stream, b"abc")
-    wire.send(frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, stream, wire.block([("x-sum", "3")])))
-    answer = wire.finish(stream)
-    assert answer.status == 200 and answer.body.endswith(b"abc")
-    assert place.origin.requests[-1].all("transfer-encoding") == ["chunked"]
-
-
-@pytest.mark.parametrize("fields,end", [([(":path", "/")], True), ([("connection", "x")], True), ([("x", "1")], False)])
-def test_malformed_trailers(wire, fields, end):
-    stream = wire.request(method="POST", end=False)
-    wire.data(stream, b"abc")
-    wire.send(frame(h2.HEADERS, h2.END_HEADERS | (h2.END_STREAM if end else 0), stream, wire.block(fields)))
+    wait_until(lambda: place.origin.requests)
+    wire.send(frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, stream, wire.block([("Bad", "1")])))
     assert wire.finish(stream).reset == h2.PROTOCOL_ERROR
-    assert wire.get().status == 200
+    wait_until(lambda: place.script.bodies)
+    assert place.script.bodies == [b"3\r\nabc\r\n"] and wire.get().status == 200
+
+
+def test_padding_is_no_body_and_its_windows_come_back(wire, place):
+    """Six hundred frames of 257 bytes, twice what the windows let through."""
+    stream = wire.request(method="POST", end=False)
+    for _ in range(300):
+        wire.send(frame(h2.DATA, h2.PADDED, stream, b"\xffx" + b"\0" * 255))
+    for _ in range(300):
+        wire.send(frame(h2.DATA, h2.PADDED, stream, b"\xff" + b"\0" * 255))
+    wire.data(stream, b"", True)
+    assert wire.finish(stream).status == 200 and not wire.goaways
+    assert place.script.bodies == [b"x" * 300]
+
+
+@pytest.mark.parametrize("how", ["reset by the client", "longer than announced"])
+def test_windows_come_back_from_bodies_that_nobody_wants(wire, place, how):
+    """Fifteen times the connection's window, with the end in the middle of a frame where that is ours."""
+    wire.until(lambda: wire.their)
+    path = f"/wait/{how}".replace(" ", "-")
+    for _ in range(60):
+        extra = [("content-length", "1")] if how == "longer than announced" else []
+        stream = wire.request(path=path, method="POST", end=False, extra=extra)
+        data = frame(h2.DATA, 0, stream, b"x" * 16000)
+        wire.send(data[:5000])
+        if extra:
+            assert wire.finish(stream).reset == h2.PROTOCOL_ERROR
+        wire.send(data[5000:])
+        wire.reset(stream)
+    place.script.gate(path).set()
+    stream = wire.request(method="POST", end=False)
+    wire.data(stream, b"y" * 16000)
+    wire.data(stream, b"y" * 16000, True)
+    assert wire.finish(stream).body.endswith(b"y" * 32000) and not wire.goaways
 
 
 def test_cookies_in_crumbs_are_one_field_to_the_app(wire, place):
     wire.get(extra=[("cookie", "a=1"), ("x", "2"), ("cookie", "b=3")])
     assert place.origin.requests[-1].all("cookie") == ["a=1; b=3"]
+    crumbs = [f"c{i}=1" for i in range(1400)]
+    assert wire.finish(say_long_head(wire, wire.head(extra=[("cookie", crumb) for crumb in crumbs]))).status == 200
+    assert place.origin.requests[-1].all("cookie") == ["; ".join(crumbs)]
+    assert wire.finish(say_long_head(wire, wire.head(extra=[("cookie", "c=1")] * 1600))).status == 431
+    assert len(place.origin.requests) == 2
+
+
+@pytest.mark.parametrize("method,path,status", [
+    ("HEAD", "/known", 304), ("HEAD", "/none", 204), ("GET", "/known", 304), ("GET", "/none", 204)])
+def test_answers_without_a_body_have_none(wire, method, path, status):
+    """Whatever the app says behind them; and 204 has no length either (RFC 9110 section 8.6)."""
+    answer = wire.get(path, method=method)
+    assert answer.status == status and answer.ended and answer.reset is None and not answer.body
+    assert answer.fields.get("content-length") == (None if status == 204 else "5")
+    assert wire.get().status == 200
+
+
+def test_answers_have_no_field_of_the_connection(wire):
+    answer = wire.get("/of-the-connection")
+    assert answer.body == b"ok" and answer.trailers == {"x-sum": "1"} and answer.fields["x-stays"] == "1"
+    assert not {"connection", "x-hop", "keep-alive", "proxy-connection", "upgrade", "te", "transfer-encoding",
+                "content-length"} & set(answer.fields)
 
 
 BROKEN = {
     "not a preface": (lambda w: w.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), (h2.PROTOCOL_ERROR,)),
+    "no SETTINGS behind the preface": (lambda w: w.send(h2.PREFACE + frame(h2.PING, 0, 0, b"12345678")),
+                                       (h2.PROTOCOL_ERROR,)),
     "DATA on stream 0": (lambda w: w.data(0, b"x"), (h2.PROTOCOL_ERROR,)),
     "DATA on an idle stream": (lambda w: w.data(7, b"x"), (h2.PROTOCOL_ERROR, h2.STREAM_CLOSED)),
     "even stream": (lambda w: w.request(stream=2), (h2.PROTOCOL_ERROR,)),
     "window of the connection overflows": (lambda w: w.window(0, 0x7fffffff), (h2.FLOW_CONTROL_ERROR,)),
     "window update of nothing": (lambda w: w.window(0, 0), (h2.PROTOCOL_ERROR,)),
     "frame too large": (lambda w: w.send(frame(h2.DATA, 0, 1, b"x" * 20000)), (h2.FRAME_SIZE_ERROR,)),
+    "head too large for a frame": (lambda w: w.send(frame(h2.HEADERS, 5, 1, b"\x82" * 16385)), (h2.FRAME_SIZE_ERROR,)),
     "short PING": (lambda w: w.send(frame(h2.PING, 0, 0, b"1234567")), (h2.FRAME_SIZE_ERROR,)),
     "odd SETTINGS": (lambda w: w.send(frame(h2.SETTINGS, 0, 0, b"1")), (h2.FRAME_SIZE_ERROR,)),
     "huge window in SETTINGS": (lambda w: w.send(frame(h2.SETTINGS, 0, 0, struct.pack(">HI", 4, 2**31))),
@@ -216,6 +305,26 @@ BROKEN = {
     "PRIORITY on stream 0": (lambda w: w.send(frame(h2.PRIORITY, 0, 0, b"\0\0\0\1\0")), (h2.PROTOCOL_ERROR,)),
     "CONTINUATION of another stream": (
         lambda w: w.send(frame(h2.HEADERS, 0, 1, b"\x82") + frame(h2.CONTINUATION, 4, 3, b"\x84")), (h2.PROTOCOL_ERROR,)),
+    "field number 0": (lambda w: w.send(frame(h2.HEADERS, 5, 1, b"\x80")), (h2.COMPRESSION_ERROR,)),
+    "number without end": (lambda w: w.send(frame(h2.HEADERS, 5, 1, b"\xff" * 13)), (h2.COMPRESSION_ERROR,)),
+    "Huffman's end of string": (lambda w: w.send(frame(h2.HEADERS, 5, 1, b"\0\1x\x84\xff\xff\xff\xff")),
+                                (h2.COMPRESSION_ERROR,)),
+    "Huffman's padding of a byte": (lambda w: w.send(frame(h2.HEADERS, 5, 1, b"\0\1x\x82\x07\xff")),
+                                    (h2.COMPRESSION_ERROR,)),
+    "block that breaks off": (lambda w: w.send(frame(h2.HEADERS, 5, 1, b"\x82\x87\x84\1\x0fshop")),
+                              (h2.COMPRESSION_ERROR,)),
+    "unknown frame inside a head": (lambda w: w.send(frame(h2.HEADERS, 1, 1, b"\x82") + frame(99)), (h2.PROTOCOL_ERROR,)),
+    "acknowledgement of nothing": (lambda w: (w.get(), w.send(frame(h2.SETTINGS, h2.ACK))), (h2.PROTOCOL_ERROR,)),
+    "padding as long as its frame": (lambda w: w.send(frame(h2.DATA, 8, open_stream(w), b"\4abc")), (h2.PROTOCOL_ERROR,)),
+    "tree of priorities neither on nor off": (lambda w: w.send(setting(9, 2)), (h2.PROTOCOL_ERROR,)),
+    "tree of priorities back on": (lambda w: (w.send(setting(9, 1)), w.send(setting(9, 0))), (h2.PROTOCOL_ERROR,)),
+    "PRIORITY_UPDATE on a stream": (lambda w: w.send(frame(h2.PRIORITY_UPDATE, 0, 1, b"\0\0\0\1u=1")),
+                                    (h2.PROTOCOL_ERROR,)),
+    "PRIORITY_UPDATE of stream 0": (lambda w: w.send(priority_update(0)), (h2.PROTOCOL_ERROR,)),
+    "PRIORITY_UPDATE of a push": (lambda w: w.send(priority_update(2)), (h2.PROTOCOL_ERROR,)),
+    "short PRIORITY_UPDATE": (lambda w: w.send(frame(h2.PRIORITY_UPDATE, 0, 0, b"\0\0\1")), (h2.FRAME_SIZE_ERROR,)),
+    "number that was passed over, but had a priority": (
+        lambda w: (w.send(priority_update(3)), w.finish(w.request(stream=5)), w.request(stream=3)), (h2.PROTOCOL_ERROR,)),
     "table larger than offered": (lambda w: w.send(frame(h2.HEADERS, 5, 1, b"\x3f\xe2\x1f")), (h2.COMPRESSION_ERROR,)),
     "update of the table inside a block": (lambda w: w.send(frame(h2.HEADERS, 5, 1, w.block(w.head()) + b"\x20")),
                                            (h2.COMPRESSION_ERROR,)),
@@ -226,13 +335,17 @@ def open_stream(wire):
     return wire.request(method="POST", end=False)
 
 
+def priority_update(stream, value=b"u=1"):
+    return frame(h2.PRIORITY_UPDATE, 0, 0, struct.pack(">I", stream) + value)
+
+
 def setting(key, value):
     return frame(h2.SETTINGS, 0, 0, struct.pack(">HI", key, value))
 
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_what_breaks_the_protocol_ends_the_connection(place, what):
-    wire = H2Wire(place, NAME, preface=what != "not a preface")
+    wire = H2Wire(place, NAME, preface="preface" not in what)
     act, errors = BROKEN[what]
     act(wire)
     ends_with(wire, *errors)
@@ -258,13 +371,19 @@ def test_what_breaks_the_protocol_on_a_stream_is_told_by_its_code(wire, what):
     assert error in (wire.answer(stream).reset, *(goaway.error for goaway in wire.goaways))
 
 
-@pytest.mark.parametrize("ending", ["both sides", "the client's reset"])
+@pytest.mark.parametrize("ending", ["both sides", "the client's reset", "another's beginning"])
 def test_closed_stream_takes_no_more_data(wire, ending):
-    stream = wire.request(path="/" if ending == "both sides" else "/wait/closed")
-    if ending == "both sides":
-        assert wire.finish(stream).status == 200
+    if ending == "another's beginning":
+        stream = 1
+        wire.send(priority_update(stream))
+        assert wire.finish(wire.request(stream=3)).status == 200
+        wire.next_stream = 5
     else:
-        wire.reset(stream)
+        stream = wire.request(path="/" if ending == "both sides" else "/wait/closed")
+        if ending == "both sides":
+            assert wire.finish(stream).status == 200
+        else:
+            wire.reset(stream)
     wire.data(stream, b"x")
     wire.until(lambda: any(heard.kind == h2.RST_STREAM for heard in wire.frames))
     assert wire.answer(stream).reset == h2.STREAM_CLOSED
@@ -309,19 +428,48 @@ def test_end_without_a_window(place):
 
 
 def test_slow_reader_holds_back_the_app_and_nobody_else(wire, place):
+    wire.get()
+    before = place.edge.process.rss()
     wire.updates = False
-    slow = wire.request(path="/big")
+    out = place.script.gate("/big/slow is out")
+    slow = wire.request(path="/big/slow")
     wire.until(lambda: len(wire.answer(slow).body) >= 65535)
     wire.window(0, MIB)
-    assert wire.get().status == 200
-    before = place.edge.process.rss()
-    time.sleep(0.2)
+    for _ in range(20):
+        assert wire.get().status == 200
+        time.sleep(0.01)
     assert len(wire.answer(slow).body) == 65535
-    assert place.edge.process.rss() - before < 2 * MIB
+    assert not out.is_set(), "most of it is still with the app"
+    if not is_sanitized("postern-edge"):
+        assert place.edge.process.rss() - before < 2 * MIB
     wire.updates = True
     wire.window(0, 8 * MIB)
     wire.window(slow, 8 * MIB)
     assert len(wire.finish(slow).body) == 8 * MIB
+
+
+@pytest.mark.parametrize("is_acknowledged", [False, True])
+def test_streams_beyond_the_limit(place, is_acknowledged):
+    """Before the client has heard of it they are refused, and may be asked for again; then it breaks the protocol
+    (section 5.1.2 lets us choose, section 5.4.1 makes it the connection's)."""
+    place.origin.requests.clear()
+    wire = H2Wire(place, NAME)
+    if is_acknowledged:
+        wire.until(lambda: wire.their)
+        assert wire.get().status == 200
+    gate = f"/wait/{is_acknowledged}"
+    streams = [wire.request(path=gate) for _ in range(140)]
+    if is_acknowledged:
+        ends_with(wire, h2.PROTOCOL_ERROR)
+    else:
+        wire.until(lambda: all(wire.answer(stream).reset is not None for stream in streams[128:]))
+        place.script.gate(gate).set()
+        assert all(wire.finish(stream).body == b"done" for stream in streams[:128])
+        assert {wire.answer(stream).reset for stream in streams[128:]} == {h2.REFUSED_STREAM}
+        assert wire.get().status == 200 and not wire.goaways
+    place.script.gate(gate).set()
+    assert sum(request.target == gate for request in place.origin.requests) <= 128
+    wire.close()
 
 
 def big_ones(place):
@@ -335,7 +483,10 @@ def order_of_ends(place, requests):
     wire.updates = False
     wire.window(0, 64 * MIB)
     asked = big_ones(place)
-    streams = [wire.request(path="/big", extra=extra) for extra in requests]
+    streams = range(1, 2 * len(requests), 2)
+    heads = [wire.block(wire.head(path="/big", extra=extra)) for extra in requests]
+    # In one piece: an edge that cannot write does not read either.
+    wire.send(b"".join(frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, stream, head) for stream, head in zip(streams, heads)))
     wait_until(lambda: big_ones(place) == asked + len(requests), 20, "the app to be asked")
     time.sleep(0.3)  # so that the answers have come as far as they can: nothing tells
     ended = []
@@ -359,6 +510,11 @@ def test_incremental_answers_share(place):
     assert min(rest) > 3 * MIB, rest
 
 
+def test_answers_that_are_of_use_when_whole_come_one_after_the_other(place):
+    ended, rest = order_of_ends(place, [[("priority", "u=3")], [("priority", "u=3")]])
+    assert ended == [0, 1] and rest[1] < 3 * MIB, rest
+
+
 def test_drain_says_goaway_twice_and_finishes_what_is_in_flight(lab):
     platform = lab.prepare(edges=1)
     app = App()
@@ -371,13 +527,20 @@ def test_drain_says_goaway_twice_and_finishes_what_is_in_flight(lab):
     stream = wire.request(path="/wait")
     wait_until(lambda: origin.requests and origin.requests[-1].target == "/wait")
     platform.edge.process.ask_to_end()
+    wire.until(lambda: wire.goaways)
+    between = wire.request(path="/wait/between")  # said before the client has heard the first one, for all we know
     wire.until(lambda: len(wire.goaways) == 2)
+    assert [heard.kind for heard in wire.frames if heard.kind in (h2.GOAWAY, h2.PING)] == [h2.GOAWAY, h2.PING, h2.GOAWAY]
     first, second = wire.goaways
-    assert first.last_stream == 0x7fffffff and second.last_stream == stream
+    assert first.last_stream == 0x7fffffff and second.last_stream == between
     assert first.error == second.error == h2.NO_ERROR
+    late = wire.request(path="/late")
+    app.gate("/wait/between").set()
+    assert wire.finish(between).body == b"done"
     app.gate("/wait").set()
     assert wire.finish(stream).body == b"done"
     wire.to_the_end()
+    assert wire.answer(late).status is None and all(request.target != "/late" for request in origin.requests)
     assert platform.edge.process.wait(10) == 0
 
 

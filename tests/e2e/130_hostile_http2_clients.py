@@ -185,6 +185,18 @@ def hungry(place):
     return wire
 
 
+def ask_at_once(wire, *requests):
+    """Paths and priorities, in one piece: an edge that cannot write does not read either."""
+    streams, heads = [], b""
+    for path, priority in requests:
+        streams.append(wire.next_stream)
+        wire.next_stream += 2
+        block = wire.block(wire.head(path=path, extra=[("priority", priority)] if priority else []))
+        heads += frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, streams[-1], block)
+    wire.send(heads)
+    return streams
+
+
 def test_priority_update_counts_more_than_the_head(place):
     wire = hungry(place)
     streams = [wire.request(path="/large", extra=[("priority", "u=3")])]
@@ -195,15 +207,39 @@ def test_priority_update_counts_more_than_the_head(place):
     wire.close()
 
 
+def test_priority_update_before_its_stream(place):
+    """RFC 9218 section 7.1: kept until the stream opens. Of many only the last few: nothing here is without an end."""
+    wire = hungry(place)
+    wire.until(lambda: wire.their)
+    updates = {9: b"u=1", 3: b"u=7, i", 5: b"u=6"}
+    wire.send(b"".join(frame(h2.PRIORITY_UPDATE, 0, 0, struct.pack(">I", stream) + value)
+                       for stream, value in [(3, b"u=0"), *updates.items()]))
+    wire.next_stream = 3
+    streams = ask_at_once(wire, *[("/large", "u=3")] * 4)
+    ends = []
+    while len(ends) < len(streams):
+        ends.append(streams[first_to_end(wire, streams)])
+    assert ends == [9, 7, 5, 3]
+    wire.close()
+
+
+def test_priority_update_in_the_middle_of_an_answer(place):
+    wire = hungry(place)
+    streams = ask_at_once(wire, ("/large", "u=1"), ("/large", "u=3"))
+    wire.until(lambda: len(wire.answer(1).body) > MIB)
+    wire.send(frame(h2.PRIORITY_UPDATE, 0, 0, b"\0\0\0\1u=5"))
+    assert first_to_end(wire, streams) == 1
+    assert len(wire.answer(1).body) < 12 * MIB
+    wire.close()
+
+
 def test_priority_of_the_app_changes_only_what_it_names(place):
     """RFC 9218 section 8: the app says `i`, and the client's urgency stays."""
     wire = hungry(place)
-    streams = [wire.request(path="/u=4"), wire.request(path="/i", extra=[("priority", "u=2")])]
-    assert first_to_end(wire, streams) == 1
+    assert first_to_end(wire, ask_at_once(wire, ("/u=4", None), ("/i", "u=2"))) == 1
     wire.close()
     wire = hungry(place)
-    streams = [wire.request(path="/i", extra=[("priority", "u=6")]), wire.request(path="/u=4")]
-    assert first_to_end(wire, streams) == 1
+    assert first_to_end(wire, ask_at_once(wire, ("/i", "u=6"), ("/u=4", None))) == 1
     wire.close()
 
 

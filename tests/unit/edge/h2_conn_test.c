@@ -181,6 +181,27 @@ static void look_ups_of_two_streams_are_told_apart(void **state)
 	assert_null(heard(HEADERS, 1, 0));
 }
 
+/* The database may still be at work for them: whoever asks and resets is refused in the end. */
+static void look_ups_that_were_reset_keep_their_slots(void **state)
+{
+	enum { BATCH = 64, ALL = H2_SLOTS_MAX + 2 * BATCH };
+
+	(void)state;
+	visit_h2();
+	rig.challenge_result = R_OK;
+	for (int i = 0; i < ALL; i += BATCH) {
+		for (int j = i; j < i + BATCH; j++)
+			say_head(2 * j + 1, END_STREAM,
+			    "\x82\x87\x04\x1d/.well-known/acme-challenge/t\x01\x09" NAME);
+		turns(2);
+		for (int j = i; j < i + BATCH; j++)
+			say_frame(RST_STREAM, 0, 2 * j + 1, "\0\0\0\10", 4);
+		turns(2);
+	}
+	assert_null(heard(RST_STREAM, 2 * H2_SLOTS_MAX - 1, 0));
+	assert_int_equal(error_of(hear(RST_STREAM, 2 * ALL - 1, 0)), 7);
+}
+
 static void a_purse_fills_with_time_and_with_work(void **state)
 {
 	struct h2_limits limits = {.slots = 0};
@@ -220,6 +241,7 @@ int main(void)
 	    rig_test(what_the_end_of_a_drain_cuts_is_counted),
 	    rig_test(a_body_that_does_not_come_is_408),
 	    rig_test(look_ups_of_two_streams_are_told_apart),
+	    rig_test(look_ups_that_were_reset_keep_their_slots),
 	    cmocka_unit_test(a_purse_fills_with_time_and_with_work),
 	    cmocka_unit_test(slots_that_were_given_up_come_free_slowly),
 	};

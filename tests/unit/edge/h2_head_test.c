@@ -186,6 +186,8 @@ static void pseudo_values_are_checked(void **state)
 	    ":method GET\n:scheme https\n:path /#x\n:authority a.example",
 	    ":method GET\n:scheme https\n:path /\n:authority me@a.example",
 	    ":method GET\n:scheme https\n:path /\n:authority ",
+	    ":method GET\n:scheme https\n:path /\n:authority a\x01",
+	    ":method GET\n:scheme h\r\n:path /\n:authority a",
 	    ":method CONNECT\n:scheme https\n:path /\n:authority a.example", ":method CONNECT"};
 	static const char *const refused[] = {":method GET\n:scheme ftp\n:path /\n:authority a.example",
 	    ":method GET\n:scheme https\n:path /\n:authority a.example:x",
