@@ -151,6 +151,11 @@ class Process:
         """Resident bytes."""
         return int(re.search(r"VmRSS:\s+(\d+)", _read(f"/proc/{self.pid}/status"))[1]) * 1024
 
+    def cpu(self):
+        """Seconds of processor time that it has used."""
+        fields = _read(f"/proc/{self.pid}/stat").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
