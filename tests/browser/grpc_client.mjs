@@ -1,10 +1,10 @@
 // A client of @grpc/grpc-js: each kind of call, deadlines, cancellation, statuses. Prints what it found as JSON.
-// node grpc_client.mjs NAME ADDRESS PORT CA
+// node grpc_client.mjs NAME ADDRESS PORT CA [once]
 import fs from 'node:fs';
 import grpc from '@grpc/grpc-js';
 import { service } from './grpc_app.mjs';
 
-const [name, address, port, ca] = process.argv.slice(2);
+const [name, address, port, ca, once] = process.argv.slice(2);
 const Client = grpc.makeGenericClientConstructor(service, 'test.Test');
 const client = new Client(`${address}:${port}`, grpc.credentials.createSsl(fs.readFileSync(ca)), {
     'grpc.ssl_target_name_override': name, 'grpc.default_authority': name,
@@ -20,6 +20,10 @@ const unary = (message, options = {}) => new Promise(resolve => {
         setTimeout(() => call.cancel(), options.cancelAfter);
 });
 
+if (once) {
+    console.log(JSON.stringify(await unary('hello')));
+    process.exit();
+}
 const found = {};
 const echo = await unary('hello');
 found.unary = echo.answer.toString();

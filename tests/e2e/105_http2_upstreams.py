@@ -193,6 +193,26 @@ def test_interim_answers_and_answers_without_a_body(app):
     sock.close()
 
 
+def test_a_body_waits_until_the_app_asks_for_it(app):
+    platform, origin = app
+    asked = threading.Event()
+
+    def script(stream):
+        assert stream.get("expect") == "100-continue"
+        asked.wait(10)
+        stream.head(100)
+        stream.answer(stream.body())
+    origin.script = script
+    sock = begin(platform, "POST", fields="Content-Length: 4\r\nExpect: 100-continue\r\n")
+    wait_until(lambda: origin.visits(), 5, "the head")
+    assert DATA not in [frame.kind for frame in origin.visits()[0].connection.frames]
+    asked.set()
+    assert read_until(sock, b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
+    sock.sendall(b"body")
+    assert read_until(sock, b"\r\n\r\nbody").startswith(b"HTTP/1.1 200 ")
+    sock.close()
+
+
 def test_an_answer_may_end_before_its_request(app):
     platform, origin = app
     origin.script = lambda stream: (stream.piece(), stream.answer(b"enough", 413), stream.reset(NO_ERROR))

@@ -7,7 +7,7 @@ import signal
 import threading
 
 import pytest
-from lab import tls
+from lab import tls, wire
 from lab.app_origin import AppOrigin
 from lab.h2_origin import H2Origin
 from lab.origins import Server
@@ -75,6 +75,12 @@ server.on('request', (request, response) => {
     response.setHeader('x-proto', 'HTTP/' + request.httpVersion);
     request.on('data', (piece) => { size += piece.length; });
     request.on('end', () => { response.write(size + ' '); response.end(Buffer.alloc(3000000, 'x')); });
+});
+server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => {});
+    socket.write('HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: ' + request.headers.upgrade + '\\r\\nConnection: Upgrade\\r\\n\\r\\n');
+    socket.write(head);
+    socket.pipe(socket);
 });
 server.listen(Number(port), address);
 """
@@ -249,6 +255,21 @@ def test_an_upgrade_never_goes_over_http2(lab, platform):
     assert connection.getresponse().status == 502
     sock.close()
     assert len(plain.visits()) == 1
+
+
+def test_a_server_of_both_versions_gets_its_tunnels_by_http11(lab, platform):
+    """Of https upstreams the usual kind: TLS chooses HTTP/2 for requests, and a tunnel offers HTTP/1.1 alone."""
+    pem, key = lab.session.authority.issue("both", f"DNS:{INTERNAL}")
+    origin = lab.use(Node(os.path.join(lab.folder("origins"), "both"), platform.ground.address(4), pem, key)).start()
+    use_upstream(platform, origin.url)
+    for _ in range(3):
+        assert platform.visit(NAME, edge=platform.edge).headers["x-proto"] == "HTTP/2.0"
+        with wire.Wire(platform.edge.address, platform.https, NAME, wire.trust(platform.pebble.root)) as one:
+            one.send(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nat once".encode())
+            assert one.head().status == 101 and one.bytes(7) == b"at once"
+            one.end()
+            assert one.rest() == b"" and one.how == "close_notify"
+    assert platform.visit(NAME, edge=platform.edge).headers["x-proto"] == "HTTP/2.0", "what is remembered of it is not changed"
 
 
 def test_a_domains_own_upstream_may_speak_http2(lab, platform):

@@ -3,6 +3,7 @@ large messages. By frames that the scenario writes, and by npm's grpc-js on both
 
 import json
 import queue
+import socket
 import struct
 import subprocess
 import threading
@@ -179,6 +180,36 @@ def test_a_client_that_cancels_is_heard(call):
     assert heard.get(timeout=10) == CANCEL
 
 
+@pytest.mark.parametrize("how", ["reset", "goodbye"])
+def test_a_client_that_vanishes_cancels_all_its_calls(stage, call, how):
+    platform, origin = stage
+    heard = queue.Queue()
+
+    def script(stream):
+        if stream.get(":path") == "/test.Test/Stays":
+            begin(stream)
+            messages = Messages(stream)
+            stream.data(message(messages.next()))
+            stream.end(WELL)
+            return
+        begin(stream)
+        stream.data(message(b"x"))
+        heard.put(stream.wait_reset())
+    client, stream = call(script, "Stays")
+    other = H2Wire(platform, NAME)
+    calls = [other.request(other.head("/test.Test/Chat", "POST", [("content-type", "application/grpc"), ("te", "trailers")]),
+                           end=False) for _ in range(5)]
+    for one in calls:
+        other.until(lambda: other.answer(one).body)
+    if how == "reset":
+        other.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    other.close()
+    assert [heard.get(timeout=10) for _ in calls] == [CANCEL] * 5
+    client.data(stream, message(b"still here"), True)
+    assert bytes(client.finish(stream).body) == message(b"still here")
+    assert len({one.connection for one in origin.visits()}) == 1
+
+
 @pytest.mark.parametrize("code", [CANCEL, INTERNAL_ERROR, ENHANCE_YOUR_CALM])
 def test_an_app_that_resets_is_heard_as_it_said_it(call, code):
     def script(stream):
@@ -239,6 +270,29 @@ def test_large_messages_both_ways(call):
     assert bytes(client.finish(stream, 30).body) == message(data)
 
 
+def grpc_js(platform, name, *more):
+    client = subprocess.run(
+        [tool("node"), "grpc_client.mjs", name, platform.edge.address, str(platform.https), platform.pebble.root, *more],
+        cwd=npm.BROWSER, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert client.returncode == 0, client.stderr
+    return json.loads(client.stdout)
+
+
+def test_what_the_edge_says_in_an_apps_place_is_unavailable_to_grpc_js(stage, call):
+    """Our own answers have no grpc-status: clients make UNAVAILABLE of 502, 503 and 504, and may try again."""
+    npm.install("@grpc/grpc-js")
+    platform, origin = stage
+    down, nobody = "down.brand.test", f"h2c://{platform.ground.address(5)}:{free_port(platform.ground.address(5))}"
+    platform.activate(down)
+    platform.db.query(f"""UPDATE domains SET options = '{{"upstream": "{nobody}"}}' WHERE name = '{down}'""")
+    wait_until(lambda: platform.visit(down, edge=platform.edge).status == 503, 10, "the option to count")
+    found = grpc_js(platform, down, "once")
+    assert found["code"] == 14 and "503" in found["details"], found
+    origin.script = lambda stream: stream.connection.send_fields(stream.number, [("server", "x")], True)
+    found = grpc_js(platform, NAME, "once")
+    assert found["code"] == 14 and "502" in found["details"], found
+
+
 def test_grpc_js_on_both_sides(lab, stage):
     npm.install("@grpc/grpc-js")
     platform, _ = stage
@@ -251,12 +305,7 @@ def test_grpc_js_on_both_sides(lab, stage):
     platform.db.query(f"""UPDATE domains SET options = '{{"upstream": "h2c://{address}:{port}"}}' WHERE name = '{name}'""")
     wait_until(lambda: platform.visit(name, edge=platform.edge, method="POST").status != 404 and
                platform.edge.metric("postern_edge_upstream_h2_connections") >= 2, 10, "the option to count")
-    client = subprocess.run(
-        [tool("node"), "grpc_client.mjs", name, platform.edge.address, str(platform.https), platform.pebble.root],
-        cwd=npm.BROWSER, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
-    assert client.returncode == 0, client.stderr
-    found = json.loads(client.stdout)
-    assert found == {
+    assert grpc_js(platform, name) == {
         "unary": "hello", "trailer": "seen", "binary": [0, 1, 255], "many": True, "big": True,
         "failed": [9, "as asked: ü"], "deadline": 4, "cancelled": 1, "collected": "3000000", "counted": 8000000,
         "chat": ["re: message 0", "re: message 1", "re: message 2", "re: message 3", "re: message 4"],

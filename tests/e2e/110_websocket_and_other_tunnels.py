@@ -324,6 +324,53 @@ def test_a_101_that_grants_something_else_is_502(place, answer):
     assert open_now(place.edge) == 0
 
 
+@pytest.mark.parametrize("question", [
+    "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\n",
+    "GET / HTTP/1.1\r\nUpgrade: echo\r\n", "GET / HTTP/1.1\r\nUpgrade: echo\r\nUpgrade: websocket\r\nConnection: upgrade\r\n",
+    "GET / HTTP/1.0\r\nUpgrade: echo\r\nConnection: upgrade\r\n",
+    "POST / HTTP/1.1\r\nUpgrade: echo\r\nConnection: upgrade\r\nContent-Length: 4\r\n"],
+    ids=["nothing", "h2c", "without Connection", "twice", "HTTP/1.0", "with a body"])
+def test_a_101_that_nobody_asked_for_is_502(place, monkeypatch, question):
+    heard = []
+
+    def switch(request):
+        request.body()
+        request.sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\nopen")
+        heard.append(request.sock.recv(100))
+        return False
+    monkeypatch.setattr(place.origin, "script", switch)
+    with wire_to(place) as one:
+        one.send(question.encode() + f"Host: {NAME}\r\n\r\nbody".encode())
+        assert one.answer().status == 502
+    wait_until(lambda: heard or place.origin.errors, 5, "the app to have listened")
+    assert heard in ([], [b""])
+    assert open_now(place.edge) == 0
+
+
+def test_what_passes_is_counted_and_logged(place):
+    edge = place.edge
+
+    def carried():
+        return [edge.metric("postern_edge_tunnel_bytes_total", direction=way) for way in ("in", "out")]
+
+    def script(request):
+        websocket.switch(request, b"12345")
+        request.exactly(10)
+        request.sock.sendall(b"x" * 100_000)
+        return False
+    place.origin.on_upgrade = script
+    before, whole = carried(), ended(edge, "whole")
+    with wire_to(place) as one:
+        one.send(websocket.question(NAME, path="/counted") + b"early" + b"and w")
+        assert one.head().status == 101
+        assert len(one.rest()) == 100_005
+        one.end()
+    wait_until(lambda: ended(edge, "whole") == whole + 1, 5, "it to have ended whole")
+    assert [now - then for now, then in zip(carried(), before)] == [10, 100_005]
+    line = wait_until(lambda: [line for line in edge.process.log().splitlines() if "/counted" in line], 5, "its line")[0]
+    assert re.search(r'"?status"?[=:] ?"?101\b', line) and re.search(r'"?tunnel_end"?[=:] ?"?whole', line), line
+
+
 def test_a_second_101_is_the_other_protocols_business(place):
     again = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"
     place.origin.on_upgrade = lambda request: websocket.switch(request, again) or False
@@ -429,3 +476,4 @@ def test_a_drain_waits_for_tunnels_until_its_deadline(place):
         lasted = time.monotonic() - start
     assert edge.process.wait(10) == 0
     assert 0.8 < lasted < 5, lasted
+    assert re.search(r'"?tunnel_end"?[=:] ?"?drain', edge.process.log())

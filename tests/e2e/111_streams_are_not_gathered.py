@@ -11,12 +11,14 @@ import pytest
 
 from lab import wire
 from lab.curl import Curl
+from lab.h2_wire import NO_ERROR, H2Wire
 from lab.origin import Origin
 from lab.place import is_sanitized
 
 NAME = "shop.brand.test"
 MIB = 1024 * 1024
 EVENT = b"data: %d\n\n"
+PARTS = b"--x\r\nContent-Range: bytes 0-1/256\r\n\r\n\0\1\r\n--x\r\nContent-Range: bytes 4-5/256\r\n\r\n\4\5\r\n--x--\r\n"
 BLOCK = os.urandom(MIB)
 LARGE = 64 if not is_sanitized("postern-edge") else 8  # MiB
 
@@ -73,8 +75,33 @@ class App(Origin):
 
     @staticmethod
     def coded(request):
+        assert request.all("accept-encoding") == ["br;q=1.0, zstd, gzip;q=0.5, *;q=0"]
         body = gzip.compress(b"hello " * 1000, mtime=0)
         request.answer(body, fields=[("Content-Encoding", "gzip"), ("ETag", '"x"'), ("Vary", "Accept-Encoding")])
+
+    def coded_upload(self, request):
+        assert request.all("content-encoding") == ["gzip"] and request.all("content-type") == ["application/x-ndjson"]
+        return self.upload(request)
+
+    @staticmethod
+    def parts(request):
+        assert request.all("range") == ["bytes=0-1,4-5"]
+        request.answer(PARTS, "206 Partial Content", [("Content-Type", "multipart/byteranges; boundary=x"), ("Accept-Ranges", "bytes")])
+
+    @staticmethod
+    def beyond(request):
+        request.answer(b"", "416 Range Not Satisfiable", [("Content-Range", "bytes */256")])
+
+    @staticmethod
+    def expected(request):
+        """Asks for the body, or does not. curl waits for that over HTTP/1.1 alone."""
+        assert request.all("expect") == ["100-continue"]
+        assert "Via: 2.0" in request.head.decode() or request.buffer == b""
+        if request.all("x-wanted") == ["no"]:
+            request.answer(b"not that", "403 Forbidden")
+            return False
+        request.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return request.answer(hashlib.sha256(request.body()).hexdigest().encode())
 
     @staticmethod
     def part(request):
@@ -172,13 +199,44 @@ def test_large_bodies_arrive_whole_in_bounded_time(place, version):
 
 
 def test_compressed_bodies_and_ranges_pass_as_they_are(place, version):
-    with Curl(place, NAME, "/coded", version, ["-H", "Accept-Encoding: gzip"]) as curl:
+    with Curl(place, NAME, "/coded", version, ["-H", "Accept-Encoding: br;q=1.0, zstd, gzip;q=0.5, *;q=0"]) as curl:
         assert curl.rest() == gzip.compress(b"hello " * 1000, mtime=0)
         fields = curl.head[2]
         assert (fields["content-encoding"], fields["etag"], fields["vary"]) == ("gzip", '"x"', "Accept-Encoding")
     with Curl(place, NAME, "/part", version, ["-r", "10-19", "-H", 'If-Range: "x"']) as curl:
         assert curl.rest() == bytes(range(10, 20))
         assert curl.head[1] == 206 and curl.head[2]["content-range"] == "bytes 10-19/256"
+    with Curl(place, NAME, "/parts", version, ["-r", "0-1,4-5"]) as curl:
+        assert curl.rest() == PARTS and curl.head[2]["content-type"] == "multipart/byteranges; boundary=x"
+    with Curl(place, NAME, "/beyond", version, ["-r", "999-"]) as curl:
+        assert curl.rest() == b"" and curl.head[1:2] == (416,) and curl.head[2]["content-range"] == "bytes */256"
+    coded = gzip.compress(os.urandom(100_000))
+    fields = ["-H", "Content-Encoding: gzip", "-H", "Content-Type: application/x-ndjson"]
+    with Curl(place, NAME, "/coded-upload", version, fields, upload=True) as curl:
+        curl.send(coded)
+        curl.end()
+        assert curl.rest().decode() == hashlib.sha256(coded).hexdigest()
+
+
+def test_a_body_waits_until_the_app_asks_for_it(place, version):
+    body = os.urandom(100_000)
+    path = os.path.join(place.ground.directory, "expected")
+    with open(path, "wb") as file:
+        file.write(body)
+    options = ["-H", "Expect: 100-continue", "--expect100-timeout", "20", "-T", path]
+    with Curl(place, NAME, "/expected", version, options) as curl:
+        assert curl.rest().decode() == hashlib.sha256(body).hexdigest()
+    if version == "1.1":
+        with Curl(place, NAME, "/expected", version, [*options, "-H", "X-Wanted: no"]) as curl:
+            assert curl.rest() == b"not that" and curl.head[1] == 403
+        return
+    # curl 7.88 may lose an answer that comes while it sends over HTTP/2.
+    client = H2Wire(place, NAME)
+    extra = [("expect", "100-continue"), ("x-wanted", "no"), ("content-length", "100000")]
+    answer = client.finish(client.request(path="/expected", method="POST", end=False, extra=extra))
+    client.until(lambda: answer.reset is not None)
+    assert (answer.status, answer.body, answer.interim, answer.reset) == (403, b"not that", [], NO_ERROR)
+    client.close()
 
 
 def test_who_reads_slowly_grows_no_memory_and_stalls_nobody(place, version):

@@ -2,19 +2,22 @@
 to the app, with flow control, ends and resets of each stream its own."""
 
 import os
+import re
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
 from lab import websocket
+from lab.h2_origin import H2Origin
 from lab.h2_wire import CANCEL, DATA, ENABLE_CONNECT_PROTOCOL, PROTOCOL_ERROR, H2Wire
 from lab.origin import Origin
 from lab.process import wait_until
 from lab.websocket import BINARY, CLOSE, TEXT
 
-NAME, DOOMED = "shop.brand.test", "doomed.brand.test"
+NAME, H2C_APP = "shop.brand.test", "h2c.brand.test"
 KIB, MIB = 1024, 1024 * 1024
 
 
@@ -126,6 +129,7 @@ def test_many_websockets_and_requests_share_a_connection(place):
     assert "GET" in {one.method for one in place.origin.requests[-31:]}
     assert request.all("sec-websocket-version") == ["13"]
     assert ended(place.edge, "whole") == 30
+    assert re.search(r"path=/chat .*status=200 .*tunnel_end=whole", place.edge.process.log())
 
 
 def test_the_app_is_asked_as_over_http_1_1_with_a_key_of_its_own(place):
@@ -206,6 +210,67 @@ def test_each_direction_ends_by_itself(place):
     while not one.answer(plain).ended:
         one.hear()
     one.close()
+
+
+def test_a_question_may_be_all_that_the_client_says(place):
+    """END_STREAM with the head: its direction has ended before the tunnel opens."""
+    heard = []
+
+    def script(request):
+        websocket.switch(request)
+        heard.append(request.sock.recv(100))
+        request.sock.sendall(b"news")
+        return False
+    place.origin.on_upgrade = script
+    before = ended(place.edge, "whole")
+    one = H2Wire(place, NAME)
+    answer = one.finish(one.request(connect_fields(), end=True))
+    assert (answer.status, answer.body, answer.reset) == (200, b"news", None)
+    assert heard == [b""], "an end, not a reset"
+    wait_until(lambda: ended(place.edge, "whole") == before + 1, 5, "the tunnel to have ended whole")
+    one.close()
+
+
+def test_a_connection_that_vanishes_resets_all_that_it_carried(place):
+    ends, lock = [], threading.Lock()
+
+    def script(request):
+        websocket.switch(request)
+        try:
+            end = request.sock.recv(100)
+        except ConnectionResetError:
+            end = "reset"
+        with lock:
+            ends.append(end)
+        return False
+    place.origin.on_upgrade = script
+    before = ended(place.edge, "client")
+    one = H2Wire(place, NAME)
+    for _ in range(5):
+        Chat(one)
+    assert open_now(place.edge) == 5
+    one.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    one.close()
+    wait_until(lambda: ends == ["reset"] * 5, 5, "the app to see five resets")
+    assert ended(place.edge, "client") == before + 5
+
+
+def test_an_app_of_http2_alone_is_asked_for_no_websocket(place):
+    """The tunnel is spoken as HTTP/1.1, whatever the app's SETTINGS offer (RFC 8441); its other requests share a connection."""
+    origin = H2Origin(place.ground.address(5), settings=[(ENABLE_CONNECT_PROTOCOL, 1)])
+    origin.settings = [(ENABLE_CONNECT_PROTOCOL, 1)]
+    place.activate(H2C_APP)
+    place.db.query(f"""UPDATE domains SET options = '{{"upstream": "{origin.url}"}}' WHERE name = '{H2C_APP}'""")
+    wait_until(lambda: place.visit(H2C_APP, edge=place.edge) and origin.visits(), 10, "the option to count")
+    one = H2Wire(place, H2C_APP)
+    for _ in range(5):
+        assert Chat(one, name=H2C_APP).answer.status == 502
+        assert one.get().status == 200
+    assert {stream.get(":method") for stream in origin.visits()} == {"GET"}
+    assert not any(stream.get(":protocol") or stream.get("upgrade") for stream in origin.visits())
+    assert open_now(place.edge) == 0
+    one.close()
+    origin.close()
 
 
 def test_a_reset_is_a_reset_on_the_other_side(place):
@@ -311,6 +376,12 @@ def test_silent_tunnels_end_and_a_drain_waits_for_the_others(place):
     edge.process.send(signal.SIGTERM)
     edge.process.wait_log("draining")
     assert talking.ask(b"in the drain") == b"in the drain"
-    assert one.goaways or one.hear()
+    start = time.monotonic()
+    while not one.closed and talking.answer.reset is None:
+        talking.send(b"still here")
+        one.hear()
+    assert 0.5 < time.monotonic() - start < 5, "until its deadline, and no longer"
+    assert one.goaways
     assert edge.process.wait(10) == 0
+    assert re.search(r"tunnel_end=drain", edge.process.log())
     one.close()
