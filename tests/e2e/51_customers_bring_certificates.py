@@ -6,7 +6,6 @@ import ssl
 import pytest
 
 from lab import tls
-from lab.lab import Lab
 from lab.private_ca import P384, PrivateCA
 from lab.process import wait_until
 
@@ -14,17 +13,13 @@ BRAND, OTHER = "brand-7", "other-3"
 
 
 class Scene:
-    def __init__(self, session):
-        self.lab = Lab(session)
-        self.platform = self.lab.platform()
-        self.ca = PrivateCA(self.lab.folder("customer"))
+    def __init__(self, lab):
+        self.platform = lab.platform()
+        self.ca = PrivateCA(lab.folder("customer"))
         self.trust = tls.trust(self.ca.root_file)
         self.both = tls.trust(self.ca.root_file)
         self.both.load_verify_locations(self.platform.pebble.root)
-        self.tokens = {}
-        for tenant in (BRAND, OTHER):
-            self.platform.api.call("POST", "/v1/tenants", {"id": tenant})
-            self.tokens[tenant] = self.platform.api.call("POST", "/v1/tokens", {"scope": "tenant", "tenant": tenant})[1]["token"]
+        self.tokens = {tenant: self.platform.api.tenant_token(tenant) for tenant in (BRAND, OTHER)}
 
     def own(self, *names, tenant=BRAND):
         for name in names:
@@ -51,18 +46,27 @@ class Scene:
             wait_until(lambda: self.platform.visit(name, edge=edge, context=self.both).serial == issued.serial, seconds,
                        f"{edge.name} to serve the upload for {name}")
 
+    def brings(self, name):
+        """What the brand, which proves the name, has uploaded for it, served by every node."""
+        self.own(name)
+        issued = self.ca.issue(name)
+        self.kept(issued)
+        self.serves(name, issued)
+        return issued
+
+    def goes_back_to_the_ca(self, name, issued):
+        for edge in self.platform.edges:
+            wait_until(lambda: self.platform.visit(name, edge=edge, context=self.both).serial != issued.serial, 30,
+                       f"{edge.name} to serve the CA's for {name}")
+
     def refuses(self, name):
         for edge in self.platform.edges:
             wait_until(lambda: self.platform.refusal(name, edge=edge).alert == "unrecognized_name", 5, f"{name} to go")
 
 
 @pytest.fixture(scope="module")
-def scene(session):
-    scene = Scene(session)
-    yield scene
-    complaints = scene.lab.close()
-    scene.lab.remove()
-    assert not complaints, complaints
+def scene(shared_lab):
+    return Scene(shared_lab)
 
 
 def test_upload_takes_the_place_of_what_the_ca_issued(scene):
@@ -109,10 +113,7 @@ def test_keys_and_chains_come_in_many_forms(scene, kind):
 
 def test_replaced_without_a_gap_and_shown_to_those_who_resume(scene):
     name = "again.brand.test"
-    scene.own(name)
-    first = scene.ca.issue(name)
-    scene.kept(first)
-    scene.serves(name, first)
+    scene.brings(name)
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         context = tls.trust(scene.ca.root_file, version=version)
         session = session_of(scene, name, context)
@@ -169,10 +170,7 @@ def test_wildcard_serves_what_its_owner_has_proven_and_nothing_else(scene):
 
 def test_removal_leads_back_to_the_ca_without_a_gap(scene):
     name = "leaves.brand.test"
-    scene.own(name)
-    issued = scene.ca.issue(name)
-    scene.kept(issued)
-    scene.serves(name, issued)
+    issued = scene.brings(name)
     scene.platform.acme.freeze()
     try:
         status, answer = scene.call("DELETE", f"/v1/certificates/{name}")
@@ -182,8 +180,7 @@ def test_removal_leads_back_to_the_ca_without_a_gap(scene):
         scene.serves(name, issued)
     finally:
         scene.platform.acme.thaw()
-    for edge in scene.platform.edges:
-        wait_until(lambda: scene.platform.visit(name, edge=edge, context=scene.both).serial != issued.serial, 30, "the CA's")
+    scene.goes_back_to_the_ca(name, issued)
     shown = scene.shown(name)
     assert (shown["source"], shown["removed_at"], shown["tenant"]) == ("acme", None, BRAND)
     assert scene.call("DELETE", f"/v1/certificates/{name}")[1]["code"] == "issued_certificate"
@@ -208,10 +205,7 @@ def test_removed_wildcard_goes_when_no_name_needs_it(scene):
 
 def test_removed_at_once_is_served_no_longer(scene):
     name = "gone.brand.test"
-    scene.own(name)
-    issued = scene.ca.issue(name)
-    scene.kept(issued)
-    scene.serves(name, issued)
+    issued = scene.brings(name)
     context = tls.trust(scene.ca.root_file)
     session = session_of(scene, name, context)
     scene.platform.acme.freeze()
@@ -224,16 +218,12 @@ def test_removed_at_once_is_served_no_longer(scene):
                     scene.platform.visit(name, edge=edge, context=context, session=session, timeout=2)
     finally:
         scene.platform.acme.thaw()
-    for edge in scene.platform.edges:
-        wait_until(lambda: scene.platform.visit(name, edge=edge, context=scene.both).serial != issued.serial, 30, "the CA's")
+    scene.goes_back_to_the_ca(name, issued)
 
 
 def test_suspended_name_is_neither_resumed_nor_served(scene):
     name = "stopped.brand.test"
-    scene.own(name)
-    issued = scene.ca.issue(name)
-    scene.kept(issued)
-    scene.serves(name, issued)
+    scene.brings(name)
     context = tls.trust(scene.ca.root_file)
     session = session_of(scene, name, context)
     scene.platform.api.call("POST", f"/v1/domains/{name}/suspend?tenant={BRAND}")
@@ -247,17 +237,13 @@ def test_suspended_name_is_neither_resumed_nor_served(scene):
 
 def test_who_takes_a_name_over_does_not_inherit_the_key(scene):
     name = "moves.brand.test"
-    scene.own(name)
-    issued = scene.ca.issue(name)
-    scene.kept(issued)
-    scene.serves(name, issued)
+    issued = scene.brings(name)
     fresh = scene.platform.api.add(name, OTHER)
     for record in scene.platform.api.show(name, BRAND)["records"]:
         scene.platform.dns.remove(record["name"])
     scene.platform.dns.publish_records(fresh["records"])
     assert scene.platform.api.verify(name, OTHER)["status"] == "active"
-    for edge in scene.platform.edges:
-        wait_until(lambda: scene.platform.visit(name, edge=edge, context=scene.both).serial != issued.serial, 30, "the CA's")
+    scene.goes_back_to_the_ca(name, issued)
     assert scene.shown(name) is None
     assert scene.shown(name, OTHER)["source"] == "acme"
     assert scene.upload(scene.ca.issue(name))[0] == 403
@@ -265,10 +251,7 @@ def test_who_takes_a_name_over_does_not_inherit_the_key(scene):
 
 def test_owner_who_returns_finds_the_upload(scene):
     name = "returns.brand.test"
-    scene.own(name)
-    issued = scene.ca.issue(name)
-    scene.kept(issued)
-    scene.serves(name, issued)
+    issued = scene.brings(name)
     orders = scene.platform.pebble.orders()
     scene.platform.api.delete(name, BRAND)
     scene.refuses(name)

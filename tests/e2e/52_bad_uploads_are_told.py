@@ -9,25 +9,19 @@ import re
 
 import pytest
 
-from lab.lab import Lab
 from lab.private_ca import P256, P521, PrivateCA
 
 NAME, TENANT = "shop.brand.test", "brand-7"
 
 
 class Desk:
-    def __init__(self, session):
-        self.lab = Lab(session)
-        self.platform = self.lab.platform(edges=0, verifier={"log_level": "debug"})
-        self.ca = PrivateCA(self.lab.folder("customer"))
-        self.other = PrivateCA(self.lab.folder("other"))
-        self.token = self.make_token(TENANT)
+    def __init__(self, lab):
+        self.platform = lab.platform(edges=0, verifier={"log_level": "debug"})
+        self.ca = PrivateCA(lab.folder("customer"))
+        self.other = PrivateCA(lab.folder("other"))
+        self.token = self.platform.api.tenant_token(TENANT)
         self.platform.activate(NAME, TENANT)
         self.good = self.ca.issue(NAME)
-
-    def make_token(self, tenant):
-        self.platform.api.call("POST", "/v1/tenants", {"id": tenant})
-        return self.platform.api.call("POST", "/v1/tokens", {"scope": "tenant", "tenant": tenant})[1]["token"]
 
     def send(self, body, **options):
         return self.platform.api.call("POST", "/v1/certificates", body, token=self.token, **options)
@@ -37,12 +31,8 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(session):
-    desk = Desk(session)
-    yield desk
-    complaints = desk.lab.close()
-    desk.lab.remove()
-    assert not complaints, complaints
+def desk(shared_lab):
+    return Desk(shared_lab)
 
 
 def der_of(desk, pem, *command):
@@ -163,7 +153,7 @@ def test_a_megabyte_is_too_much(desk):
 
 
 def test_another_tenants_name_says_no_more_than_nobodys(desk):
-    stranger = desk.make_token("stranger")
+    stranger = desk.platform.api.tenant_token("stranger")
     theirs = desk.ca.issue(NAME)
     answers = [desk.platform.api.call("POST", "/v1/certificates", {"chain": one.chain, "key": one.key}, token=stranger)
                for one in (theirs, desk.ca.issue("nobody.brand.test"))]

@@ -137,8 +137,7 @@ def test_five_hundred_operations_under_load(lab):
     trust = tls.trust(ca.root_file)
     trust.load_verify_locations(platform.pebble.root)
     names = [Name(f"shop{number}.brand{number % 5}.test") for number in range(NAMES)]
-    platform.api.call("POST", "/v1/tenants", {"id": TENANT})
-    token = platform.api.call("POST", "/v1/tokens", {"scope": "tenant", "tenant": TENANT})[1]["token"]
+    token = platform.api.tenant_token(TENANT)
     certificates = {}
     for name in names:
         platform.activate(name.text, TENANT)

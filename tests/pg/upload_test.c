@@ -145,6 +145,15 @@ static void issued(struct pg *admin, const char *name)
 	    name);
 }
 
+/* All certificates, after eighty days. */
+static void end_in(struct pg *admin, const char *interval)
+{
+	database_run(admin,
+	    "UPDATE certificates SET not_before = now() - interval '80 days', not_after = now() + "
+	    "$1::interval",
+	    interval);
+}
+
 static void names_are_for_those_who_have_proven_them(void **state)
 {
 	struct pg *admin = database_connect(state, NULL), *pg = database_connect(state, ROLE);
@@ -348,8 +357,7 @@ static void the_issuer_leaves_alone_what_is_brought(void **state)
 	assert_string_equal(database_value(acme, sql), "a=true b=false c=false d=false");
 	assert_int_equal(store(pg, &operator, "d.brand.test", true), UPLOAD_ADDED);
 	assert_string_equal(database_value(acme, sql), "a=true b=false c=false d=true");
-	database_run(
-	    admin, "UPDATE certificates SET not_before = now() - interval '80 days', not_after = now()");
+	end_in(admin, "0");
 	assert_string_equal(database_value(acme, sql), "a=false b=false c=false d=false");
 }
 
@@ -455,23 +463,19 @@ static void owners_are_warned_once_for_each_step(void **state)
 	issued(admin, "b.brand.test");
 	assert_int_equal(store(pg, &brand, "a.brand.test", false), UPLOAD_ADDED);
 	assert_int_equal(tend(pg), 0);
-	database_run(admin, "UPDATE certificates SET not_before = now() - interval '80 days', not_after = "
-			    "now() + interval '9 days'");
+	end_in(admin, "9 days");
 	assert_int_equal(tend(pg), 1);
 	assert_int_equal(tend(pg), 0);
-	database_run(
-	    admin, "UPDATE certificates SET not_before = now() - interval '80 days', not_after = now()");
+	end_in(admin, "0");
 	assert_int_equal(tend(pg), 1);
 	assert_int_equal(tend(pg), 0);
 	assert_string_equal(database_value(admin, events),
 	    "certificate_expiring/brand/uploads certificate_expired/brand/uploads");
 	/* Its successor begins anew; of what is not served, or to be removed, nobody is warned. */
 	assert_int_equal(store(pg, &brand, "a.brand.test", false), UPLOAD_REPLACED);
-	database_run(admin, "UPDATE certificates SET not_before = now() - interval '80 days', not_after = "
-			    "now() + interval '9 days'");
+	end_in(admin, "9 days");
 	assert_int_equal(tend(pg), 1);
-	database_run(admin, "UPDATE certificates SET not_before = now() - interval '80 days', not_after = "
-			    "now() + interval '1 hour'");
+	end_in(admin, "1 hour");
 	database_run(admin, "UPDATE domains SET status = 'released'");
 	assert_int_equal(tend(pg), 0);
 	database_run(admin, "UPDATE domains SET status = 'active'");
@@ -481,8 +485,7 @@ static void owners_are_warned_once_for_each_step(void **state)
 	domain(admin, "brand", "c.brand.test", "active");
 	assert_int_equal(store(pg, &brand, "*.brand.test", false), UPLOAD_ADDED);
 	assert_int_equal(remove_it(pg, &brand, "*.brand.test", false), UPLOAD_REPLACING);
-	database_run(admin, "UPDATE certificates SET not_before = now() - interval '80 days', not_after = "
-			    "now() + interval '1 hour'");
+	end_in(admin, "1 hour");
 	assert_int_equal(tend(pg), 0);
 }
 

@@ -52,6 +52,11 @@ class Api:
     def verify(self, name, tenant=None):
         return self._demand("POST", self._path(name, "/verify", tenant))
 
+    def tenant_token(self, tenant):
+        """A token of a tenant that is made for it."""
+        self._demand("POST", "/v1/tenants", {"id": tenant})
+        return self._demand("POST", "/v1/tokens", {"scope": "tenant", "tenant": tenant})["token"]
+
     def delete(self, name, tenant=None):
         return self._demand("DELETE", self._path(name, "", tenant))
 
