@@ -1,6 +1,6 @@
 /*
  * The option `response_headers` of a domain: which fields a response gets or loses. What frames a message,
- * what holds for one hop, and what says who asks, is the edge's alone.
+ * what holds for one hop or opens a WebSocket, and what says who asks, is the edge's alone.
  */
 #include <ctype.h>
 #include <string.h>
@@ -15,7 +15,8 @@ enum { NAME_MAX_SIZE = 64, PART_MAX = 2 * DOMAIN_OPTIONS_MAX };
  * body's bytes are to be read: without them it is another body. */
 static const char *const untouchable[] = {"content-length", "transfer-encoding", "content-encoding",
     "content-range", "connection", "keep-alive", "proxy-", "te", "trailer", "upgrade", "http2-settings",
-    "forwarded", "x-forwarded-", "x-real-ip", "x-request-id", "via", "host", "date", "status"};
+    "forwarded", "x-forwarded-", "x-real-ip", "x-request-id", "sec-websocket-", "via", "host", "date",
+    "status"};
 
 static bool is_token(const char *text)
 {

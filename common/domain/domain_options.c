@@ -59,8 +59,8 @@ static bool is_origin(const char *text)
 	bool ok = url && strlen(text) <= UPSTREAM_MAX &&
 		  curl_url_set(url, CURLUPART_URL, text, flags) == CURLUE_OK &&
 		  (is_h2c || part_is(url, CURLUPART_SCHEME, "http", "https")) &&
-		  part_is(url, CURLUPART_PATH, "/", "") && part_is(url, CURLUPART_QUERY, "", "") &&
-		  part_is(url, CURLUPART_FRAGMENT, "", "");
+		  !part_is(url, CURLUPART_PORT, "0", "0") && part_is(url, CURLUPART_PATH, "/", "") &&
+		  part_is(url, CURLUPART_QUERY, "", "") && part_is(url, CURLUPART_FRAGMENT, "", "");
 
 	curl_url_cleanup(url);
 	return ok;

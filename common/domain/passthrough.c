@@ -13,12 +13,18 @@ static enum result refuse(struct error *error, const char *word, const char *men
 	return R_INVALID;
 }
 
-/* The port is part of it: there is no usual one. */
+/* The port is part of it: there is no usual one, and 0 is one to listen on. */
+static bool is_server(const char *word)
+{
+	return word[0] != ':' && strlen(word) <= PASSTHROUGH_SERVER_MAX &&
+	       net_check_address(word, NULL) == R_OK && strtoul(strrchr(word, ':') + 1, NULL, 10) > 0;
+}
+
 static enum result add_server(struct passthrough *out, const char *word, struct error *error)
 {
 	if (out->count == PASSTHROUGH_SERVERS_MAX)
 		return refuse(error, word, "one server too many; 16 is the most");
-	if (word[0] == ':' || strlen(word) > PASSTHROUGH_SERVER_MAX || net_check_address(word, NULL) != R_OK)
+	if (!is_server(word))
 		return refuse(error, word, "no server; write host:port, [v6]:port or an option=value");
 	strcpy(out->servers[out->count++], word);
 	return R_OK;

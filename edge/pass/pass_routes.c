@@ -87,7 +87,7 @@ static enum result read_route(struct pass_route *route, const char *value, struc
 	size_t size = strcspn(value, " \t");
 
 	if (size > PASS_LABEL_MAX) {
-		error_set(error, "a pattern is too long");
+		error_set(error, "`%.40s...` is longer than any name with a port", value);
 		return R_INVALID;
 	}
 	memcpy(pattern, value, size);

@@ -34,7 +34,7 @@ static bool read_port(struct default_name *out, const char *text)
 	return text[0] >= '0' && text[0] <= '9' && *end == '\0' && port > 0 && port <= UINT16_MAX;
 }
 
-/* `*`, `:port`, `ip`, `ip:port`, `[v6]`, `[v6]:port`; cuts it into parts. */
+/* `*`, `:port`, `v4`, `v4:port`, `[v6]`, `[v6]:port`; cuts it into parts. */
 static bool read_address(struct default_name *out, char *text)
 {
 	char *bracket = text[0] == '[' ? strchr(text, ']') : NULL;
@@ -43,7 +43,7 @@ static bool read_address(struct default_name *out, char *text)
 	if (strcmp(text, "*") == 0)
 		return true;
 	if (!bracket && colon && strchr(colon + 1, ':'))
-		return read_ip(out, text); /* IPv6 without brackets has no port */
+		return false; /* 2001:db8::1:443 could mean either */
 	if (colon && *colon == ':' && !read_port(out, colon + 1))
 		return false;
 	if (colon && *colon != ':' && *colon != '\0')
@@ -83,6 +83,26 @@ static enum result read_value(struct default_name *out, const char *value, struc
 	return R_INVALID;
 }
 
+static bool is_same_address(const struct default_name *one, const struct default_name *other)
+{
+	return one->has_ip == other->has_ip && one->port == other->port &&
+	       memcmp(&one->ip, &other->ip, sizeof one->ip) == 0;
+}
+
+static enum result add_value(struct default_names *names, const char *value, struct error *error)
+{
+	struct default_name *added = &names->list[names->count];
+	enum result result = read_value(added, value, error);
+
+	for (size_t i = 0; i < names->count && result == R_OK; i++) {
+		if (!is_same_address(&names->list[i], added))
+			continue;
+		error_set(error, "`%s`: its address has a certificate already; leave one of them", value);
+		result = R_INVALID;
+	}
+	return result;
+}
+
 enum result default_names_load(
     struct default_names *out, const struct settings *settings, struct error *error)
 {
@@ -95,8 +115,8 @@ enum result default_names_load(
 		return R_LIMIT;
 	}
 	for (; out->count < count && result == R_OK; out->count++)
-		result = read_value(&out->list[out->count],
-		    settings_string_at(settings, "default-certificate", out->count), error);
+		result =
+		    add_value(out, settings_string_at(settings, "default-certificate", out->count), error);
 	if (result != R_OK)
 		error_prefix(error, "default-certificate");
 	return result;

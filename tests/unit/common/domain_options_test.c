@@ -149,7 +149,7 @@ static void fields_of_the_edge_are_refused(void **state)
 	static const char *const names[] = {"Content-Length", "content_length", "Transfer-Encoding",
 	    "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "TE", "Trailer", "Upgrade",
 	    "Content-Encoding", "Content-Range", "X-Forwarded-For", "X_Forwarded_Anything", "Forwarded",
-	    "X-Real-IP", "Via", "X-Request-Id", "Date", "Host"};
+	    "X-Real-IP", "Via", "X-Request-Id", "Sec-WebSocket-Accept", "Date", "Host"};
 	char json[128];
 
 	(void)state;

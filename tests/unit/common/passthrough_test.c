@@ -64,6 +64,8 @@ static void what_is_wrong_is_named_with_its_mend(void **state)
 	    {"a.example:0x1f", "`a.example:0x1f`: no server; write host:port, [v6]:port or an option=value"},
 	    {"a.example:70000",
 		"`a.example:70000`: no server; write host:port, [v6]:port or an option=value"},
+	    {"a.example:0", "`a.example:0`: no server; write host:port, [v6]:port or an option=value"},
+	    {"[::1]:00", "`[::1]:00`: no server; write host:port, [v6]:port or an option=value"},
 	    {"a.example:1 check=ssl", "`check=ssl`: check is off, tcp or tls"},
 	    {"a.example:1 interval=5", "`interval=5`: interval is a time from 500ms to 60m, such as 5s"},
 	    {"a.example:1 interval=100ms",

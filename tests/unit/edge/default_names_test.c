@@ -46,7 +46,7 @@ static void address_and_port_then_address_then_port_then_all(void **state)
 	assert_int_equal(load(&names, &error,
 			     "*=all.example.com,:444=port.example.com,192.0.2.1=ip.example.com,"
 			     "192.0.2.1:444=both.example.com,[2001:db8::1]:443=six.example.com,"
-			     "2001:db8::2=bare.example.com,[2001:db8::3]=*.example.com"),
+			     "[2001:db8::2]=bare.example.com,[2001:db8::3]=*.example.com"),
 	    R_OK);
 	assert_string_equal(find(&names, "198.51.100.1:443"), "all.example.com");
 	assert_string_equal(find(&names, "198.51.100.1:444"), "port.example.com");
@@ -75,7 +75,8 @@ static void what_is_wrong_is_named(void **state)
 	static const char *const wrong[] = {"www.example.com", "=www.example.com", "*=", "x=www.example.com",
 	    ":0=www.example.com", ":70000=www.example.com", "192.0.2.1:=www.example.com",
 	    "[192.0.2.1]x=www.example.com", "[2001:db8::1=www.example.com", "*=192.0.2.1", "*=*.com",
-	    "*=localhost"};
+	    "*=localhost", "2001:db8::1:443=www.example.com", "*=a.example.com,*=b.example.com",
+	    "192.0.2.1:443=a.example.com,[::ffff:192.0.2.1]:443=a.example.com"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

@@ -124,6 +124,13 @@ static void what_is_wrong_is_named_with_its_mend(void **state)
 		"passthrough: mail.example.com: `check=x`: check is off, tcp or tls"},
 	    {"mail.example.com 10.0.0.1:1 plain=on",
 		"passthrough: mail.example.com: plain=on is for the default, `*`"},
+	    {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	     "aaa"
+	     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	     "aaa"
+	     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	     "aaa h:1",
+		"passthrough: `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...` is longer than any name"},
 	};
 	struct pass_routes *routes = NULL;
 

@@ -96,8 +96,9 @@ static void wrong_upstream_is_left_out(void **state)
 	    "{\"upstream\":\"http://\"}", "{\"upstream\":\"http://a b\"}",
 	    "{\"upstream\":\"http://user:word@app\"}", "{\"upstream\":\"http://app/path\"}",
 	    "{\"upstream\":\"http://app?x\"}", "{\"upstream\":\"http://app#x\"}",
-	    "{\"upstream\":\"http://app:65536\"}", "{\"upstream\":\"http://app:x\"}", "{\"upstream\":80}",
-	    "{\"upstream\":\"http://a\\u0000b\"}", "{\"upstream\":\"http://a\\r\\nb\"}"};
+	    "{\"upstream\":\"http://app:65536\"}", "{\"upstream\":\"http://app:0\"}",
+	    "{\"upstream\":\"http://app:x\"}", "{\"upstream\":80}", "{\"upstream\":\"http://a\\u0000b\"}",
+	    "{\"upstream\":\"http://a\\r\\nb\"}"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
