@@ -15,7 +15,7 @@ static bool same_slice(struct client_hello_slice one, struct client_hello_slice 
 
 static bool same_hello(const struct client_hello *one, const struct client_hello *other)
 {
-	return same_slice(one->session_id, other->session_id) &&
+	return same_slice(one->random, other->random) && same_slice(one->session_id, other->session_id) &&
 	       same_slice(one->server_name, other->server_name) &&
 	       same_slice(one->sni_extension, other->sni_extension) &&
 	       same_slice(one->alpn_extension, other->alpn_extension) &&
