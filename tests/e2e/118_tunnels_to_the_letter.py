@@ -17,12 +17,31 @@ from lab.uploads import Uploads
 
 NAME = "own.brand.test"
 IDLE = 1000
+RESET = b"\1\0\0\0\0\0\0\0"
 
 
 def told(sock, came):
     """Keeps the PROXY header and what follows."""
     came.header = ProxyHeader(sock)
     record()(sock, came)
+
+
+def note_the_end(sock, came):
+    """Hears until the end, and which it was."""
+    try:
+        while data := sock.recv(65536):
+            came.bytes += data
+        came.how = "fin"
+    except ConnectionResetError:
+        came.how = "reset"
+
+
+def breaks(sock, came):
+    """Answers, and resets once it is told to."""
+    came.bytes = sock.recv(65536)
+    sock.sendall(b"half of it")
+    sock.recv(10)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
 
 def ends_first(sock, came):
@@ -41,6 +60,8 @@ class Scene:
         self.raw = lab.use(Backend(f"{self.net}31", record())).start()
         self.told = lab.use(Backend(f"{self.net}32", told)).start()
         self.first = lab.use(Backend(f"{self.net}33", ends_first)).start()
+        self.ends = lab.use(Backend(f"{self.net}35", note_the_end)).start()
+        self.breaks = lab.use(Backend(f"{self.net}36", breaks)).start()
         self.uploads = Uploads(self.platform, lab.folder("uploads"))
         chain, key = self.uploads.authority.issue("servers", "DNS:*.brand.test")
         self.echo = lab.use(Backend(f"{self.net}34", echo(server_context(chain, key), b"echo"))).start()
@@ -58,7 +79,8 @@ class Scene:
                 f"self.brand.test {edge.address}:{self.port}",
                 f"there.brand.test:{self.port} {edge.address}:{self.second}",
                 f"there.brand.test:{self.second} {edge.address}:{edge.https}",
-                f"there.brand.test {edge.address}:{self.port}", f".deep.test {self.raw.place}"], **settings})
+                f"there.brand.test {edge.address}:{self.port}", f".deep.test {self.raw.place}",
+                f"ends.brand.test {self.ends.place}", f"breaks.brand.test {self.breaks.place}"], **settings})
 
     def dial(self, name=None, port=None, first=b""):
         sock = socket.create_connection((self.edge.address, port or self.port), 20)
@@ -111,6 +133,23 @@ def test_the_server_may_end_first_and_hear_on(scene):
         sock.shutdown(socket.SHUT_WR)
         wait_until(scene.first.came[before].ended.is_set, 20, "the client's end")
     assert scene.first.came[before].bytes == hello + body
+
+
+def test_an_end_is_passed_on_as_an_end_and_a_reset_as_a_reset(scene):
+    for how in ("fin", "reset"):
+        before = len(scene.ends.came)
+        sock = scene.dial("ends.brand.test")
+        wait_until(lambda: len(scene.ends.came) > before and scene.ends.came[before].bytes, 10, "the server to have the hello")
+        if how == "reset":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        sock.close()
+        assert scene.ends.came[before].ended.wait(10) and scene.ends.came[before].how == how
+    with scene.dial("breaks.brand.test") as sock:
+        assert sock.recv(100) == b"half of it"
+        sock.sendall(b"now")
+        with pytest.raises(ConnectionResetError):
+            assert sock.recv(100) == b"", "a server that breaks off has not finished"
+    wait_until(lambda: '"end":"upstream_reset"' in scene.edge.process.log(), 5, "the line that says who")
 
 
 def large(size, more=b""):
@@ -213,6 +252,34 @@ def test_visitors_with_ipv6_addresses_are_told_as_such(scene):
         told = scene.told.came[before].header
         assert (told.source, told.destination) == ((source, 4242), (destination, 993))
         assert told.values == {2: b"told.brand.test"}
+    scene.restart()
+
+
+def test_ipv6_on_either_side(scene):
+    server = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    port = free_port("::1")
+    scene.restart(listen_passthrough=f"[::1]:{port}", passthrough=[
+        f"six.brand.test [::1]:{server.getsockname()[1]} check=tcp", f"told.brand.test {scene.told.place} proxy=v2"])
+    with socket.create_connection(("::1", port), 20) as sock:
+        hello = client_hello.client_hello(b"six.brand.test")
+        sock.sendall(hello)
+        while True:
+            taken, _ = server.accept()
+            with taken:
+                taken.settimeout(20)
+                if taken.recv(65536) == hello:  # else a check
+                    taken.sendall(b"six")
+                    assert sock.recv(10) == b"six"
+                    break
+    before = len(scene.told.came)
+    with socket.create_connection(("::1", port), 20) as sock:
+        sock.sendall(client_hello.client_hello(b"told.brand.test"))
+        sock.shutdown(socket.SHUT_WR)
+        own = sock.getsockname()[:2]
+        assert sock.recv(10) == b""
+    told = scene.told.came[before].header
+    assert (told.family, told.source, told.destination) == (0x21, own, ("::1", port))
+    server.close()
     scene.restart()
 
 
