@@ -240,13 +240,10 @@ static bool is_clients_doing(uint32_t error)
 	return error != NGHTTP2_NO_ERROR && error != NGHTTP2_INTERNAL_ERROR && error != NGHTTP2_CANCEL;
 }
 
-/* The rest of the request is no use to anybody (RFC 9113 section 8.1). */
 static void end_framed(struct h2_stream *stream)
 {
 	stream->is_whole = true;
-	if (!stream->received_end && !stream->request.tunnel)
-		nghttp2_submit_rst_stream(
-		    stream->conn->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
+	h2_stream_feed(stream);
 }
 
 /* Its answer says that the first GOAWAY was heard. Asked for together, nghttp2 would send it first. */

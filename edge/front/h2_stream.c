@@ -227,6 +227,15 @@ bool h2_stream_is_passing(const struct h2_stream *stream)
 	return !stream->is_over && stream->request.state == REQUEST_EXCHANGE;
 }
 
+/* Behind a whole response the rest of the request is no use to anybody (RFC 9113 section 8.1). The reset is
+ * written after the response, not with it: curl 7.88 would not see the response. */
+static void decline_rest(struct h2_stream *stream)
+{
+	if (stream->is_whole && !stream->received_end && !stream->is_closed && !stream->request.tunnel)
+		nghttp2_submit_rst_stream(
+		    stream->conn->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
+}
+
 void h2_stream_pump(struct h2_stream *stream)
 {
 	size_t taken = 1;
@@ -247,6 +256,8 @@ void h2_stream_pump(struct h2_stream *stream)
 	else if (!stream->is_over && stream->request.state == REQUEST_ANSWERED)
 		h2_stream_forget_body(stream);
 	h2_tunnel_settle(stream);
+	if (!stream->is_over)
+		decline_rest(stream);
 }
 
 /* The request begins to count with its head, which may come together with some of its body. */

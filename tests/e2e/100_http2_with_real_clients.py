@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from lab.origin import Origin
+from lab.process import wait_until
 from lab.servers import LARGE
 
 NAME = "shop.brand.test"
@@ -72,6 +73,19 @@ def test_curl_posts_and_gets_it_back(place):
                                f"{NAME}:443:{place.edge.address}:{place.https}", f"https://{NAME}/echo",
                                "--data-binary", "@-", *extra], input=body, capture_output=True, timeout=60, check=False)
         assert done.stdout == wanted, done.stderr
+
+
+def test_curl_hears_why_an_upload_is_refused(place):
+    """Our answer comes before the body has gone out: what resets the rest must not hide it from curl 7.88."""
+    small = "small.brand.test"
+    place.activate(small)
+    place.db.query(f"""UPDATE domains SET options = '{{"max_body": 1000}}' WHERE name = '{small}'""")
+    wait_until(lambda: place.visit(small, edge=place.edge, method="POST", body=b"x" * 2000).status == 413, 10, "the option to count")
+    path = os.path.join(place.ground.directory, "upload")
+    with open(path, "wb") as file:
+        file.write(bytes(3 * MIB))
+    for _ in range(10):
+        assert curl(place, "-i", "-T", path, name=small).startswith(b"HTTP/2 413")
 
 
 def test_head_and_no_content_have_no_body(place):

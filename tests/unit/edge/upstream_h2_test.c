@@ -270,6 +270,22 @@ static void what_came_whole_outlives_the_connection(void **state)
 	assert_int_equal(ask->taken, 4);
 }
 
+static void what_came_whole_is_no_less_for_a_reset_behind_it(void **state)
+{
+	struct ask *ask = h2_rig_ask(POST, &chunked);
+
+	(void)state;
+	ask->appetite = 2;
+	say_head(1, false);
+	say(NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, "body", 4);
+	say_word(NGHTTP2_RST_STREAM, 1, NGHTTP2_CANCEL);
+	assert_false(ask->failed);
+	ask->appetite = SIZE_MAX;
+	upstream_call_resume(ask->call);
+	assert_true(ask->ended);
+	assert_int_equal(ask->taken, 4);
+}
+
 /* A flood ends the connection in the middle of what was read. */
 static void what_came_whole_outlives_what_breaks_the_connection(void **state)
 {
@@ -654,6 +670,7 @@ int main(void)
 	    CASE(windows_open_as_the_client_takes),
 	    CASE(a_client_that_keeps_up_gets_a_larger_window),
 	    CASE(what_came_whole_outlives_the_connection),
+	    CASE(what_came_whole_is_no_less_for_a_reset_behind_it),
 	    CASE(what_came_whole_outlives_what_breaks_the_connection),
 	    CASE(a_cut_response_fails),
 	    CASE(above_a_goaways_last_stream_all_may_be_sent_again),
