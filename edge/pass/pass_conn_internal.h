@@ -38,6 +38,7 @@ struct pass_conn {
 	struct loop_task begin;
 
 	bool proxy_v2, is_tls, of_domain;
+	bool has_settled; /* open for so long that its server's side is probed */
 	enum passthrough_affinity affinity;
 	struct server_hello server_hello; /* PASSTHROUGH_BY_SESSION */
 	struct pass_session session;      /* the client's; id points to the next */

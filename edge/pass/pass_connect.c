@@ -54,7 +54,6 @@ static void open_link(struct pass_conn *conn)
 	conn->state = PASS_OPEN;
 	put_proxy_header(conn);
 	leave_hello(conn);
-	stream_probe(&conn->upstream); /* the listener's sockets are */
 	pass_stay_begin(conn);
 	pass_conn_run(conn);
 }

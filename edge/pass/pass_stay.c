@@ -39,7 +39,18 @@ static int64_t silence_left(const struct pass_conn *conn)
 
 static void wait_on(struct pass_conn *conn, int64_t left)
 {
-	deadline_set(&conn->deadline, conn->of_domain && left > STAY_LOOK_MS ? STAY_LOOK_MS : left);
+	bool looks = conn->of_domain || !conn->has_settled;
+
+	deadline_set(&conn->deadline, looks && left > STAY_LOOK_MS ? STAY_LOOK_MS : left);
+}
+
+/* The listener's sockets are probed from the beginning; for a connection of moments it is not worth a
+ * microsecond. */
+static void settle(struct pass_conn *conn)
+{
+	if (!conn->has_settled)
+		stream_probe(&conn->upstream);
+	conn->has_settled = true;
 }
 
 void pass_stay_begin(struct pass_conn *conn)
@@ -56,6 +67,8 @@ void pass_stay_on_deadline(struct pass_conn *conn)
 		pass_conn_end(conn, "idle_timeout", true);
 	else if (!may_stay(conn))
 		pass_conn_end(conn, "unserved", true);
-	else
+	else {
+		settle(conn);
 		wait_on(conn, left);
+	}
 }

@@ -232,12 +232,13 @@ def test_a_thousand_that_say_nothing_cost_little(scene):
 
 
 def test_an_idle_tunnel_is_probed_on_both_sides(scene):
+    def probed():
+        lines = run(["ss", "-Htno", f"src {scene.edge.address}:{scene.port} or dst {scene.raw.place}"]).splitlines()
+        return [line for line in lines if "keepalive" in line and
+                (line.split()[3].endswith(f":{scene.port}") or line.split()[4] == scene.raw.place)]
+
     with scene.dial("raw.brand.test"):
-        wait_until(lambda: scene.open() == 1, 10, "the tunnel")
-        text = run(["ss", "-Htno", f"src {scene.edge.address}:{scene.port} or dst {scene.raw.place}"])
-        own = [line for line in text.splitlines() if line.split()[3].endswith(f":{scene.port}") or
-               line.split()[4] == scene.raw.place]
-        assert len(own) == 2 and all("keepalive" in line for line in own), text
+        wait_until(lambda: len(probed()) == 2, 15, "probes to be set", interval=0.2)
 
 
 def test_visitors_with_ipv6_addresses_are_told_as_such(scene):
