@@ -63,7 +63,7 @@ class Scene:
         self.ends = lab.use(Backend(f"{self.net}35", note_the_end)).start()
         self.breaks = lab.use(Backend(f"{self.net}36", breaks)).start()
         self.uploads = Uploads(self.platform, lab.folder("uploads"))
-        chain, key = self.uploads.authority.issue("servers", "DNS:*.brand.test")
+        chain, key = self.uploads.authority.issue("servers", "DNS:*.brand.test", "DNS:*.wild.saas.test")
         self.echo = lab.use(Backend(f"{self.net}34", echo(server_context(chain, key), b"echo"))).start()
         self.port, self.second = free_port(self.edge.address), free_port(self.edge.address)
         self.platform.start(without=[self.platform.pebble, self.platform.acme])
@@ -315,6 +315,21 @@ def test_a_domains_tunnels_end_with_its_leave_and_not_for_another_server(scene):
     wait_until(lambda: serves_itself(scene, NAME), 10, "the name to be ours again")
     assert scene.open() == 1, "who is at one server does not care where others go"
     tunnels[stays].close()
+
+
+def test_what_stands_for_many_names_passes_on_each_of_them(scene):
+    status, said = scene.platform.api.call("POST", "/v1/domains", {"name": "*.wild.saas.test", "options": {
+        "upstream": scene.platform.app.url, "passthrough": scene.echo.place}})
+    assert status == 201, said
+    wait_until(lambda: greets(scene, "any.wild.saas.test"), 10, "its server")
+    with scene.dial("other.wild.saas.test", scene.edge.https) as sock:
+        wait_until(lambda: scene.open() == 1, 10, "the tunnel")
+        set_row(scene, "*.wild.saas.test", "status = 'suspended'")
+        sock.settimeout(15)
+        with pytest.raises(ConnectionResetError):
+            while sock.recv(65536):
+                pass
+    assert client_hello.refusal(scene.edge.address, scene.edge.https, b"any.wild.saas.test").alert is not None
 
 
 def greets(scene, name):
