@@ -5,8 +5,11 @@ import os
 import re
 import subprocess
 
+import h2.connection
+import h2.events
 import pytest
 
+from lab import tls
 from lab.origin import Origin
 from lab.process import wait_until
 from lab.servers import LARGE
@@ -109,6 +112,58 @@ def test_h2load_gets_every_answer(place):
                           check=False)
     text = done.stdout.decode()
     assert "2000 succeeded" in text and "Application protocol: h2" in text, text + done.stderr.decode()
+
+
+def test_nghttp_asks_uploads_and_hears_trailers(place):
+    def nghttp(*words, path="/"):
+        done = subprocess.run(["nghttp", "-v", "-H", f":authority: {NAME}", *words,
+                               f"https://{place.edge.address}:{place.https}{path}"], capture_output=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return re.sub(r"\x1b\[[0-9;]*m", "", done.stdout.decode(errors="replace"))
+
+    said = nghttp("-n", "-m", "100")
+    assert len(re.findall(r"(?m)^\s*\[.*\(stream_id=\d+\) :status: 200", said)) == 100, said[-3000:]
+    assert len(set(re.findall(r"\(stream_id=(\d+)\) :status: 200", said))) == 100, "all of them on one connection"
+    path = os.path.join(place.ground.directory, "nghttp-upload")
+    with open(path, "wb") as file:
+        file.write(os.urandom(MIB))
+    with open(path, "rb") as file:
+        wanted = hashlib.sha256(file.read()).hexdigest()
+    for more in ((), ("--trailer", "x-sum: 7"), ("-b", "200"), ("--no-content-length",)):
+        assert wanted in nghttp("-d", path, *more, path="/echo"), more
+    assert "x-sum: 5" in nghttp(path="/trailers") and ":status: 103" in nghttp(path="/interim")
+
+
+def test_python_h2_uploads_thirty_bodies_at_once(place):
+    """A client of another make, which holds us to the letter of frames, windows and states."""
+    peer, bodies, answers, over = h2.connection.H2Connection(), {}, {}, set()
+    with place.connect(NAME, edge=place.edge, context=tls.trust(place.pebble.root, ("h2",))) as sock:
+        sock.settimeout(20)
+        peer.initiate_connection()
+        for _ in range(30):
+            stream = peer.get_next_available_stream_id()
+            bodies[stream], answers[stream] = os.urandom(100000), b""
+            peer.send_headers(stream, [(":method", "POST"), (":scheme", "https"), (":authority", NAME), (":path", "/echo")])
+        left = dict(bodies)
+        while len(over) < len(bodies):
+            for stream in list(left):
+                room = min(peer.local_flow_control_window(stream), peer.max_outbound_frame_size, len(left[stream]))
+                if room == 0:
+                    continue
+                peer.send_data(stream, left[stream][:room], end_stream=room == len(left[stream]))
+                left[stream] = left[stream][room:]
+                if not left[stream]:
+                    del left[stream]
+            sock.sendall(peer.data_to_send())
+            for event in peer.receive_data(sock.recv(65536)):
+                if isinstance(event, h2.events.DataReceived):
+                    answers[event.stream_id] += event.data
+                    peer.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                elif isinstance(event, h2.events.StreamEnded):
+                    over.add(event.stream_id)
+                assert not isinstance(event, (h2.events.StreamReset, h2.events.ConnectionTerminated)), event
+    for stream, body in bodies.items():
+        assert answers[stream].decode() == hashlib.sha256(body).hexdigest()
 
 
 def test_access_log_names_the_version(place):

@@ -48,4 +48,4 @@ def test_a_page_with_many_requests_and_a_websocket(place):
     assert found.get("good") == 100, found
     assert found["chat"] == {"heard": [f"message {number}" for number in range(20)], "code": 4000, "clean": True}
     chat = [line for line in place.edge.process.log().splitlines() if "path=/chat" in line][-1]
-    print(f"Chromium's page came by {', '.join(found['protocols'])}, its WebSocket by http={chat.split('http=')[1].split()[0]}")
+    assert found["protocols"] == ["h2"] and " http=2 " in chat, (found["protocols"], chat)
