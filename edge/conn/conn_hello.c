@@ -71,13 +71,21 @@ void conn_not_ours(struct conn *conn, const char *cause)
 		conn_wait_for_cert(conn);
 }
 
+static void refuse_probe(struct conn *conn)
+{
+	conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, "no_challenge");
+}
+
 void conn_find_nothing(struct conn *conn, const char *cause)
 {
 	switch (conn->opening->want) {
 	case WANT_SITE: conn_not_ours(conn, cause); return;
 	case WANT_ROUTE: conn_not_ours(conn, "no_route"); return;
-	case WANT_CA_ROUTE: conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, "no_challenge"); return;
-	case WANT_OLD_ROUTE: refuse_version(conn); return;
+	case WANT_CA_ROUTE:
+		if (!conn_pass_by_default(conn))
+			refuse_probe(conn);
+		return;
+	case WANT_OLD_ROUTE: conn_not_ours(conn, cause); return;
 	case WANT_DEFAULT: conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, conn->opening->cause); return;
 	}
 }
@@ -88,10 +96,14 @@ static void use_site(struct conn *conn, struct hot_site *site)
 
 	if (is_passed && conn->opening->want != WANT_DEFAULT)
 		conn_pass_by_site(conn, hot_site_cold(site));
-	else if (!is_passed && (conn->opening->want == WANT_SITE || conn->opening->want == WANT_DEFAULT))
-		conn_handshake_with_site(conn, site);
-	else
+	else if (is_passed || conn->opening->want == WANT_ROUTE)
 		conn_find_nothing(conn, "not_stored");
+	else if (conn->opening->want == WANT_CA_ROUTE)
+		refuse_probe(conn); /* of a name that is served here nobody else may prove anything */
+	else if (conn->opening->want == WANT_OLD_ROUTE)
+		refuse_version(conn);
+	else
+		conn_handshake_with_site(conn, site);
 }
 
 bool conn_find_site(struct conn *conn)

@@ -120,6 +120,12 @@ def test_it_is_not_resumed(scene):
         assert not sock.session.has_ticket
 
 
+def old(name):
+    """A hello of TLS 1.1 and 1.0."""
+    return client_hello.records(client_hello.handshake(name).replace(
+        b"\0\x2b\0\5\4\3\4\3\3", b"\0\x2b\0\5\4\3\2\3\1"))
+
+
 def test_each_version_and_protocol_that_is_spoken_gets_it_and_older_ones_the_alert(scene):
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         for alpn in ((), ("http/1.1",), ("h2", "http/1.1")):
@@ -132,9 +138,7 @@ def test_each_version_and_protocol_that_is_spoken_gets_it_and_older_ones_the_ale
     for default in (f"*={DEFAULT}", None):
         scene.restart(default_certificate=default)
         for name in (None, b"192.0.2.1", b"nobody.example.com", b"not..a.name"):
-            hello = client_hello.records(client_hello.handshake(name).replace(
-                b"\0\x2b\0\5\4\3\4\3\3", b"\0\x2b\0\5\4\3\2\3\1"))
-            refused = client_hello.refusal(scene.edge.address, scene.edge.https, hello=hello)
+            refused = client_hello.refusal(scene.edge.address, scene.edge.https, hello=old(name))
             assert refused.alert == "protocol_version", (default, name, refused)
 
 
@@ -240,5 +244,16 @@ def test_or_a_server_that_takes_all_the_rest(scene):
     scene.restart(passthrough=f"*:{scene.edge.https} {scene.platform.ground.address(7)}:{scene.sorry.port}")
     answer = client_hello.refusal(scene.edge.address, scene.edge.https, None)
     assert answer.raw.startswith(b"HTTP/1.") or answer.raw == b"", "the origin speaks plain HTTP: it was passed on"
-    assert scene.edge.metric("postern_edge_passthrough_connections_total", route=f"*:{scene.edge.https}") == 1
+    def passed():
+        return scene.edge.metric("postern_edge_passthrough_connections_total", route=f"*:{scene.edge.https}")
+
+    assert passed() == 1
+    for name, taken, alert in (("nobody.example.com", 1, None), (TENANT, 0, "unrecognized_name")):
+        before = passed()
+        refused = client_hello.refusal(scene.edge.address, scene.edge.https, name, alpn=(b"acme-tls/1",))
+        assert (passed() - before, refused.alert) == (taken, alert), "a CA's probe: who serves a name proves it"
+    for name, taken, alert in ((b"nobody.example.com", 1, None), (TENANT.encode(), 0, "protocol_version")):
+        before = passed()
+        refused = client_hello.refusal(scene.edge.address, scene.edge.https, hello=old(name))
+        assert (passed() - before, refused.alert) == (taken, alert), "an old version"
     assert scene.shown(TENANT) == TENANT
