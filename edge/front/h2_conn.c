@@ -130,9 +130,9 @@ void h2_conn_fill(struct h2_conn *conn)
 	conn->is_broken = conn->is_broken || size < 0;
 }
 
-enum result h2_conn_flush(struct h2_conn *conn)
+enum result h2_conn_flush(struct h2_conn *conn, size_t keep)
 {
-	while (!conn->is_broken && buf_size(&conn->out) > 0) {
+	while (!conn->is_broken && buf_size(&conn->out) > keep) {
 		size_t put = 0;
 		enum result result =
 		    stream_write(&conn->stream, buf_bytes(&conn->out), buf_size(&conn->out), &put);
@@ -211,7 +211,7 @@ static bool step(struct h2_conn *conn)
 		abandon_streams(conn);
 	h2_conn_fill(conn);
 	stream_expect_more(&conn->stream, false);
-	enum result result = h2_conn_flush(conn);
+	enum result result = h2_conn_flush(conn, 0);
 	if (result == R_ERROR)
 		h2_conn_close(conn);
 	if (result != R_OK)

@@ -168,7 +168,8 @@ bool h2_response_has_window(const struct h2_stream *stream)
 	       nghttp2_session_get_stream_remote_window_size(session, stream->id) > 0;
 }
 
-/* Frames as much as the client, the socket and the others let through. */
+/* Frames as much as the client, the socket and the others let through. What does not fill a record of TLS
+ * waits for what follows, or for the end of the step: each record costs a write. */
 static void write_offer(struct h2_stream *stream)
 {
 	struct h2_conn *conn = stream->conn;
@@ -177,7 +178,7 @@ static void write_offer(struct h2_stream *stream)
 	while (goes_on && stream->offered > 0 && !stream->is_closed) {
 		resume(stream);
 		h2_conn_fill(conn);
-		goes_on = is_full(conn) && h2_conn_flush(conn) == R_OK;
+		goes_on = is_full(conn) && h2_conn_flush(conn, H2_RECORD - 1) == R_OK;
 	}
 }
 

@@ -174,14 +174,20 @@ static size_t record_size(struct stream *stream, size_t size)
 	return size < RECORD_SMALL ? size : RECORD_SMALL;
 }
 
+/* A record goes out on its own, but not each in segments of its own. Two share them: more would leave the
+ * peer idle, and to wake it costs as much as to send. */
+static bool is_first_of_two(const struct stream *stream)
+{
+	return stream->bytes_out / RECORD % 2 == 0;
+}
+
 static enum result tls_write(struct stream *stream, const char *bytes, size_t size, size_t *put)
 {
 	tls_forget_errors();
 	stream->write_wants_read = false;
 	size_t some = record_size(stream, size);
-	/* A record goes out on its own, but not each in segments of its own. */
-	tls_bio_expect_more(
-	    SSL_get_wbio(stream->ssl), stream->more || size > (some < RECORD ? some : RECORD));
+	tls_bio_expect_more(SSL_get_wbio(stream->ssl),
+	    stream->more || (size > (some < RECORD ? some : RECORD) && is_first_of_two(stream)));
 	bool done = SSL_write_ex(stream->ssl, bytes, some, put);
 	stream->write_blocked = !done;
 	if (done)
