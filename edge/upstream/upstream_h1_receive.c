@@ -89,7 +89,8 @@ static void offer_data(struct upstream_h1 *upstream, size_t size)
 	h1_body_take(&upstream->body, taken);
 	buf_consume(&upstream->in, taken);
 	upstream->held_back = taken < size;
-	upstream->client_is_slow = upstream->client_is_slow || upstream->held_back;
+	if (upstream->held_back && upstream->held_since_ms == 0)
+		upstream->held_since_ms = loop_now(upstream->stream.loop);
 }
 
 static void take_end(struct upstream_h1 *upstream, size_t framing)
@@ -169,6 +170,16 @@ static size_t read_size(const struct upstream_h1 *upstream)
 	return upstream->client_is_slow ? READ_SLOW : UPSTREAM_READ_BUFFER;
 }
 
+/* What was held back has been taken, with the rest of what was read. A client whose socket was full for a
+ * moment keeps up. */
+static void judge_client(struct upstream_h1 *upstream)
+{
+	if (upstream->held_since_ms == 0)
+		return;
+	upstream->client_is_slow = loop_now(upstream->stream.loop) - upstream->held_since_ms > SLOW_MS;
+	upstream->held_since_ms = 0;
+}
+
 static void shrink_buffer(struct upstream_h1 *upstream)
 {
 	if (upstream->client_is_slow && upstream->in.capacity > READ_SLOW + 1 && buf_size(&upstream->in) == 0)
@@ -181,6 +192,7 @@ static bool receive_once(struct upstream_h1 *upstream)
 	char *space = NULL;
 	size_t got = 0;
 
+	judge_client(upstream);
 	shrink_buffer(upstream);
 	size_t room = buf_reserve(&upstream->in, read_size(upstream), &space);
 	assert(room > 0);

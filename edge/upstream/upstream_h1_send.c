@@ -19,6 +19,7 @@ void upstream_h1_start(struct upstream_call *call, struct buf *head, const struc
 	upstream->interim_count = 0;
 	upstream->sent = 0;
 	upstream->client_is_slow = false;
+	upstream->held_since_ms = 0;
 	upstream->gave_away = upstream->held_back = upstream->filled = false;
 	upstream->wants_room = request->was_elsewhere && !request->is_whole;
 }

@@ -28,6 +28,7 @@ enum response_state {
 enum {
 	READ_SMALL = 16 * 1024, /* a record of TLS */
 	READ_SLOW = 64 * 1024,  /* a body whose client does not keep up */
+	SLOW_MS = 20,           /* who has not taken by then what was read: below 100 Mbit/s */
 	READS_PER_EVENT = 4,    /* then the other connections have their turn */
 	DIRECT_MIN = 4 * 1024,  /* body pieces from here on are written without a copy */
 };
@@ -58,10 +59,11 @@ struct upstream_h1 {
 	enum response_state response;
 	int interim_count;
 	bool keep_alive;
-	int64_t connect_us;  /* what that took, handshake included; -1: not for this request */
-	bool single;         /* no second request */
-	bool client_is_slow; /* it was held back once: no more is read than keeps the socket busy */
-	bool held_back;      /* on_body took less than it was offered */
+	int64_t connect_us;    /* what that took, handshake included; -1: not for this request */
+	bool single;           /* no second request */
+	bool client_is_slow;   /* no more is read than keeps the socket busy */
+	int64_t held_since_ms; /* of what was read last some was held back; 0: nothing */
+	bool held_back;        /* on_body took less than it was offered */
 	bool was_used;
 };
 
