@@ -113,15 +113,25 @@ static void discard(struct h2_conn *conn)
 
 /* ---- writing */
 
-void h2_conn_fill(struct h2_conn *conn)
+/* At once, instead of by doubling and copying what has been framed. */
+static void make_room(struct h2_conn *conn)
+{
+	char *space = NULL;
+
+	if (conn->out.capacity == 0 && nghttp2_session_want_write(conn->session))
+		buf_reserve(&conn->out, H2_OUT_FIRST, &space);
+}
+
+void h2_conn_fill(struct h2_conn *conn, size_t most)
 {
 	const uint8_t *bytes = NULL;
 	ssize_t size = 1;
 
 	if (conn->in_session)
 		return;
+	make_room(conn);
 	conn->in_session = true;
-	while (size > 0 && buf_size(&conn->out) < H2_OUT_GATHER) {
+	while (size > 0 && buf_size(&conn->out) < most) {
 		size = nghttp2_session_mem_send(conn->session, &bytes);
 		if (size > 0)
 			buf_append(&conn->out, bytes, (size_t)size);
@@ -180,7 +190,7 @@ static void give_turns(struct h2_conn *conn)
 		conn->turn = stream;
 		h2_response_write(stream);
 		conn->turn = NULL;
-		h2_conn_fill(conn);
+		h2_conn_fill(conn, H2_OUT_GATHER);
 	}
 }
 
@@ -205,11 +215,11 @@ static bool step(struct h2_conn *conn)
 		pump_fed(conn);
 		give_turns(conn);
 	}
-	h2_conn_fill(conn);
+	h2_conn_fill(conn, H2_OUT_GATHER);
 	notice_end(conn);
 	if (conn->state == H2_ENDING)
 		abandon_streams(conn);
-	h2_conn_fill(conn);
+	h2_conn_fill(conn, H2_OUT_GATHER);
 	stream_expect_more(&conn->stream, false);
 	enum result result = h2_conn_flush(conn, 0);
 	if (result == R_ERROR)
@@ -238,11 +248,10 @@ static void settle(struct h2_conn *conn)
 {
 	bool wants_write = buf_size(&conn->out) > 0;
 
-	if (conn->stream_count == 0 && !wants_write) {
+	if (!wants_write)
 		buf_fini(&conn->out);
-		if (conn->head_began_us == 0)
-			h2_head_fini(&conn->head);
-	}
+	if (conn->stream_count == 0 && !wants_write && conn->head_began_us == 0)
+		h2_head_fini(&conn->head);
 	h2_deadlines_arm(conn, wants_write);
 	stream_watch(&conn->stream, wants_read(conn), wants_write);
 }

@@ -27,8 +27,9 @@
 enum {
 	H2_FRAME_HEADER = 9,
 	H2_READ = 32 * 1024,
-	H2_RECORD = 16 * 1024,                          /* of TLS, at most */
-	H2_OUT_MAX = H2_OUT_GATHER + 4 * HTTP_HEAD_MAX, /* the last frame may be a whole head */
+	H2_RECORD = 16 * 1024,                            /* of TLS, at most */
+	H2_OUT_FIRST = 2 * (H2_RECORD + H2_FRAME_HEADER), /* less than a record, and a frame of that size */
+	H2_OUT_MAX = H2_OUT_GATHER + 4 * HTTP_HEAD_MAX,   /* the last frame may be a whole head */
 	H2_TURN = 16 * 1024, /* what an incremental response may write while others wait */
 	H2_URGENCIES = 8,
 	H2_URGENCY_DEFAULT = 3,
@@ -197,8 +198,8 @@ void h2_conn_end(struct h2_conn *conn, uint32_t error, enum h2_end cause);
 void h2_conn_retire(struct h2_conn *conn);
 /* The client has heard the first GOAWAY, or had time to. */
 void h2_conn_say_last(struct h2_conn *conn);
-/* Makes frames of what nghttp2 has, as long as there is room in `out`. */
-void h2_conn_fill(struct h2_conn *conn);
+/* Makes frames of what nghttp2 has, as long as less than `most` is in `out`. */
+void h2_conn_fill(struct h2_conn *conn, size_t most);
 /* R_OK: no more than `keep` of `out` is not with the socket. R_AGAIN, R_ERROR. */
 enum result h2_conn_flush(struct h2_conn *conn, size_t keep);
 /* It has had nothing to do for a while: keeps no more memory than that takes. */

@@ -168,17 +168,22 @@ bool h2_response_has_window(const struct h2_stream *stream)
 	       nghttp2_session_get_stream_remote_window_size(session, stream->id) > 0;
 }
 
-/* Frames as much as the client, the socket and the others let through. What does not fill a record of TLS
- * waits for what follows, or for the end of the step: each record costs a write. */
+/* Frames as much as the client, the socket and the others let through: a record of TLS at a time, which is
+ * encrypted while it is at hand. What does not fill one waits for what follows, or for the end of the step.
+ */
 static void write_offer(struct h2_stream *stream)
 {
 	struct h2_conn *conn = stream->conn;
-	bool goes_on = true;
 
-	while (goes_on && stream->offered > 0 && !stream->is_closed) {
+	while (stream->offered > 0 && !stream->is_closed) {
 		resume(stream);
-		h2_conn_fill(conn);
-		goes_on = is_full(conn) && h2_conn_flush(conn, H2_RECORD - 1) == R_OK;
+		h2_conn_fill(conn, H2_RECORD);
+		if (buf_size(&conn->out) < H2_RECORD)
+			return;
+		if (h2_conn_flush(conn, H2_RECORD - 1) != R_OK) {
+			h2_conn_fill(conn, H2_OUT_GATHER);
+			return;
+		}
 	}
 }
 
