@@ -162,7 +162,9 @@ static void *run(void *arg)
 	snprintf(name, sizeof name, "worker-%d", worker->index);
 	pthread_setname_np(pthread_self(), name);
 	on_beat(&worker->beat_timer);
+	buf_keep_spares();
 	loop_run(worker->loop);
+	buf_forget_spares();
 	OPENSSL_thread_stop_ex(worker->libctx);
 	return NULL;
 }

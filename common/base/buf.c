@@ -11,7 +11,65 @@
 #include "common/base/mem.h"
 #include "common/base/tally.h"
 
-enum { SMALLEST = 256 };
+enum {
+	SMALLEST = 256,
+	SPARES = 4,
+	SPARE_LEAST = 1100, /* what is smaller malloc has at hand itself */
+	SPARE_MOST = 64 * 1024 + 1,
+};
+
+/* Memory that a buffer of this thread gave back lately. */
+static _Thread_local struct {
+	bool is_kept;
+	char *data[SPARES];
+	size_t capacity[SPARES];
+	unsigned next;
+} spares;
+
+void buf_keep_spares(void)
+{
+	spares.is_kept = true;
+}
+
+void buf_forget_spares(void)
+{
+	for (int i = 0; i < SPARES; i++) {
+		free(spares.data[i]);
+		spares.data[i] = NULL;
+		spares.capacity[i] = 0;
+	}
+	spares.is_kept = false;
+}
+
+static char *take_memory(size_t capacity)
+{
+	for (int i = 0; i < SPARES; i++) {
+		char *data = spares.data[i];
+
+		if (spares.capacity[i] != capacity)
+			continue;
+		spares.data[i] = NULL;
+		spares.capacity[i] = 0;
+		return data;
+	}
+	return mem_resize(NULL, capacity);
+}
+
+static void give_memory(char *data, size_t capacity)
+{
+	if (!spares.is_kept || capacity < SPARE_LEAST || capacity > SPARE_MOST) {
+		free(data);
+		return;
+	}
+	unsigned slot = 0;
+	while (slot < SPARES && spares.data[slot])
+		slot++;
+	if (slot == SPARES)
+		slot = spares.next++ % SPARES;
+	free(spares.data[slot]);
+	spares.data[slot] = data;
+	spares.capacity[slot] = capacity;
+}
 
 void buf_init(struct buf *buf, size_t max)
 {
@@ -23,7 +81,7 @@ void buf_fini(struct buf *buf)
 {
 	if (buf->data != NULL)
 		tally_add(TALLY_BUFFER_BYTES, -(int64_t)buf->capacity);
-	free(buf->data);
+	give_memory(buf->data, buf->capacity);
 	buf_init(buf, buf->max);
 }
 
@@ -48,12 +106,12 @@ const char *buf_bytes(const struct buf *buf)
 static void move_to_larger(struct buf *buf, size_t capacity)
 {
 	size_t size = buf_size(buf);
-	char *larger = mem_resize(NULL, capacity);
+	char *larger = take_memory(capacity);
 	if (size > 0)
 		memcpy(larger, buf->data + buf->start, size);
 	if (buf->data != NULL)
 		OPENSSL_cleanse(buf->data + buf->start, size);
-	free(buf->data);
+	give_memory(buf->data, buf->capacity);
 	tally_add(TALLY_BUFFER_BYTES, (int64_t)capacity - (int64_t)buf->capacity);
 	buf->data = larger;
 	buf->capacity = capacity;

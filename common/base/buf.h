@@ -23,6 +23,11 @@ void buf_init(struct buf *buf, size_t max);
 void buf_fini(struct buf *buf);
 void buf_wipe(struct buf *buf);
 
+/* From now on this thread keeps the memory of some buffers, 256 KiB at most, for those that need as much
+ * next: for who makes and frees them all the time. Before it ends it has to let go of it. */
+void buf_keep_spares(void);
+void buf_forget_spares(void);
+
 size_t buf_size(const struct buf *buf);
 const char *buf_bytes(const struct buf *buf);
 

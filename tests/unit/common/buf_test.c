@@ -1,6 +1,7 @@
 /* A buffer never passes its maximum, never loses a byte, and behaves as a plain queue of bytes would. */
 #include "common/base/buf.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -172,6 +173,51 @@ static void it_behaves_as_a_queue_of_bytes(void **state)
 	buf_fini(&buf);
 }
 
+static char *memory_of(struct buf *buf, size_t size)
+{
+	char *space = NULL;
+	buf_reserve(buf, size, &space);
+	return space;
+}
+
+static void what_one_gives_back_serves_the_next_that_needs_as_much(void **state)
+{
+	(void)state;
+	enum { SIZE = 32 * 1024 };
+	struct buf first, second, other;
+	buf_init(&first, SIZE);
+	buf_init(&second, SIZE);
+	buf_init(&other, SIZE);
+	buf_keep_spares();
+	const char *memory = memory_of(&first, SIZE);
+	buf_fini(&first);
+	assert_ptr_not_equal(memory_of(&other, SIZE - 1), memory);
+	assert_ptr_equal(memory_of(&second, SIZE), memory);
+	assert_ptr_not_equal(memory_of(&first, SIZE), memory);
+	buf_fini(&first);
+	buf_fini(&second);
+	buf_fini(&other);
+	buf_forget_spares();
+}
+
+static void what_is_kept_for_the_next_is_bounded(void **state)
+{
+	(void)state;
+	enum { COUNT = 64, KEPT_MOST = 256 * 1024, OVERHEAD = 1024 };
+	struct buf bufs[COUNT];
+	size_t before = mallinfo2().uordblks;
+	buf_keep_spares();
+	for (size_t i = 0; i < COUNT; i++) {
+		buf_init(&bufs[i], 1024 * 1024);
+		memory_of(&bufs[i], 2048 + i * 1024);
+	}
+	for (size_t i = 0; i < COUNT; i++)
+		buf_fini(&bufs[i]);
+	assert_true(mallinfo2().uordblks <= before + KEPT_MOST + OVERHEAD);
+	buf_forget_spares();
+	assert_int_equal(mallinfo2().uordblks, before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +230,8 @@ int main(void)
 	    cmocka_unit_test(format_is_all_or_nothing),
 	    cmocka_unit_test(a_finished_buffer_may_be_used_again),
 	    cmocka_unit_test(it_behaves_as_a_queue_of_bytes),
+	    cmocka_unit_test(what_one_gives_back_serves_the_next_that_needs_as_much),
+	    cmocka_unit_test(what_is_kept_for_the_next_is_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
