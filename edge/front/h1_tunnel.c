@@ -33,16 +33,19 @@ static void send_some(struct h1_conn *conn)
 
 void h1_tunnel_pump(struct h1_conn *conn)
 {
-	if (buf_size(&conn->in) > 0 && !conn->message.body_blocked)
+	bool has_more = buf_size(&conn->in) > 0 && !conn->message.body_blocked;
+
+	if (has_more)
 		send_some(conn);
 	if (buf_size(&conn->in) == 0) {
 		buf_fini(&conn->in);
 		if (conn->read_eof && !conn->message.sent) {
-			conn->message.sent = true;
+			has_more = conn->message.sent = true;
 			exchange_send_end(conn->request.exchange, NULL);
 		}
 	}
-	exchange_flush(conn->request.exchange);
+	if (has_more)
+		exchange_flush(conn->request.exchange);
 }
 
 static void end(struct h1_conn *conn)
