@@ -130,6 +130,7 @@ static enum result plain_write(struct stream *stream, const char *bytes, size_t 
 	if (count < 0)
 		return plain_result(stream);
 	*put = (size_t)count;
+	stream->held = stream->more;
 	return R_OK;
 }
 
@@ -174,11 +175,11 @@ static size_t record_size(struct stream *stream, size_t size)
 	return size < RECORD_SMALL ? size : RECORD_SMALL;
 }
 
-/* A record goes out on its own, but not each in segments of its own. Two share them: more would leave the
- * peer idle, and to wake it costs as much as to send. */
-static bool is_first_of_two(const struct stream *stream)
+/* A record goes out on its own, but not each in segments of its own. Two full ones share them: more would
+ * leave the peer idle, and to wake it costs as much as to send. */
+static bool may_wait(const struct stream *stream, size_t record)
 {
-	return stream->bytes_out / RECORD % 2 == 0;
+	return record < RECORD || stream->bytes_out / RECORD % 2 == 0;
 }
 
 static enum result tls_write(struct stream *stream, const char *bytes, size_t size, size_t *put)
@@ -186,12 +187,15 @@ static enum result tls_write(struct stream *stream, const char *bytes, size_t si
 	tls_forget_errors();
 	stream->write_wants_read = false;
 	size_t some = record_size(stream, size);
-	tls_bio_expect_more(SSL_get_wbio(stream->ssl),
-	    stream->more || (size > (some < RECORD ? some : RECORD) && is_first_of_two(stream)));
+	size_t record = some < RECORD ? some : RECORD;
+	bool waits = (stream->more || size > record) && may_wait(stream, record);
+	tls_bio_expect_more(SSL_get_wbio(stream->ssl), waits);
 	bool done = SSL_write_ex(stream->ssl, bytes, some, put);
 	stream->write_blocked = !done;
-	if (done)
+	if (done) {
+		stream->held = waits;
 		return R_OK;
+	}
 	enum result result =
 	    tls_result(stream, SSL_get_error(stream->ssl, 0), SSL_ERROR_WANT_READ, &stream->write_wants_read);
 	return result == R_EOF ? R_ERROR : result;
@@ -217,10 +221,8 @@ enum result stream_write(struct stream *stream, const char *bytes, size_t size, 
 		return R_ERROR;
 	enum result result =
 	    stream->ssl ? tls_write(stream, bytes, size, put) : plain_write(stream, bytes, size, put);
-	if (result == R_OK) {
+	if (result == R_OK)
 		stream->bytes_out += *put;
-		stream->held = stream->more;
-	}
 	return result;
 }
 

@@ -4,7 +4,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -56,10 +58,8 @@ static void make_server_ctx(struct pair *pair)
 	fixture_ca_fini(&ca);
 }
 
-static int tls_setup(void **state)
+static int add_tls(struct pair *pair)
 {
-	plain_setup(state);
-	struct pair *pair = *state;
 	make_server_ctx(pair);
 	pair->client_ctx = SSL_CTX_new(TLS_client_method());
 	pair->peer_ssl = fixture_client(pair->client_ctx, pair->peer, "a.example", NULL, NULL);
@@ -73,6 +73,12 @@ static int tls_setup(void **state)
 	}
 	pair->stream.ssl = ssl;
 	return !SSL_is_init_finished(ssl);
+}
+
+static int tls_setup(void **state)
+{
+	plain_setup(state);
+	return add_tls(*state);
 }
 
 static int teardown(void **state)
@@ -445,6 +451,54 @@ static void records_begin_small_and_grow(void **state)
 	assert_int_equal(write_record(pair, 10), 10);
 }
 
+static int tls_over_tcp_setup(void **state)
+{
+	int one = 1;
+
+	tcp_setup(state);
+	struct pair *pair = *state;
+	fcntl(pair->peer, F_SETFL, O_NONBLOCK);
+	setsockopt(pair->stream.io.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	return add_tls(pair);
+}
+
+static size_t receive_all(struct pair *pair)
+{
+	char bytes[16384];
+	size_t received = 0;
+	ssize_t got = 0;
+
+	while ((got = peer_receive(pair, bytes, sizeof bytes)) > 0)
+		received += (size_t)got;
+	return received;
+}
+
+/* However much is to follow. */
+static void of_two_full_records_the_second_takes_the_first_along(void **state)
+{
+	struct pair *pair = *state;
+	char *bytes = mem_alloc(2 * 16384);
+	size_t received = 0;
+	size_t put = 0;
+
+	stream_expect_more(&pair->stream, true);
+	while (pair->stream.bytes_out < 64 * 1024) {
+		assert_int_equal(stream_write(&pair->stream, bytes, 16384, &put), R_OK);
+		received += receive_all(pair);
+	}
+	int seconds_there = 0;
+	for (int i = 0; i < 40; i++) {
+		bool is_second = pair->stream.bytes_out / 16384 % 2 == 1;
+
+		assert_int_equal(stream_write(&pair->stream, bytes, 16384, &put), R_OK);
+		received += receive_all(pair);
+		seconds_there += is_second && received == pair->stream.bytes_out;
+	}
+	/* On a busy machine what has left may take its time, now and then. */
+	assert_true(seconds_there > 10);
+	free(bytes);
+}
+
 static void records_begin_small_again_after_a_pause(void **state)
 {
 	struct pair *pair = *state;
@@ -513,6 +567,8 @@ int main(void)
 	    PLAIN(watch_follows_what_tls_needs),
 	    cmocka_unit_test_setup_teardown(records_begin_small_and_grow, tls_setup, teardown),
 	    cmocka_unit_test_setup_teardown(records_begin_small_again_after_a_pause, tls_setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		of_two_full_records_the_second_takes_the_first_along, tls_over_tcp_setup, teardown),
 	    cmocka_unit_test_setup_teardown(blocked_write_goes_on_after_a_pause, tls_setup, teardown),
 	};
 
