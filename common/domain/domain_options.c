@@ -338,7 +338,8 @@ enum result domain_options_read(
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
 		if (strcmp(known[i].key, key) == 0)
 			return known[i].read(out, value, error);
-	return wrong(error, "this edge does not know it");
+	return wrong(error, "no such option; there are upstream, passthrough, hsts, minimum_tls, redirect, "
+			    "max_body, error_pages, response_headers, allow and deny");
 }
 
 bool domain_options_guards(const char *key)

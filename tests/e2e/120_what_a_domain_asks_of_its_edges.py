@@ -325,6 +325,26 @@ def test_fields_over_http2_and_those_that_nobody_may_forge(scene):
         scene.everywhere(lambda edge: scene.get(edge).headers["Strict-Transport-Security"] is None, "nothing")
 
 
+BAD = [
+    ("passthrough", "10.0.0.1", "write host:port"), ("passthrough", "10.0.0.1:0", "write host:port"),
+    ("passthrough", "10.0.0.1:443 check=http", "off, tcp or tls"), ("passthrough", "10.0.0.1:25 plain=on", "the edge's setting"),
+    ("passthrough", "", "names no server"), ("redirect", "https://brand.test", "host name"),
+    ("redirect", {"host": APEX, "status": 302}, "301 or 308"), ("redirect", WWW, "cannot lead to itself"),
+    ("max_body", "10M", "number of bytes"), ("max_body", -1, "number of bytes"), ("error_pages", {"421": "x"}, "502, 503 and 504"),
+    ("error_pages", {"502": "x" * 8193}, "1 to 8192 bytes"), ("response_headers", {"set": {}}, "add and remove"),
+    ("response_headers", {"remove": ["Sec-WebSocket-Accept"]}, "leave it out"), ("allow", [], "1 to 256 networks"),
+    ("deny", ["10.0.0.1/8"], "first address"), ("deny", ["example.com"], "192.0.2.0/24"), ("upstream", "http://app:0", "http://host:port"),
+    ("colour", 1, "there are upstream, passthrough"),
+]
+
+
+@pytest.mark.parametrize("key,value,mend", BAD)
+def test_a_wrong_value_is_refused_with_its_place_and_its_mend(scene, key, value, mend):
+    status, said = scene.platform.api.call("PATCH", f"/v1/domains/{WWW}", {"options": {key: value}})
+    assert status == 400 and key in said["detail"] and mend in said["detail"], said
+    assert scene.platform.api.show(WWW)["options"] == {}
+
+
 def test_a_websocket_that_is_open_ends_when_its_visitor_is_barred(scene):
     edge = scene.platform.edge
     with wire.Wire(edge.address, edge.https, WWW, wire.trust(scene.platform.pebble.root)) as one:

@@ -37,7 +37,7 @@ static enum result check_keys(const json_t *options, char field[64], struct erro
 		if (result == R_OK)
 			continue;
 		snprintf(field, 64, "options.%.50s", key);
-		error_prefix(error, "options");
+		error_prefix(error, "%s", field);
 		return result;
 	}
 	return R_OK;

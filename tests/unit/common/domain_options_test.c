@@ -269,7 +269,9 @@ static void check_names_the_key(void **state)
 	} cases[] = {
 	    {"[]", "options: it is an object"},
 	    {"{\"hsts\": 5, \"max_body\": -1}", "max_body: it is a number of bytes, 0 for any number"},
-	    {"{\"colour\": \"red\"}", "colour: this edge does not know it"},
+	    {"{\"colour\": \"red\"}", "colour: no such option; there are upstream, passthrough, hsts, "
+				      "minimum_tls, redirect, max_body, "
+				      "error_pages, response_headers, allow and deny"},
 	    {"{\"redirect\": \"www.example.com\"}",
 		"redirect: the domain cannot lead to itself: name another host"},
 	    {"{\"deny\": [\"192.0.2.0/33\"]}",
