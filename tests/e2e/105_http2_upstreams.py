@@ -254,6 +254,32 @@ def test_a_client_that_leaves_cancels_its_stream_alone(app):
     staying.close()
 
 
+@pytest.mark.parametrize("fields, sent", [("Content-Length: 100\r\n", b"x" * 99), ("Transfer-Encoding: chunked\r\n", b"63\r\n" + b"x" * 99),
+                                          ("Transfer-Encoding: chunked\r\n", b"5\r\nwhole\r\n"), ("Transfer-Encoding: chunked\r\n", b"5\r\nwhole\r\n0\r\n")],
+                         ids=["by length", "in a chunk", "between chunks", "before the last line"])
+@pytest.mark.parametrize("how", ["FIN", "RST"])
+def test_an_upload_that_breaks_off_is_never_whole(app, fields, sent, how):
+    platform, origin = app
+    heard = queue.Queue()
+
+    def script(stream):
+        first = stream.piece()
+        stream.body()
+        heard.put((first, stream.wait_reset(5)))
+    origin.script = script
+    sock = begin(platform, "POST", fields=fields)
+    sock.sendall(sent)
+    wait_until(lambda: origin.visits() and any(frame.kind == DATA for frame in origin.visits()[0].connection.frames), 5, "some of it")
+    if how == "RST":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+    first, code = heard.get(timeout=10)
+    assert first and code == CANCEL
+    frames = [frame for frame in origin.visits()[0].connection.frames if frame.kind in (HEADERS, DATA)]
+    assert not any(frame.flags & 1 for frame in frames), "no END_STREAM"
+    assert len(origin.visits()) == 1
+
+
 def test_a_slow_reader_holds_its_stream_and_nobody_elses(app):
     platform, origin = app
     sent = [0]

@@ -7,6 +7,7 @@ import time
 import pytest
 from lab import h2_origin as h2
 from lab.h2_origin import H2Origin
+from lab.place import is_sanitized
 from lab.process import wait_until
 
 NAME = "shop.brand.test"
@@ -291,7 +292,7 @@ def test_what_breaks_the_protocol_ends_the_connection(app, what):
     origin.script = H2Origin.obey
     assert platform.visit(NAME, "/good", edge=platform.edge).status == 200
     assert origin.requests[-1].connection is not first
-    assert platform.edge.process.rss() < 150 * MIB
+    assert is_sanitized("postern-edge") or platform.edge.process.rss() < 150 * MIB
 
 
 def test_an_answer_is_whole_whatever_comes_right_behind_it(app):
@@ -351,7 +352,7 @@ def test_who_ignores_a_streams_window_is_reset(app):
     sock.sendall(f"GET /bad HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
     wait_until(lambda: sent == [h2.FLOW_CONTROL_ERROR], 10, "the reset")
     sock.close()
-    assert platform.edge.process.rss() < 150 * MIB
+    assert is_sanitized("postern-edge") or platform.edge.process.rss() < 150 * MIB
     origin.script = H2Origin.obey
     assert platform.visit(NAME, "/good", edge=platform.edge).status == 200
 

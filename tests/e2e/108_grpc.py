@@ -210,6 +210,37 @@ def test_a_client_that_vanishes_cancels_all_its_calls(stage, call, how):
     assert len({one.connection for one in origin.visits()}) == 1
 
 
+def test_who_gives_no_window_holds_its_own_call(stage, call):
+    """From the app's stream to the client's: what is not taken stays with the app."""
+    platform, origin = stage
+    sent, gone = [0], threading.Event()
+
+    def script(stream):
+        begin(stream)
+        if stream.get(":path") != "/test.Test/Count":
+            stream.data(message(Messages(stream).next()))
+            stream.end(WELL)
+            return
+        try:
+            for _ in range(64):
+                stream.data(b"x" * MIB)
+                sent[0] += MIB
+        except ConnectionError:
+            gone.set()
+    client, held = call(script, "Count", data=b"64")
+    client.updates = False
+    answer = client.answer(held)
+    client.until(lambda: len(answer.body) == 65535)
+    client.window(0, MIB)
+    for number in range(20):
+        _, stream = call(script, data=b"%d" % number)
+        assert bytes(client.finish(stream).body) == message(b"%d" % number)
+    assert len(answer.body) == 65535 and answer.reset is None and sent[0] < 2 * MIB
+    assert len({one.connection for one in origin.visits()}) == 1
+    client.reset(held)
+    assert gone.wait(10)
+
+
 @pytest.mark.parametrize("code", [CANCEL, INTERNAL_ERROR, ENHANCE_YOUR_CALM])
 def test_an_app_that_resets_is_heard_as_it_said_it(call, code):
     def script(stream):
