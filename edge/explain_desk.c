@@ -78,7 +78,7 @@ void explain_desk_answer(struct explain_desk *desk, struct pg *pg, const char *n
 
 	for (size_t i = 0; i < count; i++) {
 		texts[i] = names[i].text;
-		seen[i] = handshakes_tell(desk->handshakes, names[i].text, clock_wall_ms() / 1000);
+		seen[i] = handshakes_tell(desk->handshakes, names[i].text, clock_wall_ms());
 	}
 	char *name_array = pg_text_array(texts, count);
 	char *seen_array = pg_text_array((const char *const *)seen, count);

@@ -65,11 +65,12 @@ void handshake_record_add(struct handshake_record *all, const struct handshake_r
 			add_cause(all, &other->causes[i - 1]);
 }
 
-static json_t *time_json(int64_t then_ms, int64_t now_s, int64_t now_ms)
+/* The second in which it was, whenever it is told. */
+static json_t *time_json(int64_t then_ms, int64_t wall_ms, int64_t now_ms)
 {
 	char text[32];
 	struct tm parts;
-	time_t then = (time_t)(now_s - (now_ms - then_ms) / 1000);
+	time_t then = (time_t)((wall_ms - (now_ms - then_ms)) / 1000);
 
 	if (then_ms == 0)
 		return json_null();
@@ -85,7 +86,7 @@ static int by_time(const void *a, const void *b)
 	return (left->last_ms < right->last_ms) - (left->last_ms > right->last_ms);
 }
 
-char *handshake_record_json(const struct handshake_record *record, int64_t now_s, int64_t now_ms)
+char *handshake_record_json(const struct handshake_record *record, int64_t wall_ms, int64_t now_ms)
 {
 	struct handshake_record sorted = *record;
 	json_t *refusals = json_array();
@@ -96,12 +97,12 @@ char *handshake_record_json(const struct handshake_record *record, int64_t now_s
 		json_array_append_new(refusals,
 		    json_pack("{s:s, s:o, s:I, s:o}", "cause", cause->cause, "alert",
 			cause->alert >= 0 ? json_integer(cause->alert) : json_null(), "count",
-			(json_int_t)cause->count, "last_at", time_json(cause->last_ms, now_s, now_ms)));
+			(json_int_t)cause->count, "last_at", time_json(cause->last_ms, wall_ms, now_ms)));
 	}
 	json_t *object = json_pack("{s:I, s:I, s:I, s:o, s:o}", "full",
 	    (json_int_t)record->ends[HANDSHAKE_FULL], "resumed", (json_int_t)record->ends[HANDSHAKE_RESUMED],
 	    "passed", (json_int_t)record->ends[HANDSHAKE_PASSED], "last_at",
-	    time_json(record->last_ms, now_s, now_ms), "refusals", refusals);
+	    time_json(record->last_ms, wall_ms, now_ms), "refusals", refusals);
 	char *text = json_dumps(object, JSON_COMPACT);
 	json_decref(object);
 	return text;

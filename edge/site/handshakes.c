@@ -152,7 +152,7 @@ void handshakes_refused(
 	pthread_mutex_unlock(&table->lock);
 }
 
-char *handshakes_tell(struct handshakes *handshakes, const char *name, int64_t now_s)
+char *handshakes_tell(struct handshakes *handshakes, const char *name, int64_t wall_ms)
 {
 	struct handshake_record all = {.last_ms = 0};
 	uint64_t hash = name_hash(name);
@@ -164,7 +164,7 @@ char *handshakes_tell(struct handshakes *handshakes, const char *name, int64_t n
 			handshake_record_add(&all, &kept->record);
 		pthread_mutex_unlock(&table->lock);
 	}
-	return handshake_record_json(&all, now_s, clock_monotonic_ms());
+	return handshake_record_json(&all, wall_ms, clock_monotonic_ms());
 }
 
 size_t handshakes_count(struct handshakes *handshakes)

@@ -41,11 +41,11 @@ struct handshake_refusal {
 void handshakes_refused(
     struct handshakes *handshakes, size_t worker, const char *name, const struct handshake_refusal *refusal);
 
-/* From any thread: what all workers have seen of the name, as a JSON object; free() it. `now_s`: the wall
- * clock.
+/* From any thread: what all workers have seen of the name, as a JSON object; free() it. `wall_ms`: the
+ * wall clock.
  * {"full", "resumed", "passed", "last_at", "refusals": [{"cause", "alert", "count", "last_at"}], newest
  * first} */
-char *handshakes_tell(struct handshakes *handshakes, const char *name, int64_t now_s);
+char *handshakes_tell(struct handshakes *handshakes, const char *name, int64_t wall_ms);
 
 /* Names that are kept, all workers together. */
 size_t handshakes_count(struct handshakes *handshakes);

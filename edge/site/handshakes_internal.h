@@ -25,6 +25,7 @@ void handshake_record_refuse(
     struct handshake_record *record, const struct handshake_refusal *refusal, int64_t now_ms);
 /* Another worker's to this one's. */
 void handshake_record_add(struct handshake_record *all, const struct handshake_record *other);
-char *handshake_record_json(const struct handshake_record *record, int64_t now_s, int64_t now_ms);
+/* `wall_ms`, `now_ms`: the two clocks (clock.h). */
+char *handshake_record_json(const struct handshake_record *record, int64_t wall_ms, int64_t now_ms);
 
 #endif

@@ -14,7 +14,8 @@
 #include "common/base/clock.h"
 
 #define NAME "shop.brand.test"
-enum { NOW_S = 1767225600 };
+/* The end of a second: what happened a moment ago was in it. */
+static const int64_t now_ms = 1767225600999;
 
 static void refuse(
     struct handshakes *handshakes, size_t worker, const char *name, const char *cause, int alert)
@@ -25,7 +26,7 @@ static void refuse(
 
 static json_t *told(struct handshakes *handshakes, const char *name)
 {
-	char *text = handshakes_tell(handshakes, name, NOW_S);
+	char *text = handshakes_tell(handshakes, name, now_ms);
 	json_t *json = json_loads(text, 0, NULL);
 	free(text);
 	assert_non_null(json);
@@ -55,6 +56,20 @@ static void workers_are_told_as_one(void **state)
 	counts(handshakes, "other.brand.test", 0, 0, 0);
 	assert_int_equal(handshakes_count(handshakes), 2);
 	handshakes_free(handshakes);
+}
+
+static void a_time_is_the_same_whenever_it_is_told(void **state)
+{
+	struct handshake_record record = {.last_ms = 50000, .ends = {1}};
+	static const int64_t later[] = {0, 1, 198, 199, 200, 1198, 1199, 60000};
+	(void)state;
+	for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+		char *text =
+		    handshake_record_json(&record, now_ms - 199 + later[i], record.last_ms + later[i]);
+		if (!strstr(text, "\"last_at\":\"2026-01-01T00:00:00Z\""))
+			fail_msg("after %d ms: %s", (int)later[i], text);
+		free(text);
+	}
 }
 
 static void cause_comes_with_its_alert_its_count_and_its_time(void **state)
@@ -173,7 +188,7 @@ static void who_asks_disturbs_no_worker(void **state)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
 	for (int i = 0; i < 2000; i++)
-		free(handshakes_tell(handshakes, "n7.test", NOW_S));
+		free(handshakes_tell(handshakes, "n7.test", now_ms));
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
 	counts(handshakes, "n7.test", 14, 0, 1);
@@ -184,6 +199,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(workers_are_told_as_one),
+	    cmocka_unit_test(a_time_is_the_same_whenever_it_is_told),
 	    cmocka_unit_test(cause_comes_with_its_alert_its_count_and_its_time),
 	    cmocka_unit_test(oldest_cause_makes_room),
 	    cmocka_unit_test(flood_of_strangers_pushes_out_no_name_of_ours),
