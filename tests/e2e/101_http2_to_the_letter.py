@@ -210,20 +210,21 @@ def test_padding_is_no_body_and_its_windows_come_back(wire, place):
     assert place.script.bodies == [b"x" * 300]
 
 
-@pytest.mark.parametrize("how", ["reset by the client", "longer than announced"])
+@pytest.mark.parametrize("how", ["reset by the client", "longer than announced", "longer, and more behind it"])
 def test_windows_come_back_from_bodies_that_nobody_wants(wire, place, how):
     """Fifteen times the connection's window, with the end in the middle of a frame where that is ours."""
     wire.until(lambda: wire.their)
     path = f"/wait/{how}".replace(" ", "-")
     for _ in range(60):
-        extra = [("content-length", "1")] if how == "longer than announced" else []
+        extra = [("content-length", "1")] if how != "reset by the client" else []
         stream = wire.request(path=path, method="POST", end=False, extra=extra)
-        data = frame(h2.DATA, 0, stream, b"x" * 16000)
-        wire.send(data[:5000])
+        data = frame(h2.DATA, 0, stream, b"x" * 8000) * 2
+        wire.send(data if how == "longer, and more behind it" else data[:5000])
         if extra:
             assert wire.finish(stream).reset == h2.PROTOCOL_ERROR
-        wire.send(data[5000:])
-        wire.reset(stream)
+        if how != "longer, and more behind it":
+            wire.send(data[5000:])
+            wire.reset(stream)
     place.script.gate(path).set()
     stream = wire.request(method="POST", end=False)
     wire.data(stream, b"y" * 16000)
@@ -525,7 +526,9 @@ def test_drain_says_goaway_twice_and_finishes_what_is_in_flight(lab):
     wire = H2Wire(platform, NAME)
     assert wire.get().status == 200
     stream = wire.request(path="/wait")
-    wait_until(lambda: origin.requests and origin.requests[-1].target == "/wait")
+    upload = wire.request(path="/upload", method="POST", end=False)
+    wire.data(upload, b"first ")
+    wait_until(lambda: {"/wait", "/upload"} <= {request.target for request in origin.requests})
     platform.edge.process.ask_to_end()
     wire.until(lambda: wire.goaways)
     between = wire.request(path="/wait/between")  # said before the client has heard the first one, for all we know
@@ -535,12 +538,45 @@ def test_drain_says_goaway_twice_and_finishes_what_is_in_flight(lab):
     assert first.last_stream == 0x7fffffff and second.last_stream == between
     assert first.error == second.error == h2.NO_ERROR
     late = wire.request(path="/late")
+    wire.data(upload, b"and last", True)
+    assert wire.finish(upload).status == 200 and app.bodies == [b"first and last"]
     app.gate("/wait/between").set()
     assert wire.finish(between).body == b"done"
     app.gate("/wait").set()
     assert wire.finish(stream).body == b"done"
     wire.to_the_end()
     assert wire.answer(late).status is None and all(request.target != "/late" for request in origin.requests)
+    assert platform.edge.process.wait(10) == 0
+
+
+def test_drain_is_not_held_up_by_who_floods_and_resets(lab):
+    platform = lab.prepare(edges=1)
+    app = App()
+    origin = lab.use(Origin(platform.ground.address(4), app))
+    platform.edge.settings.update(upstream=origin.url, drain_delay="0")
+    platform.start()
+    platform.activate(NAME)
+    wire, flood, honest = (H2Wire(platform, NAME) for _ in range(3))
+    streams = [wire.request(path="/wait/reset") for _ in range(20)]
+    flood.request(path="/wait/flood")
+    last = honest.request(path="/wait/honest")
+    wait_until(lambda: len(origin.requests) == 22)
+    platform.edge.process.ask_to_end()
+    for each in (wire, flood, honest):
+        each.until(lambda each=each: len(each.goaways) == 2)
+    for stream in streams:
+        wire.reset(stream)
+    wire.to_the_end()
+    try:
+        for _ in range(3000):  # none of them is heard
+            flood.request(path="/late")
+    except OSError:
+        pass
+    ends_with(flood, h2.ENHANCE_YOUR_CALM)
+    assert len(origin.requests) == 22
+    app.gate("/wait/honest").set()
+    assert honest.finish(last).body == b"done"
+    honest.to_the_end()
     assert platform.edge.process.wait(10) == 0
 
 

@@ -6,6 +6,7 @@ import ssl
 import pytest
 
 from lab import tls
+from lab.h2_wire import H2Wire
 from lab.origin import Origin
 from lab.place import program
 from lab.process import run, wait_until
@@ -87,6 +88,22 @@ def test_another_tenants_name_never_passes(town):
 def test_a_name_that_the_certificate_does_not_cover_never_passes(town):
     line = town.connect(A)
     assert [line.get(APART), line.get(A)] == [421, 200]
+
+
+def test_streams_of_one_connection_are_judged_each_for_itself(town):
+    """What browsers do with a certificate of several names; a 421 costs the stream's answer and nothing else."""
+    for name in (B, STRANGER):
+        assert town.connect(name).get(name) == 200
+    edge = town.platform.edge
+    wire = H2Wire(None, A, sock=tls.connect(edge.address, town.platform.https, A, tls.trust(town.platform.ground.authority.ca, ("h2",))))
+    before = len(town.origin.requests)
+    hosts = [A, B, STRANGER, APART, A, B]
+    streams = [wire.request(host=host) for host in hosts]
+    assert [wire.finish(stream).status for stream in streams] == [200, 200, 421, 421, 200, 200]
+    assert not wire.goaways
+    arrived = sorted(request.all("host")[0] for request in town.origin.requests[before:])
+    assert arrived == [A, A, B, B]
+    wire.close()
 
 
 def test_every_spelling_of_the_handshakes_name_passes_byte_for_byte(town):
