@@ -490,7 +490,6 @@ struct http_conn *h2_conn_new(struct worker *worker, struct stream *stream, cons
 	conn->owner = owner;
 	conn->closed_task.run = run_closed;
 	conn->go_on_task.run = run_go_on;
-	conn->window = H2_WINDOW;
 	init_lists(conn);
 	h2_deadlines_init(conn);
 	buf_init(&conn->out, H2_OUT_MAX);

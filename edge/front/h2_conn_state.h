@@ -171,8 +171,6 @@ struct h2_conn {
 	struct h2_stream *turn; /* whose turn it is */
 	struct h2_early_priority early[H2_EARLY_PRIORITIES];
 	unsigned early_count; /* that have ever come */
-	int32_t window;
-	int64_t drained;
 
 	enum h2_wait wait;
 	size_t linger_left; /* bytes that are still read */

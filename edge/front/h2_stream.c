@@ -124,23 +124,14 @@ void h2_stream_reset(struct h2_stream *stream, uint32_t error)
 /* The window grows while the upstream keeps up: a client far away is not held to one window a round trip. */
 static void grow_window(struct h2_stream *stream, size_t size)
 {
-	struct h2_conn *conn = stream->conn;
-
 	stream->drained += (int64_t)size;
-	conn->drained += (int64_t)size;
-	if (buf_size(&stream->in) > 0 || stream->received_end)
+	if (buf_size(&stream->in) > 0 || stream->received_end || stream->drained < 2 * stream->window ||
+	    stream->window >= H2_WINDOW_MAX / 2)
 		return;
-	if (stream->drained >= 2 * stream->window && stream->window < H2_WINDOW_MAX / 2) {
-		stream->window *= 2;
-		stream->drained = 0;
-		nghttp2_session_set_local_window_size(
-		    conn->session, NGHTTP2_FLAG_NONE, stream->id, stream->window);
-	}
-	if (conn->drained >= 2 * conn->window && conn->window < H2_WINDOW_MAX / 2) {
-		conn->window *= 2;
-		conn->drained = 0;
-		nghttp2_session_set_local_window_size(conn->session, NGHTTP2_FLAG_NONE, 0, conn->window);
-	}
+	stream->window *= 2;
+	stream->drained = 0;
+	nghttp2_session_set_local_window_size(
+	    stream->conn->session, NGHTTP2_FLAG_NONE, stream->id, stream->window);
 }
 
 /* So much of the body is no longer here. */

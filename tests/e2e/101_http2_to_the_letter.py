@@ -210,26 +210,58 @@ def test_padding_is_no_body_and_its_windows_come_back(wire, place):
     assert place.script.bodies == [b"x" * 300]
 
 
-@pytest.mark.parametrize("how", ["reset by the client", "longer than announced", "longer, and more behind it"])
+def windows_given(wire, stream):
+    return 65535 + sum(int.from_bytes(heard.payload, "big") for heard in wire.frames
+                       if heard.kind == h2.WINDOW_UPDATE and heard.stream == stream)
+
+
+def upload(wire, stream, size, before, patience):
+    """As much of a body as the windows let through, until all of it is out or nothing more is for a while; how much that
+    was. `before` is what other bodies have taken of the connection's window."""
+    sent = 0
+    while sent < size:
+        some = min(windows_given(wire, 0) - before, windows_given(wire, stream)) - sent
+        if some > 0:
+            some = min(some, size - sent, 16384)
+            sent += some
+            wire.data(stream, b"u" * some, sent == size)
+            continue
+        try:
+            wire.hear(patience)
+        except TimeoutError:
+            break
+    return sent
+
+
+WASTED = {
+    "reset by the client": [b"x" * 15000] * 4,
+    "longer than announced": [b"x" * 15000] * 4,
+    "longer, and more behind it": [b"xx", b"x" * 15000],  # in one record
+}
+
+
+@pytest.mark.parametrize("how", WASTED)
 def test_windows_come_back_from_bodies_that_nobody_wants(wire, place, how):
-    """Fifteen times the connection's window, with the end in the middle of a frame where that is ours."""
+    """Together more than half of the connection's window, which is when it would be given back; with the end in the middle
+    of a frame where that is ours."""
     wire.until(lambda: wire.their)
     path = f"/wait/{how}".replace(" ", "-")
-    for _ in range(60):
+    is_short = how == "longer, and more behind it"
+    for _ in range(80):
         extra = [("content-length", "1")] if how != "reset by the client" else []
         stream = wire.request(path=path, method="POST", end=False, extra=extra)
-        data = frame(h2.DATA, 0, stream, b"x" * 8000) * 2
-        wire.send(data if how == "longer, and more behind it" else data[:5000])
+        data = b"".join(frame(h2.DATA, 0, stream, piece) for piece in WASTED[how])
+        wire.send(data if is_short else data[:5000])
         if extra:
             assert wire.finish(stream).reset == h2.PROTOCOL_ERROR
-        if how != "longer, and more behind it":
+        if not is_short:
             wire.send(data[5000:])
             wire.reset(stream)
     place.script.gate(path).set()
     stream = wire.request(method="POST", end=False)
-    wire.data(stream, b"y" * 16000)
-    wire.data(stream, b"y" * 16000, True)
-    assert wire.finish(stream).body.endswith(b"y" * 32000) and not wire.goaways
+    wasted = 80 * sum(len(piece) for piece in WASTED[how])
+    assert upload(wire, stream, MIB, before=wasted, patience=10) == MIB
+    assert wire.finish(stream).status == 200 and place.script.bodies == [b"u" * MIB] and not wire.goaways
 
 
 def test_cookies_in_crumbs_are_one_field_to_the_app(wire, place):
@@ -447,6 +479,23 @@ def test_slow_reader_holds_back_the_app_and_nobody_else(wire, place):
     wire.window(0, 8 * MIB)
     wire.window(slow, 8 * MIB)
     assert len(wire.finish(slow).body) == 8 * MIB
+
+
+def test_slow_app_holds_back_its_upload_and_nobody_else(wire, place):
+    """Nor another upload on the same connection, whose window is for all of them."""
+    wire.get()
+    held = place.edge.process.rss()
+    slow = wire.request(path="/wait/slow-app", method="POST", end=False)
+    sent = upload(wire, slow, 64 * MIB, before=0, patience=0.5)
+    assert sent < 16 * MIB, "what sockets hold, and a window"
+    other = wire.request(method="POST", end=False)
+    assert upload(wire, other, 4 * MIB, before=sent, patience=10) == 4 * MIB
+    assert wire.finish(other).status == 200 and len(place.script.bodies[-1]) == 4 * MIB
+    if not is_sanitized("postern-edge"):
+        assert place.edge.process.rss() - held < 4 * MIB
+    assert wire.answer(slow).status is None and wire.answer(slow).reset is None
+    place.script.gate("/wait/slow-app").set()
+    assert wire.finish(slow).body == b"done"
 
 
 @pytest.mark.parametrize("is_acknowledged", [False, True])

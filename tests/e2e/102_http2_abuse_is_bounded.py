@@ -302,7 +302,7 @@ def test_resets_that_cost_the_connection(stage, what, act):
 
 
 def test_uploads_that_are_reset(stage):
-    """Each with a quarter of the connection's window, which has to come back."""
+    """Together with three times the connection's window, which has to come back."""
     stage.script.seconds = 1
     wire = H2Wire(stage, NAME)
     for count in range(400):
