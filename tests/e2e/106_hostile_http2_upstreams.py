@@ -295,6 +295,16 @@ def test_what_breaks_the_protocol_ends_the_connection(app, what):
     assert is_sanitized("postern-edge") or platform.edge.process.rss() < 150 * MIB
 
 
+@pytest.mark.parametrize("method, tries", [("GET", 2), ("PUT", 1), ("POST", 1)])
+def test_who_breaks_each_connection_is_sent_there_twice_at_most(app, method, tries):
+    """By whose request a connection broke nobody can tell: what is idempotent and has no body goes again, once."""
+    platform, origin = app
+    origin.script = BROKEN["DATA before any head"]
+    body = None if method == "GET" else b"a body"
+    assert platform.visit(NAME, "/breaks", edge=platform.edge, method=method, body=body).status == 502
+    assert [stream.get(":path") for stream in origin.requests].count("/breaks") == tries
+
+
 def test_an_answer_is_whole_whatever_comes_right_behind_it(app):
     """The end of the answer and what ends the connection are read at once."""
     platform, origin = app
