@@ -55,8 +55,8 @@ def ends_first(sock, came):
 class Scene:
     def __init__(self, lab):
         self.lab = lab
-        self.platform = lab.prepare(edges=1, edge={"cache_max_age": "1s"})
-        self.edge, self.net = self.platform.edge, self.platform.ground.net
+        self.platform = lab.prepare(edge={"cache_max_age": "1s"})
+        (self.edge, self.other), self.net = self.platform.edges, self.platform.ground.net
         self.raw = lab.use(Backend(f"{self.net}31", record())).start()
         self.told = lab.use(Backend(f"{self.net}32", told)).start()
         self.first = lab.use(Backend(f"{self.net}33", ends_first)).start()
@@ -67,6 +67,8 @@ class Scene:
         self.echo = lab.use(Backend(f"{self.net}34", echo(server_context(chain, key), b"echo"))).start()
         self.port, self.second = free_port(self.edge.address), free_port(self.edge.address)
         self.platform.start(without=[self.platform.pebble, self.platform.acme])
+        self.round = f"{self.other.address}:{free_port(self.other.address)}"
+        self.other.restart(listen_passthrough=self.round, passthrough=f"round.brand.test {self.edge.address}:{self.port}")
         self.restart()
 
     def restart(self, **settings):
@@ -76,7 +78,7 @@ class Scene:
             "log_format": "json", "proxy_protocol": None, "proxy_trust": None, "passthrough": [
                 f"raw.brand.test {self.raw.place}", f"told.brand.test {self.told.place} proxy=v2",
                 f"first.brand.test {self.first.place}", f"echo.brand.test {self.echo.place}",
-                f"self.brand.test {edge.address}:{self.port}",
+                f"self.brand.test {edge.address}:{self.port}", f"round.brand.test {self.round}",
                 f"there.brand.test:{self.port} {edge.address}:{self.second}",
                 f"there.brand.test:{self.second} {edge.address}:{edge.https}",
                 f"there.brand.test {edge.address}:{self.port}", f".deep.test {self.raw.place}",
@@ -103,7 +105,7 @@ def scene(session, request):
     assert not complaints, complaints
 
 
-@pytest.mark.parametrize("name", ["self.brand.test", "there.brand.test"])
+@pytest.mark.parametrize("name", ["self.brand.test", "there.brand.test", "round.brand.test"])
 def test_a_route_that_leads_back_to_the_edge_ends_at_its_first_return(scene, name):
     refused = client_hello.refusal(scene.edge.address, scene.port, name.encode())
     assert refused.alert == "internal_error" and refused.seconds < 5
@@ -111,8 +113,9 @@ def test_a_route_that_leads_back_to_the_edge_ends_at_its_first_return(scene, nam
     assert scene.edge.process.logged("passed on in a circle")
     wait_until(lambda: scene.open() == 0, 5, "nothing to be left of it")
     passed = sum(scene.edge.metric("postern_edge_passthrough_connections_total", route=route) or 0 for route in (
-        "self.brand.test", "there.brand.test", f"there.brand.test:{scene.port}", f"there.brand.test:{scene.second}"))
+        "self.brand.test", "round.brand.test", "there.brand.test", f"there.brand.test:{scene.port}", f"there.brand.test:{scene.second}"))
     assert passed <= 5, "once by each route that there is"
+    assert scene.other.metric("postern_edge_passthrough_connections_total") <= 1, "another node is no way round it"
 
 
 def test_the_same_hello_again_is_no_circle_once_a_server_has_answered(scene):
