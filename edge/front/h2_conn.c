@@ -182,7 +182,7 @@ static void pump_fed(struct h2_conn *conn)
 /* Until `out` is full; who has not had his turn then has it in a later step. */
 static void give_turns(struct h2_conn *conn)
 {
-	for (int i = 0; i < H2_SLOTS_MAX && buf_size(&conn->out) < H2_OUT_GATHER; i++) {
+	for (int i = 0; i < H2_SLOTS_MAX && !h2_conn_is_full(conn); i++) {
 		struct h2_stream *stream = h2_turns_next(conn);
 
 		if (!stream)

@@ -27,9 +27,9 @@
 enum {
 	H2_FRAME_HEADER = 9,
 	H2_READ = 32 * 1024,
-	H2_RECORD = 16 * 1024,                            /* of TLS, at most */
-	H2_OUT_FIRST = 2 * (H2_RECORD + H2_FRAME_HEADER), /* less than a record, and a frame of that size */
-	H2_OUT_MAX = H2_OUT_GATHER + 4 * HTTP_HEAD_MAX,   /* the last frame may be a whole head */
+	H2_RECORD = 16 * 1024,        /* of TLS, at most */
+	H2_OUT_FIRST = 2 * H2_RECORD, /* what is left of them moves to the front when one is written */
+	H2_OUT_MAX = H2_OUT_GATHER + 4 * HTTP_HEAD_MAX, /* the last frame may be a whole head */
 	H2_TURN = 16 * 1024, /* what an incremental response may write while others wait */
 	H2_URGENCIES = 8,
 	H2_URGENCY_DEFAULT = 3,
@@ -181,6 +181,12 @@ struct h2_conn {
 static inline const struct http_config *h2_config(const struct h2_conn *conn)
 {
 	return client_config(&conn->client);
+}
+
+/* No more bodies are framed: the socket takes none, and has a record to begin with when it does again. */
+static inline bool h2_conn_is_full(const struct h2_conn *conn)
+{
+	return buf_size(&conn->out) >= (conn->stream.write_blocked ? H2_RECORD : H2_OUT_GATHER);
 }
 
 static inline int64_t h2_now(const struct h2_conn *conn)

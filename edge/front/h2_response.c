@@ -57,11 +57,6 @@ static size_t put_head(nghttp2_nv *nv, struct head_text *text, const struct http
 	return count;
 }
 
-static bool is_full(const struct h2_conn *conn)
-{
-	return buf_size(&conn->out) >= H2_OUT_GATHER;
-}
-
 /* nghttp2 asks for the next piece of a response: what is offered now, else it is told to wait. */
 static ssize_t read_source(nghttp2_session *session, int32_t id, uint8_t *room, size_t length,
     uint32_t *flags, nghttp2_data_source *source, void *arg)
@@ -74,7 +69,7 @@ static ssize_t read_source(nghttp2_session *session, int32_t id, uint8_t *room, 
 	size_t own = buf_size(&stream->own);
 	size_t has = own > 0 ? own : stream->offered;
 	bool is_end = stream->is_given && has <= length;
-	if (has > 0 && is_full(stream->conn)) {
+	if (has > 0 && h2_conn_is_full(stream->conn)) {
 		if (own > 0)
 			h2_turns_wait(stream);
 		return NGHTTP2_ERR_DEFERRED;
@@ -113,7 +108,7 @@ static void submit_interim(struct h2_stream *stream, const struct http_head *hea
 	bool is_awaited = stream->awaits_100 && head->status == 100;
 
 	stream->awaits_100 = stream->awaits_100 && !is_awaited;
-	if (is_awaited || !is_full(stream->conn))
+	if (is_awaited || !h2_conn_is_full(stream->conn))
 		nghttp2_submit_headers(
 		    stream->conn->session, NGHTTP2_FLAG_NONE, stream->id, NULL, fields, count, NULL);
 }
@@ -178,12 +173,8 @@ static void write_offer(struct h2_stream *stream)
 	while (stream->offered > 0 && !stream->is_closed) {
 		resume(stream);
 		h2_conn_fill(conn, H2_RECORD);
-		if (buf_size(&conn->out) < H2_RECORD)
+		if (buf_size(&conn->out) < H2_RECORD || h2_conn_flush(conn, H2_RECORD - 1) != R_OK)
 			return;
-		if (h2_conn_flush(conn, H2_RECORD - 1) != R_OK) {
-			h2_conn_fill(conn, H2_OUT_GATHER);
-			return;
-		}
 	}
 }
 
