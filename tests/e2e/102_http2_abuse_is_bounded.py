@@ -177,6 +177,25 @@ def test_empty_data(stage, padding):
     wire.close()
 
 
+@pytest.mark.parametrize("size", [0, 300])
+def test_flood_behind_answers_that_are_not_fetched(stage, size):
+    """Each frame is answered with a reset, which has to wait: what is read meanwhile is bounded."""
+    def ended():
+        return ends(stage, "idle_frames") + ends(stage, "stream_errors")
+    before = ended()
+    wire = H2Wire(stage, NAME, settings={h2.INITIAL_WINDOW_SIZE: 32 * MIB}, read_ahead=65536)
+    wire.updates = False
+    wire.window(0, 64 * MIB)
+    over = wire.request()
+    assert wire.finish(over).status == 200
+    for _ in range(8):
+        wire.request(path="/big")
+    flood(wire, frame(h2.DATA, 0, over, b"x" * size) * 500)
+    calmed(wire)
+    wait_until(lambda: ended() == before + 1)
+    wire.close()
+
+
 @pytest.mark.parametrize("whose,cause", [("the client's", "stream_errors"), ("ours", "idle_frames"),
                                          ("another's", "stream_errors")])
 def test_data_for_a_stream_that_is_over(stage, whose, cause):
