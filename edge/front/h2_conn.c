@@ -130,6 +130,7 @@ void h2_conn_fill(struct h2_conn *conn, size_t most)
 	if (conn->in_session)
 		return;
 	make_room(conn);
+	conn->out_most = most;
 	conn->in_session = true;
 	while (size > 0 && buf_size(&conn->out) < most) {
 		size = nghttp2_session_mem_send(conn->session, &bytes);

@@ -152,6 +152,7 @@ struct h2_conn {
 	bool read_eof;
 	bool has_moved; /* the socket has taken something since we last read from it */
 	struct buf out;
+	size_t out_most; /* while frames are made */
 	struct h2_limits limits;
 	struct h2_scan scan;
 	struct h2_ids ids;
@@ -202,7 +203,7 @@ void h2_conn_end(struct h2_conn *conn, uint32_t error, enum h2_end cause);
 void h2_conn_retire(struct h2_conn *conn);
 /* The client has heard the first GOAWAY, or had time to. */
 void h2_conn_say_last(struct h2_conn *conn);
-/* Makes frames of what nghttp2 has, as long as less than `most` is in `out`. */
+/* Makes frames of what nghttp2 has, bodies as long as less than `most` is in `out`. */
 void h2_conn_fill(struct h2_conn *conn, size_t most);
 /* R_OK: no more than `keep` of `out` is not with the socket. R_AGAIN, R_ERROR. */
 enum result h2_conn_flush(struct h2_conn *conn, size_t keep);

@@ -69,7 +69,9 @@ static ssize_t read_source(nghttp2_session *session, int32_t id, uint8_t *room, 
 	size_t own = buf_size(&stream->own);
 	size_t has = own > 0 ? own : stream->offered;
 	bool is_end = stream->is_given && has <= length;
-	if (has > 0 && h2_conn_is_full(stream->conn)) {
+	/* nghttp2 asks for one frame after the other before it returns. */
+	if (has > 0 &&
+	    (h2_conn_is_full(stream->conn) || buf_size(&stream->conn->out) >= stream->conn->out_most)) {
 		if (own > 0)
 			h2_turns_wait(stream);
 		return NGHTTP2_ERR_DEFERRED;
