@@ -37,6 +37,7 @@ enum {
 	H2_GOAWAY_MS = 2 * 1000, /* for the answer to the PING behind the first GOAWAY */
 	H2_LINGER_MS = 2 * 1000,
 	H2_LINGER_BYTES = 256 * 1024,
+	H2_EARLY_MS = 500,      /* at least, for the client to end a request that has its response */
 	H2_SWEEP_MS = 1000,     /* how often streams are looked at for their deadlines, at most */
 	H2_UNSENT = 128 * 1024, /* in the kernel: what is there has no urgency any more */
 };
@@ -81,7 +82,7 @@ struct h2_early_priority {
 };
 
 /* Of the client, for one stream. */
-enum h2_awaited { H2_AWAITS_NOTHING, H2_AWAITS_BODY, H2_AWAITS_WINDOW };
+enum h2_awaited { H2_AWAITS_NOTHING, H2_AWAITS_BODY, H2_AWAITS_WINDOW, H2_AWAITS_END };
 
 struct h2_stream {
 	struct request request;
@@ -253,6 +254,9 @@ void h2_stream_count_in(struct h2_stream *stream, size_t size);
 /* A window that keeps its response back, or its request's body that nothing keeps back. */
 enum h2_awaited h2_stream_awaited(const struct h2_stream *stream);
 
+/* Its response was whole before its request. A reset at once would be right, and would hide the response from
+ * clients that read both together (curl 7.88). */
+bool h2_stream_is_early(const struct h2_stream *stream);
 /* Its exchange may be given more of its body. */
 bool h2_stream_is_passing(const struct h2_stream *stream);
 /* Its body is to be handed on when all that was read has been looked at. */

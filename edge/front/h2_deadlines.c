@@ -129,6 +129,9 @@ static void look_at_client(struct h2_stream *stream)
 	if (stream->awaited != awaited) {
 		stream->awaited = awaited;
 		begin_stretch(stream, moved);
+	} else if (awaited == H2_AWAITS_END) {
+		if (h2_now(stream->conn) - stream->since_ms >= H2_EARLY_MS)
+			h2_stream_reset(stream, NGHTTP2_NO_ERROR);
 	} else if (awaited == H2_AWAITS_BODY) {
 		if (is_too_slow(stream, moved, config->body_timeout_ms))
 			request_break_off(&stream->request, 408);

@@ -257,6 +257,8 @@ static void on_end(struct request *request)
 	stream->is_given = true;
 	if (stream->is_closed)
 		h2_stream_over(stream);
+	else if (h2_stream_is_early(stream))
+		h2_stream_feed(stream);
 	else
 		end_stream(stream);
 	h2_conn_wake(stream->conn);

@@ -180,7 +180,7 @@ enum result h2_stream_receive(struct h2_stream *stream, const char *bytes, size_
 	}
 	stream->body_left -= stream->has_length ? size : 0;
 	stream->got += size;
-	if (stream->request.state == REQUEST_ANSWERED || stream->refusal) {
+	if (stream->request.state == REQUEST_ANSWERED || stream->refusal || h2_stream_is_early(stream)) {
 		give_window(stream, size);
 		return R_OK;
 	}
@@ -218,13 +218,19 @@ bool h2_stream_is_passing(const struct h2_stream *stream)
 	return !stream->is_over && stream->request.state == REQUEST_EXCHANGE;
 }
 
-/* Behind a whole response the rest of the request is no use to anybody (RFC 9113 section 8.1). The reset is
- * written after the response, not with it: curl 7.88 would not see the response. */
-static void decline_rest(struct h2_stream *stream)
+/* The rest of the request is no use to anybody (RFC 9113 section 8.1), and the request over; the stream is
+ * open until the client has ended it, or had time to. */
+static void end_early(struct h2_stream *stream)
 {
-	if (stream->is_whole && !stream->received_end && !stream->is_closed && !stream->request.tunnel)
-		nghttp2_submit_rst_stream(
-		    stream->conn->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
+	h2_stream_forget_body(stream);
+	if (stream->is_given)
+		request_end(&stream->request, true);
+}
+
+bool h2_stream_is_early(const struct h2_stream *stream)
+{
+	return stream->is_whole && !stream->received_end && !stream->is_closed && !stream->is_over &&
+	       !stream->request.tunnel;
 }
 
 void h2_stream_pump(struct h2_stream *stream)
@@ -247,8 +253,8 @@ void h2_stream_pump(struct h2_stream *stream)
 	else if (!stream->is_over && stream->request.state == REQUEST_ANSWERED)
 		h2_stream_forget_body(stream);
 	h2_tunnel_settle(stream);
-	if (!stream->is_over)
-		decline_rest(stream);
+	if (h2_stream_is_early(stream))
+		end_early(stream);
 }
 
 /* The request begins to count with its head, which may come together with some of its body. */
@@ -275,6 +281,8 @@ enum h2_awaited h2_stream_awaited(const struct h2_stream *stream)
 {
 	if (stream->request.tunnel)
 		return H2_AWAITS_NOTHING;
+	if (h2_stream_is_early(stream))
+		return H2_AWAITS_END;
 	if (stream->queue == H2_QUEUE_WINDOW ||
 	    (buf_size(&stream->own) > 0 && !h2_response_has_window(stream)))
 		return H2_AWAITS_WINDOW;

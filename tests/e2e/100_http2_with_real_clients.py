@@ -41,6 +41,9 @@ def app(request):
     elif request.target == "/interim":
         request.sock.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n")
         request.answer(b"late")
+    elif request.target == "/refuse":
+        request.answer(b"not that much", status="413 Content Too Large", fields=[("Connection", "close")])
+        return False
     elif request.target == "/empty":
         request.sock.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
     else:
@@ -89,6 +92,17 @@ def test_curl_hears_why_an_upload_is_refused(place):
         file.write(bytes(3 * MIB))
     for _ in range(10):
         assert curl(place, "-i", "-T", path, name=small).startswith(b"HTTP/2 413")
+
+
+@pytest.mark.parametrize("size", [50_000, 3 * MIB])
+def test_curl_hears_why_the_app_refuses_an_upload(place, size):
+    """Half-way: curl goes on sending while the answer is on its way."""
+    path = os.path.join(place.ground.directory, f"upload-{size}")
+    with open(path, "wb") as file:
+        file.write(bytes(size))
+    for _ in range(10):
+        shown = curl(place, "-i", "-T", path, path="/refuse")
+        assert shown.startswith(b"HTTP/2 413") and shown.endswith(b"not that much")
 
 
 def test_head_and_no_content_have_no_body(place):

@@ -448,6 +448,19 @@ def test_answer_before_the_body_ends_the_upload(wire):
     assert answer.reset == h2.NO_ERROR
 
 
+def test_who_ends_an_upload_that_was_answered_is_not_reset(wire, place):
+    """The client has a moment for it; what it still sends is no request's, and holds up nobody's window."""
+    before = len(place.origin.requests)
+    stream = wire.request(path="/early", method="POST", end=False)
+    assert wire.finish(stream).status == 413
+    for _ in range(20):
+        wire.data(stream, b"x" * 16000)
+    wire.data(stream, b"x", end=True)
+    assert wire.get().status == 200 and not wire.goaways
+    assert wire.answer(stream).reset is None
+    assert len(place.origin.requests) == before + 2
+
+
 def test_end_without_a_window(place):
     """Five bytes of window for a chunked answer of five bytes: its end needs none."""
     place.script.gate("/chunks").clear()
