@@ -245,6 +245,12 @@ static bool wants_read(const struct h2_conn *conn)
 	       (buf_size(&conn->out) < H2_OUT_GATHER || conn->has_moved);
 }
 
+/* What TLS holds raises no event. */
+static bool has_unheard(const struct h2_conn *conn)
+{
+	return conn->state == H2_OPEN && wants_read(conn) && stream_has_buffered(&conn->stream);
+}
+
 static void settle(struct h2_conn *conn)
 {
 	bool wants_write = buf_size(&conn->out) > 0;
@@ -280,7 +286,7 @@ void h2_conn_drive(struct h2_conn *conn)
 	free_over(conn);
 	if (conn->state == H2_CLOSED)
 		return;
-	if (more && conn->state <= H2_ENDING)
+	if ((more && conn->state <= H2_ENDING) || has_unheard(conn))
 		h2_conn_wake(conn);
 	settle(conn);
 }
@@ -289,11 +295,6 @@ void h2_conn_wake(struct h2_conn *conn)
 {
 	if (conn->state != H2_CLOSED && !conn->is_driving)
 		loop_defer(conn->worker->loop, &conn->go_on_task);
-}
-
-static void run_go_on(struct loop_task *task)
-{
-	h2_conn_drive(loop_owner(task, struct h2_conn, go_on_task));
 }
 
 /* ---- reading */
@@ -376,6 +377,15 @@ static void read_all(struct h2_conn *conn)
 
 	for (int i = 0; i < READS_PER_EVENT && more && wants_read(conn); i++)
 		more = read_some(conn);
+}
+
+static void run_go_on(struct loop_task *task)
+{
+	struct h2_conn *conn = loop_owner(task, struct h2_conn, go_on_task);
+
+	if (has_unheard(conn))
+		read_all(conn);
+	h2_conn_drive(conn);
 }
 
 static void on_ready(struct loop_io *io, uint32_t events)
