@@ -22,8 +22,9 @@ enum {
 	H2_WINDOW_MAX = 1024 * 1024, /* where the upstream keeps up */
 	/* Of all bodies together: one whose upstream does not keep up leaves room for the others. */
 	H2_WINDOW_ALL = 2 * H2_WINDOW_MAX,
-	H2_OUT_GATHER = 64 * 1024, /* frames that wait for the socket; then nothing more is made or read */
-	H2_CONTINUATIONS_MAX = 8,  /* of one header block: 64 KiB are four; newer nghttp2 stops there, too */
+	H2_OUT_GATHER =
+	    64 * 1024, /* frames that wait for the socket; then no more are made, and little is read */
+	H2_CONTINUATIONS_MAX = 8, /* of one header block: 64 KiB are four; newer nghttp2 stops there, too */
 	H2_HEAD_WORK_MAX = 4 * 64 * 1024, /* bytes that one header block may decode to, kept or not */
 	H2_ACKS_MAX = 128,                /* answers to PING and SETTINGS that the client does not fetch */
 };

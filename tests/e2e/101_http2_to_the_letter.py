@@ -548,7 +548,7 @@ def order_of_ends(place, requests):
     asked = big_ones(place)
     streams = range(1, 2 * len(requests), 2)
     heads = [wire.block(wire.head(path="/big", extra=extra)) for extra in requests]
-    # In one piece: an edge that cannot write does not read either.
+    # In one piece: both are there before the first answer begins.
     wire.send(b"".join(frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, stream, head) for stream, head in zip(streams, heads)))
     wait_until(lambda: big_ones(place) == asked + len(requests), 20, "the app to be asked")
     time.sleep(0.3)  # so that the answers have come as far as they can: nothing tells
