@@ -171,6 +171,7 @@ struct h2_conn {
 	size_t stream_count; /* in `streams` */
 	size_t ready_count;
 	struct h2_stream *turn; /* whose turn it is */
+	int32_t window;         /* ours, for all bodies */
 	struct h2_early_priority early[H2_EARLY_PRIORITIES];
 	unsigned early_count; /* that have ever come */
 

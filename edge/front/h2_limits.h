@@ -20,8 +20,10 @@ enum {
 	H2_WINDOW =
 	    64 * 1024 - 1, /* of a request's body, not yet with the upstream: the protocol's default */
 	H2_WINDOW_MAX = 1024 * 1024, /* where the upstream keeps up */
-	/* Of all bodies together: one whose upstream does not keep up leaves room for the others. */
-	H2_WINDOW_ALL = 2 * H2_WINDOW_MAX,
+	/* Of all bodies together: one whose upstream does not keep up leaves room for the others. It grows
+	 * with those that are taken. */
+	H2_WINDOW_ALL = 4 * H2_WINDOW,
+	H2_WINDOW_ALL_MAX = 2 * H2_WINDOW_MAX,
 	H2_OUT_GATHER =
 	    64 * 1024, /* frames that wait for the socket; then no more are made, and little is read */
 	H2_CONTINUATIONS_MAX = 8, /* of one header block: 64 KiB are four; newer nghttp2 stops there, too */

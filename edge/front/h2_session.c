@@ -373,6 +373,7 @@ nghttp2_session *h2_session_new(struct h2_conn *conn)
 		abort();
 	h2_memory_made(&conn->memory);
 	nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings);
-	nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, H2_WINDOW_ALL);
+	conn->window = H2_WINDOW_ALL;
+	nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, conn->window);
 	return session;
 }

@@ -121,17 +121,28 @@ void h2_stream_reset(struct h2_stream *stream, uint32_t error)
 
 /* ---- the request's body */
 
+/* The connection's by twice as much: nghttp2 gives it back when half of it has been taken, and one body that
+ * is held back must leave as much to the others. */
+static void grow_windows(struct h2_stream *stream)
+{
+	struct h2_conn *conn = stream->conn;
+	int32_t room = H2_WINDOW_ALL_MAX - conn->window;
+
+	conn->window += 2 * stream->window < room ? 2 * stream->window : room;
+	stream->window *= 2;
+	nghttp2_session_set_local_window_size(conn->session, NGHTTP2_FLAG_NONE, 0, conn->window);
+	nghttp2_session_set_local_window_size(conn->session, NGHTTP2_FLAG_NONE, stream->id, stream->window);
+}
+
 /* The window grows while the upstream keeps up: a client far away is not held to one window a round trip. */
-static void grow_window(struct h2_stream *stream, size_t size)
+static void count_drained(struct h2_stream *stream, size_t size)
 {
 	stream->drained += (int64_t)size;
 	if (buf_size(&stream->in) > 0 || stream->received_end || stream->drained < 2 * stream->window ||
 	    stream->window >= H2_WINDOW_MAX / 2)
 		return;
-	stream->window *= 2;
 	stream->drained = 0;
-	nghttp2_session_set_local_window_size(
-	    stream->conn->session, NGHTTP2_FLAG_NONE, stream->id, stream->window);
+	grow_windows(stream);
 }
 
 /* So much of the body is no longer here. */
@@ -146,7 +157,7 @@ static void give_window(struct h2_stream *stream, size_t size)
 		return;
 	}
 	nghttp2_session_consume(session, stream->id, size);
-	grow_window(stream, size);
+	count_drained(stream, size);
 }
 
 void h2_stream_feed(struct h2_stream *stream)

@@ -495,8 +495,10 @@ def test_slow_reader_holds_back_the_app_and_nobody_else(wire, place):
 
 
 def test_slow_app_holds_back_its_upload_and_nobody_else(wire, place):
-    """Nor another upload on the same connection, whose window is for all of them."""
+    """Nor another upload on the same connection, whose window is for all of them: four streams' at first, growing with those
+    that are taken up to two MiB."""
     wire.get()
+    assert windows_given(wire, 0) == 4 * 65535
     held = place.edge.process.rss()
     slow = wire.request(path="/wait/slow-app", method="POST", end=False)
     sent = upload(wire, slow, 64 * MIB, before=0, patience=0.5)
@@ -504,6 +506,7 @@ def test_slow_app_holds_back_its_upload_and_nobody_else(wire, place):
     other = wire.request(method="POST", end=False)
     assert upload(wire, other, 4 * MIB, before=sent, patience=10) == 4 * MIB
     assert wire.finish(other).status == 200 and len(place.script.bodies[-1]) == 4 * MIB
+    assert windows_given(wire, 0) - sent <= 6 * MIB, "what the other has sent, and the window"
     if not is_sanitized("postern-edge"):
         assert place.edge.process.rss() - held < 4 * MIB
     assert wire.answer(slow).status is None and wire.answer(slow).reset is None
