@@ -165,7 +165,7 @@ def descendants(pid):
     found = []
     try:
         tasks = os.listdir(f"/proc/{pid}/task")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return found
     for task in tasks:
         for child in _read(f"/proc/{pid}/task/{task}/children").split():
