@@ -191,7 +191,6 @@ static enum result tls_write(struct stream *stream, const char *bytes, size_t si
 	bool waits = (stream->more || size > record) && may_wait(stream, record);
 	tls_bio_expect_more(SSL_get_wbio(stream->ssl), waits);
 	bool done = SSL_write_ex(stream->ssl, bytes, some, put);
-	stream->write_blocked = !done;
 	if (done) {
 		stream->held = waits;
 		return R_OK;
@@ -221,6 +220,7 @@ enum result stream_write(struct stream *stream, const char *bytes, size_t size, 
 		return R_ERROR;
 	enum result result =
 	    stream->ssl ? tls_write(stream, bytes, size, put) : plain_write(stream, bytes, size, put);
+	stream->write_blocked = result != R_OK;
 	if (result == R_OK)
 		stream->bytes_out += *put;
 	return result;

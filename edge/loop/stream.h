@@ -43,7 +43,8 @@ enum result stream_read(struct stream *stream, char *bytes, size_t size, size_t 
  * offered from another address and with more behind them. */
 enum result stream_write(struct stream *stream, const char *bytes, size_t size, size_t *put);
 /* While set, what is written may wait (200 ms at most) for what follows, so that it leaves in one segment
- * with it: more bytes, or the end. stream_release lets it go without. */
+ * with it: more bytes, or the end; of two full records of TLS the second takes the first along.
+ * stream_release lets it go without. */
 void stream_expect_more(struct stream *stream, bool more);
 void stream_release(struct stream *stream);
 /* A peer that has vanished without a word is found out, and a network on the way reminded that the connection
