@@ -9,7 +9,6 @@ import struct
 import pytest
 
 from lab import client_hello, proxy_header, tls
-from lab.lab import Lab
 from lab.place import free_port, is_sanitized
 from lab.process import run, wait_until
 from lab.tls_backend import Backend, ProxyHeader, echo, record, server_context
@@ -97,12 +96,8 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(session, request):
-    lab = request.module.laboratory = Lab(session)
-    yield Scene(lab)
-    complaints = lab.close()
-    lab.remove()
-    assert not complaints, complaints
+def scene(shared_lab):
+    return Scene(shared_lab)
 
 
 @pytest.mark.parametrize("name", ["self.brand.test", "there.brand.test", "round.brand.test"])

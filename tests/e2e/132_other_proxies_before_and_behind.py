@@ -8,7 +8,6 @@ import re
 import pytest
 
 from lab.app_origin import AppOrigin
-from lab.lab import Lab
 from lab.place import free_port, tool
 from lab.process import LabError, run, wait_until
 from lab.servers import Server
@@ -103,12 +102,8 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(session, request):
-    lab = request.module.laboratory = Lab(session)
-    yield Scene(lab)
-    complaints = lab.close()
-    lab.remove()
-    assert not complaints, complaints
+def scene(shared_lab):
+    return Scene(shared_lab)
 
 
 def test_haproxy_behind_is_told_what_haproxy_in_front_said(scene):

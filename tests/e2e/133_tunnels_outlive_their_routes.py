@@ -13,7 +13,6 @@ import time
 import pytest
 
 from lab import client_hello, tls
-from lab.lab import Lab
 from lab.place import free_port
 from lab.process import wait_until
 from lab.tls_backend import Backend, echo, record, server_context
@@ -75,12 +74,8 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(session, request):
-    lab = request.module.laboratory = Lab(session)
-    yield Scene(lab)
-    complaints = lab.close()
-    lab.remove()
-    assert not complaints, complaints
+def scene(shared_lab):
+    return Scene(shared_lab)
 
 
 def read_exactly(sock, size):
