@@ -583,13 +583,19 @@ def test_answers_that_are_of_use_when_whole_come_one_after_the_other(place):
     assert ended == [0, 1] and (rest is None or rest[1] < 3 * MIB), rest
 
 
-def test_drain_says_goaway_twice_and_finishes_what_is_in_flight(lab):
+def soon_to_drain(lab):
+    """A platform of the test's own, whose edge is going to be told to end."""
     platform = lab.prepare(edges=1)
     app = App()
     origin = lab.use(Origin(platform.ground.address(4), app))
     platform.edge.settings.update(upstream=origin.url, drain_delay="0")
     platform.start()
     platform.activate(NAME)
+    return platform, app, origin
+
+
+def test_drain_says_goaway_twice_and_finishes_what_is_in_flight(lab):
+    platform, app, origin = soon_to_drain(lab)
     wire = H2Wire(platform, NAME)
     assert wire.get().status == 200
     stream = wire.request(path="/wait")
@@ -617,12 +623,7 @@ def test_drain_says_goaway_twice_and_finishes_what_is_in_flight(lab):
 
 
 def test_drain_is_not_held_up_by_who_floods_and_resets(lab):
-    platform = lab.prepare(edges=1)
-    app = App()
-    origin = lab.use(Origin(platform.ground.address(4), app))
-    platform.edge.settings.update(upstream=origin.url, drain_delay="0")
-    platform.start()
-    platform.activate(NAME)
+    platform, app, origin = soon_to_drain(lab)
     wire, flood, honest = (H2Wire(platform, NAME) for _ in range(3))
     streams = [wire.request(path="/wait/reset") for _ in range(20)]
     flood.request(path="/wait/flood")
