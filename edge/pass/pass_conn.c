@@ -83,7 +83,7 @@ void pass_conn_abort(struct pass_conn *conn)
 
 /* ---- passing on */
 
-/* It has reached a server that speaks: whoever comes with the same hello now is somebody else. */
+/* It has reached a server that speaks, or ends: whoever comes with the same hello now is somebody else. */
 static void arrive(struct pass_conn *conn)
 {
 	pass_circles_leave(conn->worker->edge->pass_circles, conn->circle);
@@ -138,7 +138,7 @@ static bool run_flow(struct pass_conn *conn, struct pass_flow *flow, const char 
 		pass_conn_end(conn, step == PASS_SOURCE_BROKE ? from : to, true);
 		return false;
 	}
-	if (flow == &conn->out && flow->bytes > 0)
+	if (flow == &conn->out && (flow->bytes > 0 || flow->has_ended))
 		arrive(conn);
 	return true;
 }

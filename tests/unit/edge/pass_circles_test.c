@@ -32,13 +32,20 @@ static bool enter(unsigned number, uint64_t *mark)
 	return pass_circles_enter(circles, random, mark);
 }
 
-static void who_is_on_the_way_does_not_enter_again(void **state)
+/* As often as it may. The marks are all the same. */
+static void fill(unsigned number, uint64_t *mark)
+{
+	for (unsigned turn = 0; turn < PASS_TURNS_MAX; turn++)
+		assert_true(enter(number, mark));
+}
+
+static void who_is_on_the_way_too_often_does_not_enter(void **state)
 {
 	uint64_t mark = 0;
 
 	(void)state;
 	for (unsigned number = 0; number < 100; number++) {
-		assert_true(enter(number, &mark));
+		fill(number, &mark);
 		assert_false(enter(number, &mark));
 		assert_false(enter(number, &mark));
 	}
@@ -50,28 +57,33 @@ static void who_has_left_may_come_again(void **state)
 	uint64_t other = 0;
 
 	(void)state;
-	assert_true(enter(1, &mark));
-	assert_true(enter(2, &other));
+	fill(1, &mark);
+	fill(2, &other);
 	pass_circles_leave(circles, mark);
 	assert_true(enter(1, &mark));
+	assert_false(enter(1, &mark));
 	assert_false(enter(2, &other));
+	for (unsigned turn = 0; turn < 2 * PASS_TURNS_MAX; turn++)
+		pass_circles_leave(circles, mark); /* those who never entered are not counted */
+	fill(1, &mark);
+	assert_false(enter(1, &mark));
 }
 
-/* Slots are few: a crowd takes another's, and that one is found out when it comes round once more. */
-static void who_lost_the_slot_is_found_at_the_next_return(void **state)
+/* Slots are few: a crowd takes another's, and that one is found out when it has come round as often again. */
+static void who_lost_the_slot_is_counted_anew(void **state)
 {
 	uint64_t first = 0;
-	uint64_t mark = 0;
+	uint64_t last = 0;
 	unsigned number = 1;
 
 	(void)state;
-	assert_true(enter(0, &first));
+	fill(0, &first);
 	do
-		assert_true(enter(number++, &mark));
-	while (mark % PASS_CIRCLES_MAX != first % PASS_CIRCLES_MAX);
-	pass_circles_leave(circles, first); /* leaves the other's mark where it is */
-	assert_false(enter(number - 1, &mark));
-	assert_true(enter(0, &first));
+		assert_true(enter(number++, &last));
+	while (!enter(0, &first));
+	pass_circles_leave(circles, last); /* leaves the other's slot as it is */
+	for (unsigned turn = 1; turn < PASS_TURNS_MAX; turn++)
+		assert_true(enter(0, &first));
 	assert_false(enter(0, &first));
 }
 
@@ -85,9 +97,9 @@ static void nothing_to_leave_is_fine(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(who_is_on_the_way_does_not_enter_again, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(who_is_on_the_way_too_often_does_not_enter, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(who_has_left_may_come_again, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(who_lost_the_slot_is_found_at_the_next_return, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(who_lost_the_slot_is_counted_anew, set_up, tear_down),
 	    cmocka_unit_test(nothing_to_leave_is_fine),
 	};
 
