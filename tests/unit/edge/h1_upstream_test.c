@@ -1,8 +1,12 @@
 /* What a request meets on its way to an upstream: which one, what is tried again, what is never. */
 #include "h1_harness.h"
 
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 
+#include "common/base/tally.h"
 #include "edge/conn/proxy_protocol.h"
 
 #define OK "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -360,6 +364,76 @@ static void headers_switched_on_end_what_was_kept_without(void **state)
 	expect_header("192.0.2.7:1234");
 }
 
+/* ---- who keeps up: here time stands still, however busy the machine is */
+
+static int64_t standing_still_us;
+
+static int64_t standing_us(void)
+{
+	return standing_still_us;
+}
+
+static void end_round(struct loop_io *io, uint32_t events)
+{
+	(void)io, (void)events;
+	loop_stop(rig.loop);
+}
+
+/* The app has more than all buffers on the way take, and the client takes nothing. The least that was
+ * buffered meanwhile. */
+static int64_t fill_all(void)
+{
+	static const char body[64 * 1024];
+	struct loop_io always = {.fd = eventfd(1, EFD_CLOEXEC), .on_ready = end_round};
+	int64_t least = INT64_MAX;
+
+	loop_watch(rig.loop, &always, EPOLLIN);
+	for (int idle = 0; idle < 20; idle++) {
+		while (send(rig.origin.fd, body, sizeof body, MSG_NOSIGNAL) > 0)
+			idle = 0;
+		poll(NULL, 0, 1);
+		loop_run(rig.loop);
+		int64_t now = tally_sum(TALLY_BUFFER_BYTES);
+		least = now < least ? now : least;
+	}
+	loop_close(rig.loop, &always);
+	return least;
+}
+
+static int64_t buffered_when_the_client_takes_some_after(int64_t ms)
+{
+	standing_still_us += ms * 1000;
+	look(&rig.client);
+	forget(&rig.client);
+	return fill_all();
+}
+
+/* Its socket may be full for a moment: what is read for it is no less. Who does not take it for longer has
+ * less of our memory. */
+static void a_body_is_read_in_large_pieces_for_who_takes_it_at_once(void **state)
+{
+	enum { WINDOW = 512 * 1024, LARGE = 256 * 1024, SMALL = 64 * 1024 };
+
+	(void)state;
+	visit_with(true, WINDOW);
+	say(&rig.client, GET("/"));
+	origin_accepts();
+	int64_t before = tally_sum(TALLY_BUFFER_BYTES);
+	say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n");
+	standing_still_us = skewed_us();
+	clock_replace(standing_us, standing_wall_ms);
+	fill_all();
+	assert_true(buffered_when_the_client_takes_some_after(0) - before >= LARGE);
+	assert_true(buffered_when_the_client_takes_some_after(20) - before >= LARGE);
+	assert_true(buffered_when_the_client_takes_some_after(21) - before < 2 * SMALL);
+}
+
+static int time_goes_on(void **state)
+{
+	clock_replace(skewed_us, standing_wall_ms);
+	return harness_teardown(state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -375,6 +449,8 @@ int main(void)
 	    rig_test(a_request_in_flight_to_an_address_that_goes_is_served),
 	    rig_test(with_proxy_headers_each_request_has_a_connection_of_its_own),
 	    rig_test(headers_switched_on_end_what_was_kept_without),
+	    cmocka_unit_test_setup_teardown(
+		a_body_is_read_in_large_pieces_for_who_takes_it_at_once, harness_setup, time_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

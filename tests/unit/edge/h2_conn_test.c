@@ -2,23 +2,13 @@
 
 #include "edge/front/h2_limits.h"
 #include "tests/unit/edge/h1_harness.h"
-
-enum { DATA, HEADERS, RST_STREAM = 3, SETTINGS, PING = 6, GOAWAY, WINDOW_UPDATE };
-enum { END_STREAM = 1, ACK = 1, END_HEADERS = 4 };
-
-/* GET, or POST, https, /, a.example: static table and one literal. */
-#define GET_HEAD "\x82\x87\x84\x01\x09"
-#define POST_HEAD "\x83\x87\x84\x01\x09"
-#define NAME "a.example"
+#include "tests/unit/edge/h2_frames.h"
 
 static void say_frame(int kind, int flags, int stream, const void *bytes, size_t size)
 {
-	char frame[256] = {(char)(size >> 16), (char)(size >> 8), (char)size, (char)kind, (char)flags, 0, 0,
-	    (char)(stream >> 8), (char)stream};
+	char frame[H2_FRAME_MAX];
 
-	assert_true(size <= sizeof frame - 9);
-	memcpy(frame + 9, bytes, size);
-	give(&rig.client, frame, 9 + size);
+	give(&rig.client, frame, h2_frame_write(frame, kind, flags, stream, bytes, size));
 }
 
 static void say_head(int stream, int flags, const char *block)
@@ -26,23 +16,10 @@ static void say_head(int stream, int flags, const char *block)
 	say_frame(HEADERS, flags | END_HEADERS, stream, block, strlen(block));
 }
 
-/* The `nth` frame of that kind and stream that has come so far; NULL: none. */
 static const unsigned char *heard(int kind, int stream, int nth)
 {
-	size_t at = 0;
-
 	look(&rig.client);
-	while (at + 9 <= rig.client.size) {
-		const unsigned char *frame = (const unsigned char *)rig.client.bytes + at;
-		size_t size = (size_t)frame[0] << 16 | (size_t)frame[1] << 8 | frame[2];
-
-		if (at + 9 + size > rig.client.size)
-			return NULL;
-		if (frame[3] == kind && (frame[7] << 8 | frame[8]) == stream && nth-- == 0)
-			return frame;
-		at += 9 + size;
-	}
-	return NULL;
+	return h2_frame_find(rig.client.bytes, rig.client.size, kind, stream, nth);
 }
 
 static const unsigned char *hear(int kind, int stream, int nth)
@@ -69,7 +46,7 @@ static void visit_h2(void)
 	rig.shows_own = true;
 	visit();
 	setsockopt(rig.client.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	give(&rig.client, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33);
+	give(&rig.client, H2_HELLO, sizeof H2_HELLO - 1);
 	hear(SETTINGS, 0, 1);
 }
 
