@@ -169,7 +169,12 @@ def test_python_h2_uploads_thirty_bodies_at_once(place):
                 if not left[stream]:
                     del left[stream]
             sock.sendall(peer.data_to_send())
-            for event in peer.receive_data(sock.recv(65536)):
+            try:
+                heard = sock.recv(65536)
+            except TimeoutError:
+                pytest.fail(f"the edge says no more: {len(over)} answers are whole, and windows are left of "
+                            f"{[peer.local_flow_control_window(stream) for stream in left]}")
+            for event in peer.receive_data(heard):
                 if isinstance(event, h2.events.DataReceived):
                     answers[event.stream_id] += event.data
                     peer.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
