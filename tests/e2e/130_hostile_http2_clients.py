@@ -15,7 +15,7 @@ from lab.process import wait_until
 
 NAME = "shop.brand.test"
 MIB = 1024 * 1024
-CONTINUE = threading.Event()
+CONTINUE, CONTINUED = threading.Event(), threading.Event()
 
 
 def answer(request):
@@ -32,6 +32,7 @@ def answer(request):
     elif request.target == "/continue":
         CONTINUE.wait(20)
         request.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        CONTINUED.set()
         request.answer(request.body())
     elif request.target.startswith(("/u=", "/i")):
         request.answer(b"p" * 8 * MIB, fields=[("Priority", request.target[1:])])
@@ -83,15 +84,12 @@ def test_slow_upload_and_then_a_response_that_waits(place):
     for _ in range(18):
         wire.data(stream, b"u" * 1000)
         time.sleep(0.1)
+    over = time.monotonic()
     wire.data(stream, b"u" * 16000, end=True)
     answer = wire.answer(stream)
-    wire.until(lambda: len(answer.body) == 1000 or answer.reset is not None)
-    blocked = time.monotonic()
-    try:
-        wire.until(lambda: answer.reset is not None, 1.2)
-    except AssertionError:
-        pass
-    assert answer.reset is None, f"cut {time.monotonic() - blocked:.1f} s after its window had closed"
+    wire.until(lambda: answer.reset is not None, 20)
+    took = time.monotonic() - over
+    assert len(answer.body) == 1000 and took > 1.5, f"cut {took:.1f} s after the upload's end"
     wire.close()
 
 
@@ -114,7 +112,7 @@ def test_heads_for_streams_that_are_over(place):
     assert wire.request(method="POST", end=False) == 1
     wire.until(lambda: wire.answer(1).reset == h2.NO_ERROR)
     block = b"\x82\x87\x84" + b"\x01" + b"\x0bexample.com"
-    wire.sock.settimeout(0.5)
+    wire.sock.settimeout(5)
     end = time.monotonic() + 5
     try:
         while time.monotonic() < end:
@@ -152,6 +150,14 @@ def test_client_that_listens_while_its_request_is_open(place):
     wire.close()
 
 
+def held(place, wire):
+    """Bytes for this client that the edge's kernel holds, since nobody takes them."""
+    ends = [f":{port:04X}" for port in (place.edge.https, wire.sock.getsockname()[1])]
+    with open("/proc/net/tcp") as file:
+        rows = [line.split() for line in file]
+    return sum(int(row[4].split(":")[0], 16) for row in rows if row[1].endswith(ends[0]) and row[2].endswith(ends[1]))
+
+
 def test_continue_reaches_a_client_that_downloads_meanwhile(place):
     """A connection that is full of another stream's bytes loses no 100: the client waits for it."""
     CONTINUE.clear()
@@ -161,10 +167,9 @@ def test_continue_reaches_a_client_that_downloads_meanwhile(place):
     upload = wire.request(path="/continue", method="POST", end=False, extra=[("expect", "100-continue")])
     wait_until(lambda: any(request.target == "/continue" for request in place.origin.requests))
     wire.request(path="/large")
-    wait_until(lambda: place.origin.requests[-1].target == "/large")
-    time.sleep(0.5)
+    wait_until(lambda: held(place, wire) > 65536, 20, "the connection to be full")
     CONTINUE.set()
-    time.sleep(0.5)
+    wait_until(lambda: CONTINUED.is_set(), 10, "the app to have said so")
     wire.until(lambda: wire.answer(upload).interim, 20)
     assert wire.answer(upload).interim == [100]
     wire.close()
