@@ -85,6 +85,9 @@ def test_a_client_stays_with_its_server(scene):
         now = scene.ask("client.brand.test", source)
         assert now == server if server != "0" else now in "12", "only those of the dead one move"
     gone.start()
+    wait_until(lambda: all(scene.ask("client.brand.test", source) == server for source, server in chosen.items()),
+               60, "its clients to come back to it")
+    wait_until(lambda: {scene.ask("checked.brand.test") for _ in range(2)} == {"0", "1"}, 20, "the checks to see it")
 
 
 def test_a_dead_server_is_noticed_and_its_return_too(scene):
@@ -149,7 +152,7 @@ def test_a_domain_says_where_its_tls_goes_and_needs_no_certificate(scene):
         wait_until(lambda: scene.answer(name, port) == "1", 10, "its server")
     assert platform.stored(name) is None and platform.job(name) is None
     set_options(platform, name, {"passthrough": scene.servers[2].place})
-    wait_until(lambda: scene.answer(name) == "2", 10, "the other server")
+    wait_until(lambda: scene.answer(name) == "2", 20, "the other server")
     before = passed(scene)
     refused = client_hello.refusal(scene.edge.address, scene.edge.https, name.encode(), alpn=(b"acme-tls/1",))
     assert passed(scene) == before + 1 and refused.alert != "unrecognized_name", "the CA's probe is its own"
