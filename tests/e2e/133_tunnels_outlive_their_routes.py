@@ -52,7 +52,7 @@ class Scene:
         self.routes(f"{NAME} {self.one.place} check=tcp interval=500ms", f"raw.brand.test {self.raw.place}",
                     f"flood.brand.test {self.flood.place}")
         self.edge.restart(config=self.settings, listen_passthrough=f"{self.edge.address}:{self.port}", access_log="on",
-                          log_format="json", drain_timeout="2s", **settings)
+                          log_format="json", **{"drain_timeout": "4s", **settings})
 
     def reload(self, *routes):
         self.routes(*routes)
@@ -156,19 +156,16 @@ def test_a_drain_keeps_a_tunnel_byte_exact_until_its_deadline_and_then_resets_it
     wait_until(lambda: edge.process.logged("draining"), 5, "the drain")
     wait_until(lambda: client_gone(scene), 5, "the door to be shut")
     rounds = 0
-    while time.monotonic() - started < 1.5:
-        exchange(passing, 20000)
-        rounds += 1
     with pytest.raises((OSError, AssertionError)):
         while time.monotonic() - started < 30:
             exchange(passing, 20000)
-            time.sleep(0.02)
+            rounds += 1
     took = time.monotonic() - started
     silent.settimeout(10)
     with pytest.raises(ConnectionResetError):
         silent.recv(10)
     edge.process.wait(10)
-    assert edge.process.exit_code == 0 and rounds > 0 and 1.5 <= took, (edge.process.exit_code, took)
+    assert edge.process.exit_code == 0 and rounds > 0 and 3.5 <= took, (edge.process.exit_code, took)
     lines = [json.loads(line) for line in edge.process.log().splitlines() if line.startswith("{") and '"route"' in line]
     assert [line["end"] for line in lines[-3:]] == ["drain_timeout"] * 3
     stuck.close()
@@ -185,15 +182,14 @@ def client_gone(scene):
 
 
 def test_a_drain_ends_as_soon_as_the_last_tunnel_does(scene):
+    scene.restart(drain_timeout="30s")
     sock = scene.connect()
     assert read_exactly(sock, 3) == b"one"
     scene.edge.process.send(signal.SIGTERM)
     wait_until(lambda: scene.edge.process.logged("draining"), 5, "the drain")
     exchange(sock, 5000)
-    started = time.monotonic()
     sock.close()
-    scene.edge.process.wait(10)
-    assert scene.edge.process.exit_code == 0 and time.monotonic() - started < 1.9
+    assert scene.edge.process.wait(15) == 0
     scene.restart()
 
 
@@ -245,7 +241,7 @@ def test_servers_that_die_while_connecting_or_reset_at_once(scene):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     rude = scene.lab.use(Backend(f"{scene.net}37", reset)).start()
-    scene.restart(passthrough_connect_timeout="300ms")
+    scene.restart(passthrough_connect_timeout="1s")
     scene.reload(f"{NAME} {place} {scene.one.place}", f"raw.brand.test {scene.raw.place}", f"rude.brand.test {rude.place}")
     for _ in range(4):
         with scene.connect() as sock:
