@@ -25,7 +25,7 @@ DAMAGE = {
 def damaged(lab):
     platform = lab.platform(edge={"issue_wait": "1s", "cache_max_age": "500ms"})
     for name in (NAME, OTHER):
-        platform.activate(name)
+        platform.issue(name)
         platform.visit(name, edge=platform.edges[0])
     platform.acme.stop()  # nobody repairs
     return platform
@@ -45,7 +45,7 @@ def test_each_kind_of_damage_is_logged_never_served_and_the_good_one_in_memory_s
         before = [len(edge.process.log()) for edge in damaged.edges]
         damage(damaged, change)
         wait_until(lambda: NAME in good.process.log()[before[0]:] and
-                   any(level in good.process.log()[before[0]:] for level in (" error ", " warn ")), 5,
+                   any(level in good.process.log()[before[0]:] for level in (" error ", " warn ")), 10,
                    f"{label}: a line in the log of the node that has a good one")
         assert damaged.visit(NAME, edge=good).serial == serial, f"{label}: the good one in memory stays"
         answer = damaged.refusal(NAME, edge=bare, timeout=8)
@@ -66,7 +66,7 @@ def test_damaged_certificate_is_replaced_by_a_new_one_when_the_issuer_is_there(l
 
 def test_expired_certificate_is_never_served(lab):
     platform = lab.platform(edges=1, pebble={"certificateValidityPeriod": 8}, edge={"issue_wait": "1s"})
-    platform.activate(NAME)
+    platform.issue(NAME)
     platform.visit(NAME)
     platform.acme.stop()
     platform.db.wait(f"SELECT not_after < now() FROM certificates WHERE name = '{NAME}'", 15)

@@ -39,7 +39,7 @@ def test_no_private_key_in_a_dump(lab):
 def test_seal_key_is_needed_to_serve(lab):
     """Another key file opens nothing: the certificate cannot be used, and nothing crashes."""
     platform = lab.platform(edges=1, edge={"issue_wait": "2s"})
-    platform.activate(NAME)
+    platform.issue(NAME)
     platform.visit(NAME)
     platform.acme.stop()
     other = f"{lab.folder('keys')}/other.key"

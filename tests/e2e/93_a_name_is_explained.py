@@ -187,7 +187,7 @@ def test_cause_of_each_refusal_is_exact(lab):
     wait_until(lambda: "client_left" in causes(platform, "late.brand.test", first), 10, "the visitor's going")
 
     platform.acme.start()
-    platform.activate("strict.brand.test")
+    platform.issue("strict.brand.test")
     platform.visit("strict.brand.test", edge=first)
     platform.api.call("PATCH", "/v1/domains/strict.brand.test", {"options": {"minimum_tls": "1.3"}})
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

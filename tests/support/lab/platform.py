@@ -9,6 +9,7 @@ from .daemons import Acme, Edge, Verifier
 from .knot import Knot
 from .pebble import Pebble
 from .place import free_port
+from .process import wait_until
 from .servers import HAProxy, Nginx
 
 SAAS_ROOT = "saas.test"
@@ -140,6 +141,12 @@ class Platform:
         domain = self.api.verify(name, tenant)
         assert domain["status"] == "active", domain
         return domain
+
+    def issue(self, name):
+        """As activate, with its certificate made before a visitor waits for it."""
+        self.activate(name)
+        self.db.query(f"SELECT enqueue_issuance('{name}', 'first_hit')")
+        wait_until(lambda: self.stored(name), 30, f"the certificate of {name}")
 
     # What a visitor does
 
