@@ -12,7 +12,7 @@ def test_stored_names_are_served_and_new_ones_refused_for_now(platform):
     assert platform.visit(STORED, edge=platform.edge).serial == serial, "a node that has nothing in memory"
     answer = platform.refusal(NEW, edge=platform.edge)
     assert answer.alert == "internal_error", answer
-    assert answer.seconds < 2, answer
+    assert answer.seconds < 4, answer
     assert platform.job(NEW) is None
 
     platform.verifier.start()
@@ -24,9 +24,9 @@ def test_verifier_that_accepts_and_stays_silent_costs_a_bounded_wait(platform):
     platform.activate(NEW)
     platform.visit(STORED)
     platform.verifier.freeze()
-    answer = platform.refusal(NEW, edge=platform.edge, timeout=10)
+    answer = platform.refusal(NEW, edge=platform.edge, timeout=20)
     assert answer.alert == "internal_error", answer
-    assert answer.seconds < 6, answer
+    assert answer.seconds < 15, answer
     assert platform.visit(STORED, edge=platform.edge).status == 200
     platform.verifier.thaw()
     visit_soon(platform, NEW)

@@ -108,13 +108,13 @@ def stage(place):
     if not is_sanitized("postern-edge"):
         assert grown < GROWTH_MOST
         assert cpu < CPU_MOST
-    assert neighbour.slowest < 2
+    assert neighbour.slowest < 5
 
 
 def flood(wire, chunk, seconds=10):
     """The same bytes again and again until the edge has enough; how many were sent."""
     sent = 0
-    wire.sock.settimeout(0.5)
+    wire.sock.settimeout(5)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -454,7 +454,7 @@ def test_client_that_never_reads(stage):
 
 
 def test_head_that_does_not_end(lab):
-    platform = lab.platform(edges=1, edge={"header_timeout": "500ms", "idle_timeout": "700ms"})
+    platform = lab.platform(edges=1, edge={"header_timeout": "2s", "idle_timeout": "2s"})
     platform.activate(NAME)
     wire = H2Wire(platform, NAME)
     wire.get()

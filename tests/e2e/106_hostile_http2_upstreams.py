@@ -18,7 +18,7 @@ MIB = 1024 * 1024
 def stage(shared_lab):
     platform = shared_lab.prepare(edges=1)
     origin = shared_lab.use(H2Origin(platform.ground.address(4)))
-    platform.edge.settings.update({"upstream": origin.url, "workers": 1, "upstream_timeout": "5s"})
+    platform.edge.settings.update({"upstream": origin.url, "workers": 1, "upstream_timeout": "10s"})
     platform.start(without=[platform.app])
     platform.activate(NAME)
     assert platform.visit(NAME, edge=platform.edge).status == 200
@@ -102,7 +102,7 @@ def test_a_malformed_head_is_502_and_ends_its_stream_alone(app, what):
     before = platform.edge.metric("postern_edge_upstream_failures_total", cause="malformed")
     origin.script = BAD_HEADS[what]
     assert platform.visit(NAME, "/bad", edge=platform.edge).status == 502
-    assert platform.edge.metric("postern_edge_upstream_failures_total", cause="malformed") == before + 1
+    wait_until(lambda: platform.edge.metric("postern_edge_upstream_failures_total", cause="malformed") == before + 1, 10, "it to be counted")
     assert origin.requests[-1].wait_reset() in (h2.PROTOCOL_ERROR, h2.INTERNAL_ERROR, h2.FLOW_CONTROL_ERROR)
     origin.script = H2Origin.obey
     assert platform.visit(NAME, "/good", edge=platform.edge).status == 200
@@ -279,7 +279,7 @@ def test_what_breaks_the_protocol_ends_the_connection(app, what):
         pass
     sock.close()
     assert data.startswith((b"HTTP/1.1 502 ", b"HTTP/1.1 200 ")), data[:100]
-    assert time.monotonic() - start < 4, "cut off, not timed out"
+    assert time.monotonic() - start < 9, "cut off, not timed out"
     wait_until(lambda: first.is_over, 5, "the connection to be over")
     bad = [stream for stream in origin.requests if stream.get(":path") == "/bad"]
     assert len(bad) == 1 and not getattr(bad[0], "flooded", False), "all of the flood was taken"
@@ -343,7 +343,7 @@ def test_who_never_answers_is_cancelled_and_the_visitor_told(app):
     """Our own deadline, which is above the app's: a client of gRPC makes UNAVAILABLE of a 504."""
     platform, origin = app
     origin.script = lambda stream: stream.wait_reset(20)
-    assert platform.visit(NAME, "/never", edge=platform.edge, timeout=15).status == 504
+    assert platform.visit(NAME, "/never", edge=platform.edge, timeout=30).status == 504
     assert origin.requests[-1].wait_reset() == h2.CANCEL
     assert [stream.get(":path") for stream in origin.requests].count("/never") == 1
 

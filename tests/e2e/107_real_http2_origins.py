@@ -187,7 +187,7 @@ def test_bodies_both_ways(lab, platform, make, secure):
             assert len(visit.body) == 3000000 + len(b"2097152 " if index % 2 else b"0 ")
             assert visit.body.startswith(b"2097152 " if index % 2 else b"0 ")
     assert platform.edge.metric("postern_edge_upstream_h2_broken_total") == broken
-    assert platform.edge.metric("postern_edge_upstream_h2_connections") >= 1
+    wait_until(lambda: platform.edge.metric("postern_edge_upstream_h2_connections") >= 1, 10, "it to be counted")
 
 
 def test_tls_chooses_and_the_operator_may_forbid(lab, platform):

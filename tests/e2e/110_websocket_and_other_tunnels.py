@@ -70,7 +70,7 @@ def place(shared_lab):
     platform.origin = shared_lab.use(App(ground.address(4)))
     for edge in platform.edges:
         edge.settings["upstream"] = platform.origin.url
-    platform.edges[1].settings.update(tunnel_idle_timeout="700ms", drain_timeout="1s")
+    platform.edges[1].settings.update(tunnel_idle_timeout="2s", drain_timeout="1s")
     folder = shared_lab.folder("origins")
     os.chmod(folder, 0o711)
     pem, key = shared_lab.session.authority.issue("tunnel-app", f"IP:{ground.address(5)}")
@@ -126,7 +126,7 @@ def test_five_hundred_tunnels_at_once(place):
     fds, before = descriptors(), place.edge.process.rss()
     wires = [wire_to(place) for _ in range(count)]
     chats = [WebSocket(one, NAME) for one in wires]
-    assert open_now(place.edge) == count
+    wait_until(lambda: open_now(place.edge) == count, 5, "all of them to be counted")
     grown = place.edge.process.rss() - before
     for round_ in range(2):
         for number, chat in enumerate(chats):
@@ -289,7 +289,7 @@ def test_an_app_that_believes_in_a_tunnel_is_told_nothing_more(place):
 
     def script(request):
         request.answer(b"no")
-        request.sock.settimeout(1)
+        request.sock.settimeout(10)
         try:
             heard.append(request.buffer + request.sock.recv(1000))
         except OSError as error:
@@ -304,7 +304,7 @@ def test_an_app_that_believes_in_a_tunnel_is_told_nothing_more(place):
             answers = [one.answer(), one.answer()]
             assert [answer.status for answer in answers] == [200, 200]
             assert answers[1].body == b"ok\n", "the next request is read by us, and goes elsewhere"
-    wait_until(lambda: heard, 5, "the app to have listened")
+    wait_until(lambda: heard, 15, "the app to have listened")
     assert heard == [b""], "the connection ends with the answer"
     assert "/admin" not in [request.target for request in place.origin.requests], "a body is a body"
 
@@ -437,14 +437,13 @@ def test_a_silent_tunnel_ends_and_a_talking_one_does_not(place):
         chat = WebSocket(talking, NAME)
         ends = threading.Thread(target=silent.rest)
         ends.start()
-        for _ in range(15):
+        while ends.is_alive():
             assert chat.ask(b"still here") == b"still here"
-            time.sleep(0.1)
-        ends.join(5)
+            ends.join(0.1)
         assert silent.how == "fin", "cut, and seen to be cut"
         assert chat.ask(b"and now") == b"and now"
-    assert ended(edge, "idle") == 1
-    assert re.search(r'"?tunnel_end"?[=:] ?"?idle', edge.process.log())
+    wait_until(lambda: ended(edge, "idle") == 1, 5, "it to be counted")
+    edge.process.wait_log(r'"?tunnel_end"?[=:] ?"?idle')
 
 
 def test_a_suspended_domains_tunnels_end(place):
@@ -457,7 +456,7 @@ def test_a_suspended_domains_tunnels_end(place):
         print(f"a tunnel of a domain that was suspended ended after {time.monotonic() - start:.1f} s")
         assert doomed.how == "fin"
         assert chat.ask(b"x") == b"x"
-    assert ended(place.edge, "unserved") == 1
+    wait_until(lambda: ended(place.edge, "unserved") == 1, 5, "it to be counted")
 
 
 def test_a_drain_waits_for_tunnels_until_its_deadline(place):
@@ -467,13 +466,12 @@ def test_a_drain_waits_for_tunnels_until_its_deadline(place):
         edge.process.send(signal.SIGTERM)
         edge.process.wait_log("draining")
         start = time.monotonic()
-        while one.how is None and time.monotonic() - start < 10:
+        while one.how is None and time.monotonic() - start < 20:
             try:
                 chat.ask(b"still here")
             except wire.Ended:
                 break
-            time.sleep(0.05)
         lasted = time.monotonic() - start
     assert edge.process.wait(10) == 0
-    assert 0.8 < lasted < 5, lasted
+    assert 0.8 < lasted < 15, lasted
     assert re.search(r'"?tunnel_end"?[=:] ?"?drain', edge.process.log())

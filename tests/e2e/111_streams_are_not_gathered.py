@@ -147,7 +147,7 @@ def test_a_long_poll_is_answered_when_there_is_something(place, version):
         place.origin.events.put(b"news")
         start = time.monotonic()
         assert curl.rest() == b"news"
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 10
 
 
 def test_an_app_may_answer_each_piece_of_an_upload(place):

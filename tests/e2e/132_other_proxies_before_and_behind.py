@@ -145,4 +145,4 @@ def test_who_passes_the_balancer_by_is_closed(scene):
     to = f"told.brand.test:443:{scene.edge.address}:{scene.port}"
     with pytest.raises(LabError, match="exit 35"):
         run([tool("curl"), "--silent", "--max-time", "20", "--insecure", "--connect-to", to, "https://told.brand.test/"])
-    assert scene.edge.metric("postern_edge_refused_total", cause="proxy_missing") == before + 1
+    wait_until(lambda: scene.edge.metric("postern_edge_refused_total", cause="proxy_missing") == before + 1, 10, "it to be counted")

@@ -35,7 +35,7 @@ def test_an_order_outlives_a_step_of_the_databases_clock(lab, shift):
         finalize.open()
         wait_until(lambda: first.metric("postern_acme_orders_total", result="lost") == 1, 20, "the first to let go")
         assert issuance.stored(NAME) == stored and int(stored[1]) > int(fence)
-        assert second.metric("postern_acme_orders_total", result="issued") == 1
+        wait_until(lambda: second.metric("postern_acme_orders_total", result="issued") == 1, 10, "it to be counted")
     else:
         finalize.open()
         issuance.wait_issued(NAME, seconds=30)

@@ -56,7 +56,7 @@ def test_a_domain_that_is_deleted_meanwhile(lab):
     delete_domain(issuance)
     closed(issuance)
     assert statuses == ["deactivated"]
-    assert issuer.metric("postern_acme_orders_total", result="forbidden") == 1
+    wait_until(lambda: issuer.metric("postern_acme_orders_total", result="forbidden") == 1, 10, "it to be counted")
 
     # Nothing was made: the ledger, which allows for one certificate, has room for the domain's return.
     issuance.ca.clear()

@@ -51,13 +51,13 @@ def renew(platform, edge_limit):
 
 
 def test_renewed_certificate_reaches_every_node(platform):
-    renew(platform, 3)
+    renew(platform, 10)
 
 
 def test_renewed_certificate_reaches_every_node_though_notify_is_lost(lab):
     platform = lab.platform(edge={"cache_max_age": "2s"})
     platform.db.query("ALTER TABLE certificates DISABLE TRIGGER USER")
-    renew(platform, 6)
+    renew(platform, 15)
 
 
 def test_domain_that_was_deleted_is_not_renewed(platform):

@@ -39,7 +39,7 @@ def test_response_in_flight_is_finished_and_the_node_ends_with_0(lab):
     go_on.set()
     thread.join(10)
     assert answers[0].body == b"0123456789"
-    assert edge.process.wait(5) == 0
+    assert edge.process.wait(15) == 0
 
 
 def test_load_balancer_moves_on_without_an_error(lab):
@@ -66,7 +66,7 @@ def test_idle_connection_is_closed_and_does_not_hold_the_end_up(lab):
     connection.request("GET", "/")
     assert connection.getresponse().read() == b"ok\n"
     platform.edge.process.send(signal.SIGTERM)
-    assert platform.edge.process.wait(5) == 0
+    assert platform.edge.process.wait(15) == 0
     assert sock.recv(1) == b"", "an orderly end, no reset"
     sock.close()
 
@@ -83,7 +83,7 @@ def test_endless_response_ends_with_drain_timeout(lab):
     sock.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
     assert sock.recv(1)
     platform.edge.process.send(signal.SIGTERM)
-    assert platform.edge.process.wait(5) == 0
+    assert platform.edge.process.wait(15) == 0
     stop.set()
     sock.close()
 

@@ -21,7 +21,7 @@ def test_first_hit_works_without_any_notify(lab):
     visit = platform.visit(NAME)
     print(f"first hit with no NOTIFY at all: {visit.milliseconds:.0f} ms")
     assert visit.status == 200
-    assert visit.seconds < 5
+    assert visit.seconds < 10
     assert platform.pebble.orders() == 1
 
 
@@ -70,7 +70,7 @@ def test_silent_client_does_not_hold_a_worker_up(lab):
     """One worker; a client that stops in the middle of its ClientHello leaves it free for the others."""
     import socket
     from lab import client_hello
-    platform = lab.platform(edges=1, edge={"workers": 1, "hello_timeout": "1s"})
+    platform = lab.platform(edges=1, edge={"workers": 1, "hello_timeout": "2s"})
     platform.activate(NAME)
     hello = client_hello.client_hello(NAME.encode())
     silent = []
@@ -81,7 +81,7 @@ def test_silent_client_does_not_hold_a_worker_up(lab):
     visit = platform.visit(NAME, edge=platform.edge)
     assert visit.status == 200
     for sock in silent:
-        sock.settimeout(5)
+        sock.settimeout(15)
         while sock.recv(100):
             pass
         sock.close()

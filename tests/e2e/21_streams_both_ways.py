@@ -145,7 +145,7 @@ def test_truncated_response_is_seen_as_an_error(lab):
         pass
     assert data.endswith(b"only this"), "what came is passed on, and then the connection ends"
     sock.close()
-    assert platform.edge.metric("postern_edge_answers_cut_total", cause="app") == 1
+    wait_until(lambda: platform.edge.metric("postern_edge_answers_cut_total", cause="app") == 1, 10, "it to be counted")
 
 
 def test_connections_to_the_app_are_kept(lab):
@@ -160,6 +160,6 @@ def test_app_that_is_down_is_502_or_503_at_once(lab):
     platform, origin = platform_with(lab, None)
     assert platform.visit(NAME).status == 200
     origin.close()
-    visit = platform.visit(NAME, timeout=5)
+    visit = platform.visit(NAME)
     assert visit.status in (502, 503)
-    assert visit.seconds < 2
+    assert visit.seconds < 4, "less than a connect may take"

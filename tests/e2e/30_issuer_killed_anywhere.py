@@ -100,5 +100,5 @@ def test_a_stopped_issuer_hands_its_order_on_at_once(lab):
     gate.open()
     issuance.wait_issued("a.brand.test", seconds=5)
     assert issuance.ca.orders_for("a.brand.test") == 1
-    assert second.metric("postern_acme_orders_total", result="issued") == 1
+    wait_until(lambda: second.metric("postern_acme_orders_total", result="issued") == 1, 10, "it to be counted")
     assert first.process.wait(5) == 0

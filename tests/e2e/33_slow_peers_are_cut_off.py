@@ -10,8 +10,11 @@ import pytest
 from lab import client_hello
 from lab.origin import Origin
 from lab.place import free_port
+from lab.process import wait_until
 
 NAME = "shop.brand.test"
+# What a busy machine may make of a deadline of a second and a half; the deadlines that are not set here are longer.
+BOUND = 9
 
 
 def platform_with(lab, script=None, **edge):
@@ -24,7 +27,7 @@ def platform_with(lab, script=None, **edge):
     return platform, origin
 
 
-def read_to_end(sock, seconds=6):
+def read_to_end(sock, seconds=20):
     """What came, and how long it took until the other side ended the connection."""
     start, data = time.monotonic(), b""
     sock.settimeout(seconds)
@@ -38,19 +41,19 @@ def read_to_end(sock, seconds=6):
 
 @pytest.mark.parametrize("secure", [True, False], ids=["https", "http"])
 def test_head_that_never_ends(lab, secure):
-    platform, origin = platform_with(lab, header_timeout="500ms")
+    platform, origin = platform_with(lab, header_timeout="1500ms")
     before = len(origin.requests)
     sock = (platform.connect(NAME, edge=platform.edge) if secure
             else socket.create_connection((platform.edge.address, platform.http)))
     sock.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nX-Slow: ".encode())
     data, seconds = read_to_end(sock)
     assert data == b"" or data.startswith(b"HTTP/1.1 408"), data
-    assert 0.3 < seconds < 3, seconds
+    assert 1 < seconds < BOUND, seconds
     assert len(origin.requests) == before, "the app never heard of it"
 
 
 def test_head_that_trickles_a_byte_at_a_time_is_no_way_around_it(lab):
-    platform, _ = platform_with(lab, header_timeout="500ms")
+    platform, _ = platform_with(lab, header_timeout="1500ms")
     sock = platform.connect(NAME, edge=platform.edge)
     sock.settimeout(0.05)
     start = time.monotonic()
@@ -66,34 +69,34 @@ def test_head_that_trickles_a_byte_at_a_time_is_no_way_around_it(lab):
             ended = True
             break
     assert ended
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < BOUND
 
 
 def test_body_that_stops(lab):
-    platform, _ = platform_with(lab, body_timeout="500ms")
+    platform, _ = platform_with(lab, body_timeout="1500ms")
     sock = platform.connect(NAME, edge=platform.edge)
     sock.sendall(f"POST / HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 100\r\n\r\nonly this".encode())
     data, seconds = read_to_end(sock)
     assert data == b"" or data.startswith(b"HTTP/1.1 408"), data
-    assert seconds < 3
+    assert seconds < BOUND
 
 
 def test_connection_without_a_next_request(lab):
-    platform, _ = platform_with(lab, idle_timeout="500ms")
+    platform, _ = platform_with(lab, idle_timeout="1500ms")
     sock = platform.connect(NAME, edge=platform.edge)
     sock.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
     data, seconds = read_to_end(sock)
     assert data.endswith(b"ok\n")
-    assert 0.3 < seconds < 3
+    assert 1 < seconds < BOUND
 
 
 def test_app_that_stays_silent_is_504(lab):
     silent = []
     platform, _ = platform_with(lab, lambda request: silent.append(request) if request.target == "/silent"
-                                else request.answer(), upstream_timeout="500ms")
+                                else request.answer(), upstream_timeout="1500ms")
     visit = platform.visit(NAME, "/silent")
     assert visit.status == 504
-    assert visit.seconds < 3
+    assert visit.seconds < BOUND
     assert platform.visit(NAME).body == b"ok\n"
 
 
@@ -104,14 +107,14 @@ def test_answer_that_stops_is_seen_to_be_cut(lab):
         request.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes.")
         if not request.sock.recv(1):
             gone.set()
-    platform, origin = platform_with(lab, upstream_idle_timeout="500ms", upstream_timeout="60s")
+    platform, origin = platform_with(lab, upstream_idle_timeout="1500ms", upstream_timeout="60s")
     origin.script = script
     sock = platform.connect(NAME, edge=platform.edge)
     sock.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
-    data, seconds = read_to_end(sock, 20)
-    assert data.endswith(b"ten bytes.") and 0.4 < seconds < 15
+    data, seconds = read_to_end(sock)
+    assert data.endswith(b"ten bytes.") and 1 < seconds < BOUND
     assert gone.wait(10), "the app's connection ends with it"
-    assert platform.edge.metric("postern_edge_answers_cut_total", cause="app") == 1
+    wait_until(lambda: platform.edge.metric("postern_edge_answers_cut_total", cause="app") == 1, 10, "it to be counted")
 
 
 def test_app_that_takes_nothing_of_an_upload_is_504(lab):
@@ -122,10 +125,10 @@ def test_app_that_takes_nothing_of_an_upload_is_504(lab):
             go_on.wait(30)
             return False
         return request.answer()
-    platform, _ = platform_with(lab, script, upstream_idle_timeout="500ms", upstream_timeout="60s", body_timeout="60s")
+    platform, _ = platform_with(lab, script, upstream_idle_timeout="4s", upstream_timeout="60s", body_timeout="60s")
     sock = platform.connect(NAME, edge=platform.edge)
     sock.sendall(f"POST / HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 100000000\r\n\r\n".encode())
-    sock.settimeout(0.2)
+    sock.settimeout(1.5)
     answer = b""
     for _ in range(1000):
         try:
@@ -133,7 +136,7 @@ def test_app_that_takes_nothing_of_an_upload_is_504(lab):
         except OSError:
             break
     try:
-        answer = read_to_end(sock, 20)[0]
+        answer = read_to_end(sock)[0]
     finally:
         go_on.set()
     assert answer.startswith(b"HTTP/1.1 504 "), answer[:100]
@@ -170,23 +173,23 @@ class Deaf:
 def test_connect_that_takes_too_long_goes_elsewhere_and_alone_is_504(lab):
     platform, origin = platform_with(lab)
     deaf = lab.use(Deaf(platform.ground.address(6)))
-    edge = platform.edge.restart(upstream=[deaf.url, origin.url], upstream_connect_timeout="500ms")
+    edge = platform.edge.restart(upstream=[deaf.url, origin.url], upstream_connect_timeout="1500ms")
     visits = [platform.visit(NAME, edge=edge) for _ in range(12)]
     assert all(visit.status == 200 for visit in visits)
-    assert edge.metric("postern_edge_upstream_failures_total", cause="connect_timeout") >= 1
-    assert edge.metric("postern_edge_upstream_retries_total", reason="connect") >= 1
+    wait_until(lambda: edge.metric("postern_edge_upstream_failures_total", cause="connect_timeout") >= 1, 10, "it to be counted")
+    wait_until(lambda: edge.metric("postern_edge_upstream_retries_total", reason="connect") >= 1, 10, "it to be counted")
     edge.restart(upstream=deaf.url)
     visit = platform.visit(NAME, edge=edge)
-    assert visit.status == 504 and visit.seconds < 15
+    assert visit.status == 504 and visit.seconds < BOUND
 
 
 def test_handshake_that_stops(lab):
-    platform, _ = platform_with(lab, handshake_timeout="500ms", hello_timeout="500ms")
+    platform, _ = platform_with(lab, handshake_timeout="1500ms", hello_timeout="1500ms")
     from_hello = socket.create_connection((platform.edge.address, platform.https))
     from_hello.sendall(client_hello.client_hello(NAME.encode()))
     data, seconds = read_to_end(from_hello)
     assert data[:1] == b"\x16", "a ServerHello, to which nobody answers"
-    assert seconds < 3
+    assert seconds < BOUND
 
 
 def test_port_80_with_too_much_head(lab):
@@ -198,4 +201,4 @@ def test_port_80_with_too_much_head(lab):
             pass
         data, seconds = read_to_end(sock)
         assert data == b"" or data.startswith((b"HTTP/1.1 400", b"HTTP/1.1 431")), data[:50]
-        assert seconds < 5
+        assert seconds < BOUND

@@ -184,7 +184,7 @@ def test_a_look_costs_a_first_hit_next_to_nothing(scene):
     count = scene.acme.metric("postern_acme_preflight_seconds_count") - before[1]
     mean = (scene.acme.metric("postern_acme_preflight_seconds_sum") - before[0]) / count
     print(f"a look before an order: {mean * 1000:.1f} ms")
-    assert mean < 0.1
+    assert mean < 1, "no look-up that waits for its deadline"
 
 
 def test_without_dns_orders_go_on_and_time_is_lost_once(lab):
@@ -196,12 +196,12 @@ def test_without_dns_orders_go_on_and_time_is_lost_once(lab):
     issuance.ask_for("first.brand.test")
     issuance.wait_issued("first.brand.test")
     first = time.monotonic() - start
-    assert first < 5
+    assert first < 15
     names = [f"name{number}.brand.test" for number in range(5)]
     issuance.ask_for(*names)
     issuance.wait_issued(*names)
-    assert issuer.metric("postern_acme_preflights_total", result="unknown") == 6
+    wait_until(lambda: issuer.metric("postern_acme_preflights_total", result="unknown") == 6, 10, "it to be counted")
     total = issuer.metric("postern_acme_preflight_seconds_sum")
     print(f"without DNS: {first:.1f} s for the first certificate, {total:.2f} s of looking in sum")
-    assert total < 4
-    wait_until(lambda: issuer.metric("postern_acme_dns_unreachable") == 1, 2, "the gauge to say so")
+    assert total < 8, "six looks of two seconds would be twelve"
+    wait_until(lambda: issuer.metric("postern_acme_dns_unreachable") == 1, 10, "the gauge to say so")

@@ -222,10 +222,10 @@ def test_silent_database_holds_nobody_for_long(lab):
     try:
         start = time.monotonic()
         assert platform.verifier.ask(NAME) == 503
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 10
         start = time.monotonic()
         assert platform.api.call("GET", f"/v1/domains/{NAME}")[0] == 503
-        assert time.monotonic() - start < 6
+        assert time.monotonic() - start < 15
     finally:
         cluster.thaw()
     wait_until(lambda: platform.verifier.ask(NAME) == 200, 15, "ask to be back")

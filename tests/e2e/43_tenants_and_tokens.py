@@ -78,8 +78,9 @@ def test_every_change_is_in_the_audit_trail_with_who_and_from_where(platform):
 
 def test_too_many_requests_are_told_when_to_come_back(platform):
     token = token_of(platform, "brand")["token"]
-    statuses = [platform.api.call("GET", "/v1/nothing", token=token)[0] for _ in range(200)]
-    assert set(statuses) == {404, 429}
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:  # faster than is allowed, also where a machine is slow
+        statuses = set(pool.map(lambda _: platform.api.call("GET", "/v1/nothing", token=token)[0], range(200)))
+    assert statuses == {404, 429}
     assert platform.api.call("GET", "/v1/tenants", token=token_of(platform, "brand")["token"])[0] == 200
 
 

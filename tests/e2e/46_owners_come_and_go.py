@@ -66,7 +66,7 @@ def test_drift_is_noticed_without_being_asked_and_served_all_the_same(platform):
     look()
     assert platform.api.show(name)["status"] == "active", "once is not enough"
     look()
-    assert platform.api.show(name)["status"] == "drifted"
+    wait_until(lambda: platform.api.show(name)["status"] == "drifted", 5, "the second look to count")
     assert platform.verifier.ask(name) == 200
     platform.verifier.process.wait_log("domain drifted")
     platform.dns.publish(txt(domain)["name"], "TXT", txt(domain)["value"])

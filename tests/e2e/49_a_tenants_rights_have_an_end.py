@@ -147,6 +147,6 @@ def test_ask_answers_many_at_once_while_the_database_is_away(lab, how):
     with ThreadPoolExecutor(40) as pool:
         answers = list(pool.map(ask, range(40)))
     assert {status for status, _ in answers} == {503}
-    assert max(seconds for _, seconds in answers) < 4, sorted(seconds for _, seconds in answers)
+    assert max(seconds for _, seconds in answers) < 10, sorted(seconds for _, seconds in answers)
     lab.clusters[0].thaw() if how == "freeze" else lab.clusters[0].start()
     wait_until(lambda: platform.verifier.ask("shop.brand.test") == 200, 15, "ask to recover")

@@ -41,7 +41,7 @@ class Scene:
         status, answer = self.call("GET", f"/v1/certificates/{name}", tenant=tenant)
         return answer if status == 200 else None
 
-    def serves(self, name, issued, seconds=2):
+    def serves(self, name, issued, seconds=15):
         for edge in self.platform.edges:
             wait_until(lambda: self.platform.visit(name, edge=edge, context=self.both).serial == issued.serial, seconds,
                        f"{edge.name} to serve the upload for {name}")

@@ -16,8 +16,9 @@ from lab.process import wait_until
 pytestmark = pytest.mark.alone
 
 NAMES, ROUNDS, VISITORS = 20, 25, 4
-# The promise, and what a machine that pauses by itself may add to the one that is worst hit.
-EVERYWHERE_S, WORST_S = 1.0, 3.0
+# The promise, kept by 99 of a hundred; what a machine that pauses by itself may make of the others; and when a visitor
+# who is shown what was there before is one too many.
+EVERYWHERE_S, WORST_S, LATE_S = 1.0, 10.0, 3.0
 TENANT = "brand-7"
 
 
@@ -82,7 +83,7 @@ class Visitors:
         self.resumed += resumed
         # Nothing changed while it was under way, and the change before that was long enough ago.
         expected, since = state
-        if expected and state == name.state and began - since > WORST_S and serial != expected:
+        if expected and state == name.state and began - since > LATE_S and serial != expected:
             self.late.append((name.text, edge.name, began - since, resumed))
 
     def stop(self):
@@ -173,7 +174,7 @@ def test_five_hundred_operations_under_load(lab):
     assert not visitors.failures, visitors.failures[:5]
     assert not visitors.late, visitors.late[:5]
     assert visitors.count > 500 and visitors.resumed > 100
-    assert seconds[-2] < EVERYWHERE_S and seconds[-1] < WORST_S, seconds[-10:]
+    assert seconds[int(len(seconds) * 0.99)] < EVERYWHERE_S and seconds[-1] < WORST_S, seconds[-10:]
     # What was removed last has found its way back to the CA.
     for name in names:
         if name.expected:

@@ -38,7 +38,7 @@ def test_a_customers_way_is_told_signed_and_in_order(hooks):
     page = call("GET", f"/v1/webhooks/{hook['id']}/deliveries?limit=2")[1]
     rest = call("GET", f"/v1/webhooks/{hook['id']}/deliveries?cursor={page['next']}")[1]
     assert page["deliveries"] + rest["deliveries"] == log
-    assert hooks.platform.acme.metric("postern_acme_webhook_tries_total", result="delivered") == 5
+    wait_until(lambda: hooks.platform.acme.metric("postern_acme_webhook_tries_total", result="delivered") == 5, 10, "it to be counted")
 
 
 def test_each_gets_what_it_asked_for_and_nothing_of_others(hooks):

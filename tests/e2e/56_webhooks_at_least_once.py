@@ -198,7 +198,7 @@ def test_another_seal_key(lab):
     hooks.happen()
     tried = hooks.wait_tried(hook)
     assert tried["state"] == "waiting" and "cannot sign" in tried["error"], tried
-    assert hooks.acme.process.logged("cannot be opened")
+    hooks.acme.process.wait_log("cannot be opened")
     assert not receiver.messages
     hooks.acme.restart(seal_key_file=f"{folder}/both")
     hooks.wait(hook)

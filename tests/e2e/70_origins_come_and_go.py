@@ -62,7 +62,7 @@ class Load:
     def more(self, count):
         """Waits for so many further answers."""
         wanted = len(self.statuses) + count
-        wait_until(lambda: len(self.statuses) >= wanted, 20, f"{count} further answers")
+        wait_until(lambda: len(self.statuses) >= wanted, 60, f"{count} further answers")
 
     def stop(self):
         self.stopping = True
@@ -73,19 +73,19 @@ class Load:
 def test_a_killed_origin_costs_no_request_and_comes_back_by_itself(lab):
     ones = origins(lab, "127.9.70.", "red", "green", "blue")
     platform = platform_with(lab, *[one.url for one in ones], upstream_health="/healthz",
-                             upstream_health_interval="200ms", upstream_slow_start="1s")
+                             upstream_health_interval="1s", upstream_slow_start="1s")
     load = Load(platform)
     try:
         load.more(300)
         ones[1].kill()
         load.more(600)
-        wait_until(lambda: platform.edge.metric("postern_edge_upstream_up", upstream=ones[1].url) == 0, 5,
+        wait_until(lambda: platform.edge.metric("postern_edge_upstream_up", upstream=ones[1].url) == 0, 15,
                    "the dead origin to be seen as down")
         seen = len(load.names)
         load.more(200)
         assert "green" not in load.names[seen:]
         ones[1].start()
-        wait_until(lambda: platform.edge.metric("postern_edge_upstream_up", upstream=ones[1].url) == 1, 5,
+        wait_until(lambda: platform.edge.metric("postern_edge_upstream_up", upstream=ones[1].url) == 1, 15,
                    "the origin to be up again")
         seen = len(load.names)
         wait_until(lambda: "green" in load.names[seen:], 10, "the origin that is back to get requests")
@@ -142,12 +142,12 @@ def test_no_upstream_left_is_503_at_once_with_the_operators_page(lab):
     os.chmod(os.path.dirname(page), 0o711)
     one = origins(lab, "127.9.73.", "red")[0]
     platform = platform_with(lab, one.url, error_page_503=page, upstream_health="/healthz",
-                             upstream_health_interval="100ms")
+                             upstream_health_interval="1s")
     assert platform.visit(NAME, edge=platform.edge).status == 200
     one.kill()
-    wait_until(lambda: platform.edge.metric("postern_edge_upstream_up", upstream=one.url) == 0, 5, "it to be down")
+    wait_until(lambda: platform.edge.metric("postern_edge_upstream_up", upstream=one.url) == 0, 15, "it to be down")
     started = time.monotonic()
     visit = platform.visit(NAME, edge=platform.edge)
     assert (visit.status, visit.body) == (503, b"<h1>We are coming back</h1>")
     assert visit.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 4, "less than a connect may take"

@@ -93,6 +93,6 @@ def test_a_name_that_is_not_there_yet_does_not_end_the_start(lab):
     platform.start(without=[platform.app])
     platform.activate(NAME)
     assert platform.visit(NAME).status == 503
-    assert platform.edge.process.logged("cannot be looked up.*" + ORIGIN)
+    platform.edge.process.wait_log("cannot be looked up.*" + ORIGIN)
     hosts.say(old.address)
     wait_until(lambda: platform.visit(NAME).status == 200, 30, "the name to be found")

@@ -58,7 +58,7 @@ def test_a_verified_upstream_is_asked_under_the_internal_name_and_sessions_are_r
     asked = app.wait_asked(4, "/")
     assert {line[3] for line in asked} == {INTERNAL}
     assert [line[2] for line in asked] == [".", "r", "r", "r"], "one handshake in full, then resumed ones"
-    assert platform.edge.metric("postern_edge_upstream_handshakes_total", kind="resumed") == 3
+    wait_until(lambda: platform.edge.metric("postern_edge_upstream_handshakes_total", kind="resumed") == 3, 10, "it to be counted")
 
 
 def test_connections_over_tls_are_kept_though_tickets_come_late(lab):
@@ -87,7 +87,7 @@ def test_what_does_not_verify_is_502_and_never_asked(lab):
         platform.edge.restart()
         assert platform.visit(NAME, edge=platform.edge).status == 502, case
         assert platform.edge.process.wait_log(f"no TLS with an upstream.*{reason}"), case
-        assert platform.edge.metric("postern_edge_upstream_failures_total", cause="tls") > 0
+        wait_until(lambda: platform.edge.metric("postern_edge_upstream_failures_total", cause="tls") > 0, 10, "it to be counted")
         assert app.asked() == [], case
         app.stop()
 
@@ -95,10 +95,10 @@ def test_what_does_not_verify_is_502_and_never_asked(lab):
 def test_without_a_name_of_its_own_the_urls_host_is_verified(lab):
     app = origin(lab, "by-address", *certificate(lab, "by-address", f"IP:{ADDRESS}"))
     platform = platform_with(lab, app.url, upstream_sni=None, upstream_health="/healthz",
-                             upstream_health_interval="500ms")
+                             upstream_health_interval="1s")
     assert platform.visit(NAME, edge=platform.edge).body == b"by-address"
     app.wait_asked(2, "/healthz")
-    wait_until(lambda: platform.edge.metric("postern_edge_upstream_checks_total", result="ok") > 1, 5, "two checks")
+    wait_until(lambda: platform.edge.metric("postern_edge_upstream_checks_total", result="ok") > 1, 15, "two checks")
     assert platform.edge.metric("postern_edge_upstream_up") == 1
 
 

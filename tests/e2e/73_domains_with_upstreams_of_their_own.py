@@ -63,7 +63,7 @@ def test_a_name_is_found_while_the_first_request_waits(lab):
 def test_one_check_for_each_address_whatever_the_number_of_domains_and_workers(lab):
     app = origins(lab, "127.9.78.", "app")[0]
     platform = lab.prepare(edges=1, edge={"upstream": app.url, "workers": 2, "upstream_health": "/healthz",
-                                          "upstream_health_interval": "500ms"})
+                                          "upstream_health_interval": "1s"})
     platform.start(without=[platform.app, platform.pebble, platform.acme])
     authority = platform.ground.authority
     chain, key = authority.issue("stores", "DNS:*.sandbox.saas.test")
@@ -82,5 +82,5 @@ def test_one_check_for_each_address_whatever_the_number_of_domains_and_workers(l
     before, started = len(app.asked("/healthz")), time.monotonic()
     wait_until(lambda: len(app.asked("/healthz")) >= before + 6, 20, "six further checks")
     counted, took = len(app.asked("/healthz")) - before, time.monotonic() - started
-    print(f"50 domains, 2 workers: {counted} checks of their address in {took:.1f} s, at an interval of 0.5 s")
-    assert counted <= took / 0.5 + 1
+    print(f"50 domains, 2 workers: {counted} checks of their address in {took:.1f} s, at an interval of a second")
+    assert counted <= took + 3

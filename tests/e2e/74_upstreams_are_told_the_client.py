@@ -3,6 +3,7 @@
 import os
 
 from lab.app_origin import AppOrigin
+from lab.process import wait_until
 
 NAME = "shop.brand.test"
 
@@ -12,7 +13,7 @@ def test_each_connection_says_whose_it_is(lab):
     os.chmod(folder, 0o711)
     app = lab.use(AppOrigin(folder, "app", "127.9.79.20", options=" proxy_protocol")).start()
     platform = lab.prepare(edges=1, edge={"upstream": app.url, "upstream_proxy_protocol": "v2",
-                                          "upstream_health": "/healthz", "upstream_health_interval": "200ms"})
+                                          "upstream_health": "/healthz", "upstream_health_interval": "1s"})
     platform.start(without=[platform.app])
     platform.activate(NAME)
     for _ in range(3):
@@ -27,4 +28,4 @@ def test_each_connection_says_whose_it_is(lab):
     assert {line[4] for line in asked} == {client}
     assert len({line[5] for line in asked}) == 6, "a connection for each request"
     assert {line[4] for line in app.wait_asked(2, "/healthz")} != {client}, "a check is nobody's"
-    assert platform.edge.metric("postern_edge_upstream_idle") == 0
+    wait_until(lambda: platform.edge.metric("postern_edge_upstream_idle") == 0, 10, "it to be counted")

@@ -23,7 +23,7 @@ class Door:
 
     def __init__(self, lab, options, **settings):
         self.platform = lab.prepare(edges=1, balancer=options, edge={
-            "proxy_protocol": "required", "proxy_trust": "10.0.0.0/8,127.0.0.1", "proxy_timeout": "1s", **settings})
+            "proxy_protocol": "required", "proxy_trust": "10.0.0.0/8,127.0.0.1", "proxy_timeout": "4s", **settings})
         self.origin = lab.use(Origin(self.platform.ground.address(4)))
         self.platform.edge.settings["upstream"] = self.origin.url
         self.platform.start()
@@ -60,7 +60,7 @@ def door(shared_lab):
 
 
 def wait_closed(sock):
-    sock.settimeout(5)
+    sock.settimeout(15)
     try:
         assert sock.recv(4096) == b""
     except ConnectionResetError:
@@ -199,10 +199,10 @@ def test_every_truncated_header_waits_and_is_forgotten(door):
     socks = [door.dial(header[:size % len(header)]) for size in range(500)]
     start = time.monotonic()
     assert door.get(door.secure(door.dial(proxy.v2()))).all("x-forwarded-for") == ["203.0.113.9"]
-    assert time.monotonic() - start < 1.0
+    assert time.monotonic() - start < 3, "in no line behind them"
     for sock in socks:
         wait_closed(sock)
-    wait_until(lambda: door.edge.metric("postern_edge_connections", state="proxy") == 0, 5, "no connection to be left")
+    wait_until(lambda: door.edge.metric("postern_edge_connections", state="proxy") == 0, 10, "no connection to be left")
 
 
 def test_a_second_header_is_no_header(door):

@@ -66,7 +66,7 @@ class Stage:
     """The platform of this file, and the app whose script each test sets."""
 
     def __init__(self, lab):
-        self.platform = lab.prepare(edges=1, edge={"upstream_timeout": "2s"})
+        self.platform = lab.prepare(edges=1, edge={"upstream_timeout": "10s"})
         self.script = None
         self.origin = lab.use(Origin(self.platform.ground.address(4), lambda request: self.script(request)))
         self.platform.edge.settings["upstream"] = self.origin.url

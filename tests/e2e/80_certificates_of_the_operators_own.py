@@ -29,9 +29,9 @@ def lookups(platform):
     return [edge.metric("postern_edge_broker_lookups_total") for edge in platform.edges]
 
 
-def wait_for_serial(platform, uploads, name, serial, seconds=1.0):
+def wait_for_serial(platform, uploads, name, serial):
     for edge in platform.edges:
-        wait_until(lambda: platform.visit(name, edge=edge, context=uploads.trust).serial == serial, seconds + 1,
+        wait_until(lambda: platform.visit(name, edge=edge, context=uploads.trust).serial == serial, 10,
                    f"{edge.name} to serve the certificate")
 
 
@@ -82,7 +82,7 @@ def test_name_of_its_own_wins_over_the_wildcard(scene):
     uploads.remove("own.sandbox.saas.test")
     for edge in platform.edges:
         wait_until(lambda: platform.visit("own.sandbox.saas.test", edge=edge, context=uploads.trust).names == [WILDCARD],
-                   2, f"{edge.name} to go back to the wildcard")
+                   10, f"{edge.name} to go back to the wildcard")
 
 
 class Visitors:
@@ -112,7 +112,7 @@ def test_replaced_under_load_by_rsa_and_back_without_a_failed_request(scene):
     platform, uploads = scene
     name = "busy.brand.test"
     serials = [uploads.add(name)]
-    wait_for_serial(platform, uploads, name, serials[0], 5)
+    wait_for_serial(platform, uploads, name, serials[0])
     visitors = Visitors(platform, uploads, name)
     for rsa in (True, False):
         serials.append(uploads.add(name, rsa=rsa))
@@ -136,13 +136,13 @@ def session_of(platform, name, context):
 def test_removed_certificate_is_gone_on_every_node(scene):
     platform, uploads = scene
     name = "leaves.brand.test"
-    wait_for_serial(platform, uploads, name, uploads.add(name), 5)
+    wait_for_serial(platform, uploads, name, uploads.add(name))
     contexts = [tls.trust(uploads.authority.ca, version=version)
                 for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)]
     sessions = [session_of(platform, name, context) for context in contexts]
     uploads.remove(name)
     for edge in platform.edges:
-        wait_until(lambda: platform.refusal(name, edge=edge).alert == "unrecognized_name", 2, f"{edge.name} to drop it")
+        wait_until(lambda: platform.refusal(name, edge=edge).alert == "unrecognized_name", 10, f"{edge.name} to drop it")
         for context, session in zip(contexts, sessions):
             with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
                 platform.visit(name, edge=edge, context=context, session=session)
@@ -153,7 +153,7 @@ def test_issuer_leaves_an_upload_alone(scene):
     name = "own.brand.test"
     platform.activate(name)
     serial = uploads.add(name)
-    wait_for_serial(platform, uploads, name, serial, 5)
+    wait_for_serial(platform, uploads, name, serial)
     before = platform.pebble.orders()
     platform.db.query(f"SELECT enqueue_issuance('{name}', 'repair')")
     wait_until(lambda: platform.job(name)[0] == "idle", 10, "the issuer to look at the name")

@@ -65,7 +65,7 @@ def test_new_values_are_in_force_and_kept_connections_stay(node):
     kept = tls.HttpOver(sock, NAME)
     kept.request("GET", "/before")
     assert kept.getresponse().read() == b"ok\n"
-    node.reload("done", access_log="on", header_timeout="300ms", log_format="json")
+    node.reload("done", access_log="on", header_timeout="1s", log_format="json")
     kept.request("GET", "/after?secret=1")
     assert kept.getresponse().read() == b"ok\n", "the connection outlives the reload"
     line = node.edge.process.wait_log(r'\{.*"message":"request".*"path":"/after".*\}')

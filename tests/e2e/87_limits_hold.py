@@ -62,7 +62,7 @@ def test_out_of_descriptors_the_newest_are_told_and_it_goes_on(lab):
     for sock in socks:
         sock.close()
     wait_until(lambda: serves_again(platform), 10, "service as before")
-    assert edge.metric(REFUSED, cause="descriptors") >= 6
+    wait_until(lambda: edge.metric(REFUSED, cause="descriptors") >= 6, 10, "it to be counted")
     kept.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
     assert everything(kept).endswith(b"ok\n"), "who was in before stays"
 
@@ -79,7 +79,7 @@ def test_connections_of_one_client(lab):
     other = socket.create_connection((edge.address, edge.http), source_address=("127.0.0.77", 0))
     other.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
     assert everything(other).startswith(b"HTTP/1.1 308 "), "another client has its own three"
-    assert edge.metric(REFUSED, cause="max_connections_per_client") == 2
+    wait_until(lambda: edge.metric(REFUSED, cause="max_connections_per_client") == 2, 10, "it to be counted")
     socks.pop().close()
     wait_until(lambda: serves_again(platform), 5, "a place to be free again")
     for sock in socks:
@@ -127,10 +127,10 @@ def test_memory_above_its_bound_sheds_requests_and_connections(lab):
             except OSError:
                 break
         wait_until(lambda: platform.refusal(NAME, edge=edge).alert == "internal_error", 10, "a refusal")
-        assert edge.metric(REFUSED, cause="max_memory") >= 1
+        wait_until(lambda: edge.metric(REFUSED, cause="max_memory") >= 1, 10, "it to be counted")
         idle.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
         assert everything(idle).startswith(b"HTTP/1.1 503 ")
-        assert edge.metric("postern_edge_requests_shed_total") >= 1
+        wait_until(lambda: edge.metric("postern_edge_requests_shed_total") >= 1, 10, "it to be counted")
         in_use = edge.metric("postern_edge_memory_bytes")
         print(f"{len(socks)} readers that take nothing, {in_use / 1e6:.1f} MB with a bound of 2.1 MB")
         assert in_use < 6e6
@@ -142,12 +142,12 @@ def test_memory_above_its_bound_sheds_requests_and_connections(lab):
 
 
 def test_body_that_trickles(lab):
-    platform = node(lab, body_timeout="700ms", min_rate="1000")
+    platform = node(lab, body_timeout="2s", min_rate="1000")
     sock = platform.connect(NAME, edge=platform.edge)
     sock.sendall(f"POST / HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 100000\r\n\r\n".encode())
     sock.settimeout(0.05)
     start, answer = time.monotonic(), b""
-    while time.monotonic() - start < 10 and not answer:
+    while time.monotonic() - start < 20 and not answer:
         try:
             sock.sendall(b"x")
             answer = sock.recv(4096)
@@ -155,14 +155,14 @@ def test_body_that_trickles(lab):
             continue
         except OSError:
             break
-    assert time.monotonic() - start < 8
+    assert time.monotonic() - start < 15
     assert answer == b"" or answer.startswith(b"HTTP/1.1 408")
     fast = platform.connect(NAME, edge=platform.edge)
-    fast.sendall(f"POST / HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 20000\r\nConnection: close\r\n\r\n".encode())
-    for _ in range(40):
+    fast.sendall(f"POST / HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 40000\r\nConnection: close\r\n\r\n".encode())
+    for _ in range(80):
         fast.sendall(b"x" * 500)
         time.sleep(0.05)
-    assert everything(fast).startswith(b"HTTP/1.1 200"), "10,000 bytes a second for two seconds are enough"
+    assert everything(fast).startswith(b"HTTP/1.1 200"), "10,000 bytes a second for four seconds are enough"
 
 
 def test_reader_that_takes_a_byte_now_and_then(lab):

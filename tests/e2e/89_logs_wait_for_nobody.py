@@ -73,8 +73,8 @@ def test_phases_are_histograms(lab):
     platform = node(lab)
     platform.visit(NAME, edge=platform.edge)
     for phase in ("hello", "handshake", "request_head", "upstream_connect", "first_byte", "request"):
-        assert platform.edge.metric(f"postern_edge_{phase}_seconds_count") >= 1, phase
-    assert platform.edge.metric("postern_edge_request_bytes_total", direction="out") > 40
+        wait_until(lambda phase=phase: platform.edge.metric(f"postern_edge_{phase}_seconds_count") >= 1, 10, phase)
+    wait_until(lambda: platform.edge.metric("postern_edge_request_bytes_total", direction="out") > 40, 10, "its bytes")
     assert platform.edge.metric("postern_edge_memory_bytes") >= 0
 
 

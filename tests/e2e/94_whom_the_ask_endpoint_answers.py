@@ -106,7 +106,7 @@ def ask_with(platform, certificate):
 
 def test_clients_are_known_by_their_certificates(closed):
     assert closed.visit(NAME).status == 200
-    assert closed.edges[0].metric("postern_edge_asks_total", result="allowed") == 1
+    wait_until(lambda: closed.edges[0].metric("postern_edge_asks_total", result="allowed") == 1, 10, "it to be counted")
     assert ask_with(closed, closed.client) == 200
     authority = closed.ground.authority
     strangers = {
@@ -132,7 +132,7 @@ def test_edge_without_a_certificate_gets_no_answer(closed):
     edge.restart(ask_client_cert_file=None, ask_client_key_file=None)
     assert closed.refusal(NAME, edge).alert == "internal_error"
     assert edge.metric("postern_edge_asks_total", result="allowed") == 0
-    assert edge.metric("postern_edge_asks_total", result="unknown") == 1
+    wait_until(lambda: edge.metric("postern_edge_asks_total", result="unknown") == 1, 10, "it to be counted")
     edge.restart(ask_client_cert_file=closed.client[0], ask_client_key_file=closed.client[1])
     wait_until(lambda: closed.refusal("nobody.brand.test").alert == "unrecognized_name", 20, "the balancer to find the edge")
     assert closed.visit(NAME).status == 200
