@@ -185,12 +185,12 @@ static void awkward_channel_names_are_quoted(void **state)
 	stop(ear);
 }
 
-static void stopping_takes_about_a_second_at_most(void **state)
+static void stopping_takes_a_few_seconds_at_most(void **state)
 {
 	struct ear *ear = start(state, "postern_edge", both);
 	int64_t begin = clock_monotonic_ms();
 	stop(ear);
-	assert_true(clock_monotonic_ms() - begin < 1000);
+	assert_true(clock_monotonic_ms() - begin < 3000);
 	/* Nobody there: it is still trying. */
 	struct ear deaf = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 	const struct pg_listen_handler handler = {on_notify, on_connected, &deaf};
@@ -198,7 +198,7 @@ static void stopping_takes_about_a_second_at_most(void **state)
 	    pg_listen_start("host=/nonexistent user=x dbname=x", "test", both, &handler);
 	begin = clock_monotonic_ms();
 	pg_listen_stop(listen);
-	assert_true(clock_monotonic_ms() - begin < 1000);
+	assert_true(clock_monotonic_ms() - begin < 3000);
 	assert_int_equal(deaf.connections, 0);
 }
 
@@ -210,7 +210,7 @@ int main(void)
 	    database_test(listener_is_back_after_its_backend_was_ended),
 	    database_test(listener_is_back_after_a_restart_of_the_server),
 	    database_test(awkward_channel_names_are_quoted),
-	    database_test(stopping_takes_about_a_second_at_most),
+	    database_test(stopping_takes_a_few_seconds_at_most),
 	};
 	return cmocka_run_group_tests_name("pg_listen", tests, NULL, NULL);
 }

@@ -262,7 +262,7 @@ static void refused_connection_is_told_in_words(void **state)
 	snprintf(conninfo, sizeof conninfo, "host=127.0.0.1 port=%d user=x dbname=x", port);
 	struct pg *pg = pg_new(conninfo, "test");
 	struct error error;
-	assert_int_equal(pg_wait_ready(pg, 300, &error), R_TIMEOUT);
+	assert_int_equal(pg_wait_ready(pg, 1500, &error), R_TIMEOUT);
 	assert_non_null(strstr(error.text, "refused"));
 	assert_null(strchr(error.text, '\n'));
 	assert_int_equal(pg_query(pg, 500, NULL, &error, "SELECT 1", NULL, 0), R_DOWN);
@@ -295,7 +295,7 @@ static void refusing_first_host_is_left_at_once(void **state)
 	struct pg *pg = pg_new(conninfo, "test");
 	struct error error;
 	assert_int_equal(pg_wait_ready(pg, TEST_WAIT_MS, &error), R_OK);
-	assert_true(clock_monotonic_ms() - start < 1500);
+	assert_true(clock_monotonic_ms() - start < 2700); /* one that is silent is left after three seconds */
 	pg_free(pg);
 	close(fd);
 }

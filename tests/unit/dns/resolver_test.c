@@ -173,9 +173,9 @@ static void domains_share_what_is_known_for_a_moment_only(void **state)
 	assert_false(sees_new_value(bench, subject++));
 	fake_dns_publish(bench->dns);
 	int64_t start = clock_monotonic_ms();
-	while (!sees_new_value(bench, subject++) && clock_monotonic_ms() - start < 5000)
+	while (!sees_new_value(bench, subject++) && clock_monotonic_ms() - start < 10000)
 		usleep(10000);
-	assert_in_range(clock_monotonic_ms() - start, 0, 2000);
+	assert_in_range(clock_monotonic_ms() - start, 0, 5000);
 }
 
 /* libunbound itself would remember the failure for five seconds. */
@@ -190,7 +190,7 @@ static void mended_server_is_noticed_within_a_second(void **state)
 		struct resolver_answer answer = look_up(state, "flaky.test", RESOLVER_TXT);
 		outcome = answer.outcome;
 		resolver_answer_free(&answer);
-	} while (outcome == RESOLVER_TEMPORARY && clock_monotonic_ms() - start < 2000);
+	} while (outcome == RESOLVER_TEMPORARY && clock_monotonic_ms() - start < 4000);
 	assert_int_equal(outcome, RESOLVER_NO_DATA);
 }
 
@@ -211,7 +211,7 @@ static void silent_server_is_given_up_in_time(void **state)
 {
 	int64_t start = clock_monotonic_ms();
 	expect(state, "silent.test", RESOLVER_TXT, RESOLVER_TEMPORARY);
-	assert_in_range(clock_monotonic_ms() - start, 0, RESOLVER_DEADLINE_MS + 500);
+	assert_in_range(clock_monotonic_ms() - start, 0, 2 * RESOLVER_DEADLINE_MS - 1);
 }
 
 static void fifty_silent_look_ups_delay_no_other(void **state)
@@ -226,12 +226,12 @@ static void fifty_silent_look_ups_delay_no_other(void **state)
 	}
 	int64_t start = clock_monotonic_ms();
 	expect(state, "txt.test", RESOLVER_TXT, RESOLVER_FOUND);
-	assert_in_range(clock_monotonic_ms() - start, 0, 1000);
+	assert_in_range(clock_monotonic_ms() - start, 0, RESOLVER_DEADLINE_MS - 1);
 	for (int i = 0; i < SILENT; i++) {
 		assert_false(resolver_is_done(queries[i]));
 		resolver_cancel(queries[i]);
 	}
-	assert_in_range(clock_monotonic_ms() - start, 0, 3000);
+	assert_in_range(clock_monotonic_ms() - start, 0, RESOLVER_DEADLINE_MS - 1);
 }
 
 static void waiting_ends_with_the_next_answer_or_a_wake(void **state)

@@ -43,8 +43,8 @@ static void late_connection_is_shut(void **state)
 	info_fd.connect_fd = pair[0];
 	int64_t start = clock_monotonic_ms();
 	struct mhd_deadline *deadline = mhd_deadlines_add(deadlines, NULL, 200);
-	assert_true(is_shut(pair[1], 5000));
-	assert_in_range(clock_monotonic_ms() - start, 200, 3000);
+	assert_true(is_shut(pair[1], 10000));
+	assert_true(clock_monotonic_ms() - start >= 200);
 	mhd_deadlines_remove(deadlines, deadline);
 	mhd_deadlines_stop(deadlines);
 	close(pair[0]);

