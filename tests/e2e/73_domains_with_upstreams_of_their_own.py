@@ -35,8 +35,9 @@ def test_a_domain_goes_where_its_row_says_and_back(lab):
     set_upstream(platform, names[0], own.url)
     wait_until(lambda: platform.visit(names[0]).body == b"own", 10, "the domain's own upstream to be used")
     assert platform.visit(names[1]).body == b"ours"
-    sock.sendall(f"GET / HTTP/1.1\r\nHost: {names[0]}\r\n\r\n".encode())
-    assert sock.recv(4096).endswith(b"own")
+    kept = tls.HttpOver(sock, names[0])
+    kept.request("GET", "/")
+    assert kept.getresponse().read() == b"own"
     sock.close()
     set_upstream(platform, names[0], None)
     wait_until(lambda: platform.visit(names[0]).body == b"ours", 10, "the setting's upstream again")

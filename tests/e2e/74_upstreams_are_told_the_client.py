@@ -2,6 +2,7 @@
 
 import os
 
+from lab import tls
 from lab.app_origin import AppOrigin
 from lab.process import wait_until
 
@@ -19,9 +20,10 @@ def test_each_connection_says_whose_it_is(lab):
     for _ in range(3):
         assert platform.visit(NAME, edge=platform.edge).body == b"app"
     sock = platform.connect(NAME, edge=platform.edge)
+    kept = tls.HttpOver(sock, NAME)
     for _ in range(3):
-        sock.sendall(f"GET / HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
-        assert sock.recv(4096).endswith(b"app")
+        kept.request("GET", "/")
+        assert kept.getresponse().read() == b"app"
     client = sock.getsockname()[0]
     sock.close()
     asked = app.wait_asked(6, "/")
