@@ -241,9 +241,10 @@ def test_no_page_and_no_redirect_repeats_what_a_client_made_up(scene):
     scene.everywhere(lambda edge: scene.get(edge).status == 308, "the redirect")
     edge = scene.platform.edge
     for host in ("<script>alert(1)</script>", "a.test\"onload=", "other.example.com", "other.example.com:99999", "a.test/x"):
-        for answer in (scene.get(edge, headers={"Host": host}), scene.plain(edge, host)):
-            text = answer if isinstance(answer, str) else answer.text + str(answer.headers)
-            assert "script" not in text and "onload" not in text and "a.test/x" not in text, text
+        answer = scene.get(edge, headers={"Host": host})
+        assert host not in answer.text + str(answer.headers), answer.text
+        text = scene.plain(edge, host)
+        assert "script" not in text and "onload" not in text and "a.test/x" not in text, text
     for path in ("//evil.example.com/x", "/\\evil.example.com", "/a?b=https://evil.example.com", "/%0d%0aX-Evil:1", "/<script>"):
         answer = scene.get(edge, path=path)
         assert answer.status == 400 or answer.headers["Location"] == redirect_to(path), path
