@@ -46,6 +46,8 @@ class App:
             request.sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: x-hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n"
                                  b"Proxy-Connection: x\r\nUpgrade: h2c\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n"
                                  b"X-Stays: 1\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nConnection: x\r\nContent-Length: 2\r\n\r\n")
+        elif request.target == "/cookie":
+            request.answer(b"ok", fields=[("Set-Cookie", "a=1"), ("X-Same", "each time")])
         elif request.target == "/early":
             request.answer(b"enough", status="413 Content Too Large")
             return False
@@ -282,6 +284,14 @@ def test_answers_without_a_body_have_none(wire, method, path, status):
     assert answer.status == status and answer.ended and answer.reset is None and not answer.body
     assert answer.fields.get("content-length") == (None if status == 204 else "5")
     assert wire.get().status == 200
+
+
+def test_cookies_and_what_is_new_each_time_are_in_no_table(wire):
+    """What is compared with a secret there is told its length (RFC 7541 section 7.1)."""
+    assert wire.get("/cookie").fields["set-cookie"] == "a=1"
+    names = {name.decode() for name, _ in wire.decoder.header_table.dynamic_entries}
+    assert "x-same" in names
+    assert not names & {"set-cookie", "x-request-id"}, names
 
 
 def test_answers_have_no_field_of_the_connection(wire):

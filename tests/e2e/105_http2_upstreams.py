@@ -12,8 +12,8 @@ import time
 
 import pytest
 from lab import tls
-from lab.h2_origin import (CANCEL, DATA, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, INTERNAL_ERROR, MAX_CONCURRENT_STREAMS, NO_ERROR,
-                           REFUSED_STREAM, RST_STREAM, H2Origin)
+from lab.h2_origin import (CANCEL, DATA, GOAWAY, HEADERS, HTTP_1_1_REQUIRED, INITIAL_WINDOW_SIZE, INTERNAL_ERROR,
+                           MAX_CONCURRENT_STREAMS, NO_ERROR, REFUSED_STREAM, RST_STREAM, H2Origin)
 from lab.process import wait_until
 
 NAME = "shop.brand.test"
@@ -87,6 +87,19 @@ def test_requests_share_a_connection_and_say_what_http2_says(app):
     assert all(name == name.lower() for name in names)
     assert not {"host", "connection", "transfer-encoding", "keep-alive", "upgrade"} & set(names)
     assert first.get("x-forwarded-proto") == "https"
+
+
+def test_what_is_secret_or_new_each_time_is_in_no_table_that_visitors_share(app):
+    """Who may compare it with what he sends learns it (RFC 7541 section 7.1)."""
+    platform, origin = app
+    cookie = "session=" + "0123456789" * 4
+    sock = begin(platform, fields=f"Authorization: Bearer 1\r\nCookie: {cookie}\r\nX-Same: each time\r\n")
+    read_until(sock, b"ok\n")
+    sock.close()
+    table = origin.visits()[0].connection.decoder.header_table.dynamic_entries
+    names = {name.decode() for name, _ in table}
+    assert "x-same" in names
+    assert not names & {"authorization", "cookie", "x-request-id", "x-forwarded-for", "x-real-ip", "forwarded"}, names
 
 
 def test_bodies_arrive_whole_with_length_and_without(app):
@@ -518,6 +531,14 @@ def test_resets_are_seen(app):
     origin.script = H2Origin.obey
     assert visit(platform).status == 200
     assert len({stream.connection for stream in origin.visits()}) == 1
+
+
+def test_who_speaks_http2_alone_is_not_asked_again_for_want_of_http11(app):
+    """h2c:// has no other version to go to."""
+    platform, origin = app
+    origin.script = lambda stream: stream.reset(HTTP_1_1_REQUIRED)
+    assert visit(platform, "/required").status == 502
+    assert len(origin.visits()) == 1
 
 
 def test_a_connection_that_ends_is_replaced(app):
