@@ -157,10 +157,11 @@ static inline void h2_rig_begin_once(void)
 	    .metrics = &h2_rig.metrics};
 }
 
-static inline void h2_rig_begin(void)
+/* `single`: what leads the connection is about one client. */
+static inline void h2_rig_begin_with(bool single)
 {
 	int pair[2] = {-1, -1};
-	struct upstream_opened opened = {.connect_us = 7, .http2 = true};
+	struct upstream_opened opened = {.connect_us = 7, .http2 = true, .single = single};
 
 	h2_rig_begin_once();
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
@@ -170,6 +171,11 @@ static inline void h2_rig_begin(void)
 	h2_rig.peer = pair[1];
 	h2_rig.idles = 0;
 	h2_rig.conn = upstream_h2_new(&h2_rig.place, &opened, &h2_rig_owner, NULL);
+}
+
+static inline void h2_rig_begin(void)
+{
+	h2_rig_begin_with(false);
 }
 
 /* `request` is one at rest. */

@@ -253,6 +253,31 @@ static void a_client_that_keeps_up_gets_a_larger_window(void **state)
 	assert_true(granted >= UPSTREAM_H2_WINDOW_FAST - UPSTREAM_H2_WINDOW);
 }
 
+/* Its window is what waits for it here. */
+static void a_client_that_was_slow_once_gets_no_larger_window(void **state)
+{
+	static char bytes[16384];
+	enum { PIECES = 8 };
+	uint64_t granted = 0;
+	struct ask *ask = h2_rig_ask(GET, &whole);
+
+	(void)state;
+	say_head(1, false);
+	ask->appetite = 0;
+	say(NGHTTP2_DATA, 0, 1, bytes, sizeof bytes);
+	ask->appetite = SIZE_MAX;
+	upstream_call_resume(ask->call);
+	for (int i = 1; i < PIECES; i++) {
+		say(NGHTTP2_DATA, 0, 1, bytes, sizeof bytes);
+		look();
+	}
+	for (size_t i = 0; i < frame_count; i++)
+		if (frames[i].type == NGHTTP2_WINDOW_UPDATE && frames[i].stream == 1)
+			granted += frames[i].word;
+	assert_int_equal(ask->taken, PIECES * sizeof bytes);
+	assert_true(granted <= PIECES * sizeof bytes);
+}
+
 static void what_came_whole_outlives_the_connection(void **state)
 {
 	struct ask *ask = h2_rig_ask(GET, &whole);
@@ -505,6 +530,21 @@ static void a_connection_that_many_have_left_takes_no_more(void **state)
 	assert_false(upstream_h2_has_room(h2_rig.conn));
 }
 
+/* Its PROXY header speaks for one client; a reload may have switched the headers off meanwhile. */
+static void a_connection_that_is_about_one_client_takes_one_request(void **state)
+{
+	(void)state;
+	h2_rig_end();
+	h2_rig_begin_with(true);
+	say(NGHTTP2_SETTINGS, 0, 0, "", 0);
+	assert_true(upstream_h2_has_room(h2_rig.conn));
+	h2_rig_ask(GET, &whole);
+	assert_false(upstream_h2_has_room(h2_rig.conn));
+	say_head(1, true);
+	assert_false(upstream_h2_has_room(h2_rig.conn));
+	assert_true(upstream_h2_is_retired(h2_rig.conn));
+}
+
 static void memory_is_counted_and_given_back(void **state)
 {
 	int64_t before = tally_sum(TALLY_BUFFER_BYTES);
@@ -669,6 +709,7 @@ int main(void)
 	    CASE(an_empty_body_still_ends),
 	    CASE(windows_open_as_the_client_takes),
 	    CASE(a_client_that_keeps_up_gets_a_larger_window),
+	    CASE(a_client_that_was_slow_once_gets_no_larger_window),
 	    CASE(what_came_whole_outlives_the_connection),
 	    CASE(what_came_whole_is_no_less_for_a_reset_behind_it),
 	    CASE(what_came_whole_outlives_what_breaks_the_connection),
@@ -691,6 +732,7 @@ int main(void)
 	    CASE(pings_and_resets_for_what_was_sent_are_no_flood),
 	    CASE(more_pings_than_that_are_one),
 	    CASE(a_connection_that_many_have_left_takes_no_more),
+	    CASE(a_connection_that_is_about_one_client_takes_one_request),
 	    CASE(memory_is_counted_and_given_back),
 	    CASE(who_allows_no_stream_is_not_kept),
 	};
