@@ -12,7 +12,7 @@ import pytest
 
 from lab import websocket
 from lab.h2_origin import H2Origin
-from lab.h2_wire import CANCEL, DATA, ENABLE_CONNECT_PROTOCOL, PROTOCOL_ERROR, H2Wire
+from lab.h2_wire import CANCEL, ENABLE_CONNECT_PROTOCOL, END_HEADERS, END_STREAM, HEADERS, PROTOCOL_ERROR, H2Wire, frame
 from lab.origin import Origin
 from lab.process import wait_until
 from lab.websocket import BINARY, CLOSE, TEXT
@@ -297,6 +297,28 @@ def test_a_reset_is_a_reset_on_the_other_side(place):
     chat = Chat(one)
     chat.heard(lambda answer: answer.reset is not None)
     assert chat.answer.reset == CANCEL
+    one.close()
+
+
+def test_a_websocket_has_no_trailers(place):
+    """Which would be an end to one reader and nothing to another (RFC 9113 section 8.5)."""
+    ends = []
+
+    def script(request):
+        websocket.switch(request)
+        try:
+            ends.append(request.sock.recv(100))
+        except ConnectionResetError:
+            ends.append("reset")
+        return False
+    place.origin.on_upgrade = script
+    one = H2Wire(place, NAME)
+    chat = Chat(one)
+    one.send(frame(HEADERS, END_HEADERS | END_STREAM, chat.stream, one.block([("x-sum", "1")])))
+    chat.heard(lambda answer: answer.ended)
+    assert chat.answer.reset == PROTOCOL_ERROR
+    wait_until(lambda: ends, 5, "the app to hear of it")
+    assert ends == ["reset"]
     one.close()
 
 
