@@ -171,7 +171,7 @@ struct h2_conn {
 	size_t stream_count; /* in `streams` */
 	size_t ready_count;
 	struct h2_stream *turn; /* whose turn it is */
-	int32_t window;         /* ours, for all bodies */
+	int32_t grown;          /* by so much the windows of `streams` have */
 	struct h2_early_priority early[H2_EARLY_PRIORITIES];
 	unsigned early_count; /* that have ever come */
 
@@ -262,8 +262,6 @@ bool h2_stream_is_early(const struct h2_stream *stream);
 bool h2_stream_is_passing(const struct h2_stream *stream);
 /* Its body is to be handed on when all that was read has been looked at. */
 void h2_stream_feed(struct h2_stream *stream);
-/* What has come of its body is no use to anybody. */
-void h2_stream_forget_body(struct h2_stream *stream);
 
 /* h2_response.c */
 extern const struct request_front h2_response_front;

@@ -19,11 +19,10 @@ enum {
 	H2_SLOTS_FREED_PER_S = 128, /* of the latter */
 	H2_WINDOW =
 	    64 * 1024 - 1, /* of a request's body, not yet with the upstream: the protocol's default */
-	H2_WINDOW_MAX = 1024 * 1024, /* where the upstream keeps up */
-	/* Of all bodies together: one whose upstream does not keep up leaves room for the others. It grows
-	 * with those that are taken. */
-	H2_WINDOW_ALL = 4 * H2_WINDOW,
-	H2_WINDOW_ALL_MAX = 2 * H2_WINDOW_MAX,
+	H2_WINDOW_MAX = 1024 * 1024,      /* where the upstream keeps up */
+	H2_GROWN_MAX = 2 * H2_WINDOW_MAX, /* by how much those of a connection may have grown, in sum */
+	/* Of all bodies together, until they have been read: those that are held back hold up no others. */
+	H2_WINDOW_ALL = H2_GROWN_MAX,
 	H2_OUT_GATHER =
 	    64 * 1024, /* frames that wait for the socket; then no more are made, and little is read */
 	H2_CONTINUATIONS_MAX = 8, /* of one header block: 64 KiB are four; newer nghttp2 stops there, too */

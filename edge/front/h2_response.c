@@ -285,7 +285,7 @@ static void on_reply(
 
 	if (stream->is_over || stream->is_closed)
 		return;
-	h2_stream_forget_body(stream);
+	buf_fini(&stream->in);
 	if (has_body)
 		buf_append(&stream->own, body.bytes, body.size);
 	stream->is_given = true;

@@ -215,9 +215,8 @@ static int on_data_chunk(
 	(void)flags;
 	if (size > 0)
 		h2_limits_earn(&conn->limits, 1);
-	if (!stream || conn->state != H2_OPEN)
-		nghttp2_session_consume_connection(session, size);
-	else if (h2_stream_receive(stream, (const char *)bytes, size) != R_OK)
+	nghttp2_session_consume_connection(session, size);
+	if (stream && conn->state == H2_OPEN && h2_stream_receive(stream, (const char *)bytes, size) != R_OK)
 		malformed_stream(stream);
 	return 0;
 }
@@ -373,7 +372,6 @@ nghttp2_session *h2_session_new(struct h2_conn *conn)
 		abort();
 	h2_memory_made(&conn->memory);
 	nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings);
-	conn->window = H2_WINDOW_ALL;
-	nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, conn->window);
+	nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, H2_WINDOW_ALL);
 	return session;
 }

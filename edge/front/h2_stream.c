@@ -52,13 +52,6 @@ static void forget_fields(struct h2_stream *stream)
 	stream->has_fields = false;
 }
 
-void h2_stream_forget_body(struct h2_stream *stream)
-{
-	if (buf_size(&stream->in) > 0)
-		nghttp2_session_consume_connection(stream->conn->session, buf_size(&stream->in));
-	buf_fini(&stream->in);
-}
-
 void h2_stream_free(struct h2_stream *stream)
 {
 	tally_add(TALLY_BUFFER_BYTES, -(int64_t)sizeof *stream);
@@ -87,7 +80,7 @@ void h2_stream_over(struct h2_stream *stream)
 	if (stream->is_fed)
 		TAILQ_REMOVE(&conn->fed, stream, fed_entry);
 	forget_fields(stream);
-	h2_stream_forget_body(stream);
+	buf_fini(&stream->in);
 	buf_fini(&stream->own);
 	if (stream->has_trailers)
 		h2_fields_fini(&stream->trailers);
@@ -95,6 +88,7 @@ void h2_stream_over(struct h2_stream *stream)
 		conn->turn = NULL;
 	TAILQ_REMOVE(&conn->streams, stream, entry);
 	conn->stream_count--;
+	conn->grown -= stream->window - H2_WINDOW;
 	TAILQ_INSERT_TAIL(&conn->over, stream, entry);
 	h2_conn_wake(conn);
 }
@@ -121,42 +115,27 @@ void h2_stream_reset(struct h2_stream *stream, uint32_t error)
 
 /* ---- the request's body */
 
-/* The connection's by twice as much: nghttp2 gives it back when half of it has been taken, and one body that
- * is held back must leave as much to the others. */
-static void grow_windows(struct h2_stream *stream)
-{
-	struct h2_conn *conn = stream->conn;
-	int32_t room = H2_WINDOW_ALL_MAX - conn->window;
-
-	conn->window += 2 * stream->window < room ? 2 * stream->window : room;
-	stream->window *= 2;
-	nghttp2_session_set_local_window_size(conn->session, NGHTTP2_FLAG_NONE, 0, conn->window);
-	nghttp2_session_set_local_window_size(conn->session, NGHTTP2_FLAG_NONE, stream->id, stream->window);
-}
-
 /* The window grows while the upstream keeps up: a client far away is not held to one window a round trip. */
 static void count_drained(struct h2_stream *stream, size_t size)
 {
+	struct h2_conn *conn = stream->conn;
+
 	stream->drained += (int64_t)size;
 	if (buf_size(&stream->in) > 0 || stream->received_end || stream->drained < 2 * stream->window ||
-	    stream->window >= H2_WINDOW_MAX / 2)
+	    stream->window >= H2_WINDOW_MAX / 2 || conn->grown + stream->window > H2_GROWN_MAX)
 		return;
 	stream->drained = 0;
-	grow_windows(stream);
+	conn->grown += stream->window;
+	stream->window *= 2;
+	nghttp2_session_set_local_window_size(conn->session, NGHTTP2_FLAG_NONE, stream->id, stream->window);
 }
 
 /* So much of the body is no longer here. */
 static void give_window(struct h2_stream *stream, size_t size)
 {
-	nghttp2_session *session = stream->conn->session;
-
-	if (size == 0)
+	if (size == 0 || stream->is_closed)
 		return;
-	if (stream->is_closed) {
-		nghttp2_session_consume_connection(session, size);
-		return;
-	}
-	nghttp2_session_consume(session, stream->id, size);
+	nghttp2_session_consume_stream(stream->conn->session, stream->id, size);
 	count_drained(stream, size);
 }
 
@@ -185,10 +164,8 @@ enum result h2_stream_receive(struct h2_stream *stream, const char *bytes, size_
 {
 	size_t taken = 0;
 
-	if (stream->has_length && size > stream->body_left) {
-		nghttp2_session_consume_connection(stream->conn->session, size);
+	if (stream->has_length && size > stream->body_left)
 		return R_INVALID;
-	}
 	stream->body_left -= stream->has_length ? size : 0;
 	stream->got += size;
 	if (stream->request.state == REQUEST_ANSWERED || stream->refusal || h2_stream_is_early(stream)) {
@@ -196,10 +173,8 @@ enum result h2_stream_receive(struct h2_stream *stream, const char *bytes, size_
 		return R_OK;
 	}
 	if (h2_tunnel_may_send(stream) && buf_size(&stream->in) == 0 &&
-	    !send_some(stream, bytes, size, &taken)) {
-		nghttp2_session_consume_connection(stream->conn->session, size);
+	    !send_some(stream, bytes, size, &taken))
 		return R_OK;
-	}
 	/* nghttp2 keeps clients to their windows. */
 	buf_append(&stream->in, bytes + taken, size - taken);
 	give_window(stream, taken);
@@ -233,7 +208,7 @@ bool h2_stream_is_passing(const struct h2_stream *stream)
  * open until the client has ended it, or had time to. */
 static void end_early(struct h2_stream *stream)
 {
-	h2_stream_forget_body(stream);
+	buf_fini(&stream->in);
 	if (stream->is_given)
 		request_end(&stream->request, true);
 }
@@ -262,7 +237,7 @@ void h2_stream_pump(struct h2_stream *stream)
 	if (h2_stream_is_passing(stream))
 		exchange_flush(stream->request.exchange);
 	else if (!stream->is_over && stream->request.state == REQUEST_ANSWERED)
-		h2_stream_forget_body(stream);
+		buf_fini(&stream->in);
 	h2_tunnel_settle(stream);
 	if (h2_stream_is_early(stream))
 		end_early(stream);

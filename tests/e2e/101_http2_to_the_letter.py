@@ -212,29 +212,6 @@ def test_padding_is_no_body_and_its_windows_come_back(wire, place):
     assert place.script.bodies == [b"x" * 300]
 
 
-def windows_given(wire, stream):
-    return 65535 + sum(int.from_bytes(heard.payload, "big") for heard in wire.frames
-                       if heard.kind == h2.WINDOW_UPDATE and heard.stream == stream)
-
-
-def upload(wire, stream, size, before, patience):
-    """As much of a body as the windows let through, until all of it is out or nothing more is for a while; how much that
-    was. `before` is what other bodies have taken of the connection's window."""
-    sent = 0
-    while sent < size:
-        some = min(windows_given(wire, 0) - before, windows_given(wire, stream)) - sent
-        if some > 0:
-            some = min(some, size - sent, 16384)
-            sent += some
-            wire.data(stream, b"u" * some, sent == size)
-            continue
-        try:
-            wire.hear(patience)
-        except TimeoutError:
-            break
-    return sent
-
-
 WASTED = {
     "reset by the client": [b"x" * 15000] * 4,
     "longer than announced": [b"x" * 15000] * 4,
@@ -262,7 +239,7 @@ def test_windows_come_back_from_bodies_that_nobody_wants(wire, place, how):
     place.script.gate(path).set()
     stream = wire.request(method="POST", end=False)
     wasted = 80 * sum(len(piece) for piece in WASTED[how])
-    assert upload(wire, stream, MIB, before=wasted, patience=10) == MIB
+    assert wire.upload(stream, MIB, before=wasted, patience=10) == MIB
     assert wire.finish(stream).status == 200 and place.script.bodies == [b"u" * MIB] and not wire.goaways
 
 
@@ -503,24 +480,28 @@ def test_slow_reader_holds_back_the_app_and_nobody_else(wire, place):
     assert len(wire.finish(slow).body) == 8 * MIB
 
 
-def test_slow_app_holds_back_its_upload_and_nobody_else(wire, place):
-    """Nor another upload on the same connection, whose window is for all of them: four streams' at first, growing with those
-    that are taken up to two MiB."""
+@pytest.mark.parametrize("count", [1, 8])
+def test_slow_apps_hold_back_their_uploads_and_nobody_else(wire, place, count):
+    """Nor another upload on the same connection, whose window is for all of them."""
     wire.get()
-    assert windows_given(wire, 0) == 4 * 65535
     held = place.edge.process.rss()
-    slow = wire.request(path="/wait/slow-app", method="POST", end=False)
-    sent = upload(wire, slow, 64 * MIB, before=0, patience=0.5)
-    assert sent < 16 * MIB, "what sockets hold, and a window"
+    paths = [f"/wait/slow-app-{number}-of-{count}" for number in range(count)]
+    slow = [wire.request(path=path, method="POST", end=False) for path in paths]
+    sent = 0
+    for stream in slow:
+        some = wire.upload(stream, 64 * MIB, before=sent, patience=0.5)
+        assert some < 16 * MIB, "what sockets hold, and a window"
+        sent += some
     other = wire.request(method="POST", end=False)
-    assert upload(wire, other, 4 * MIB, before=sent, patience=10) == 4 * MIB
+    assert wire.upload(other, 4 * MIB, before=sent, patience=10) == 4 * MIB
     assert wire.finish(other).status == 200 and len(place.script.bodies[-1]) == 4 * MIB
-    assert windows_given(wire, 0) - sent <= 6 * MIB, "what the other has sent, and the window"
+    assert wire.given(0) - sent <= 6 * MIB, "what the other has sent, and the window"
     if not is_sanitized("postern-edge"):
-        assert place.edge.process.rss() - held < 4 * MIB
-    assert wire.answer(slow).status is None and wire.answer(slow).reset is None
-    place.script.gate("/wait/slow-app").set()
-    assert wire.finish(slow).body == b"done"
+        assert place.edge.process.rss() - held < 5 * MIB
+    for stream, path in zip(slow, paths):
+        assert wire.answer(stream).status is None and wire.answer(stream).reset is None
+        place.script.gate(path).set()
+        assert wire.finish(stream).body == b"done"
 
 
 @pytest.mark.parametrize("is_acknowledged", [False, True])

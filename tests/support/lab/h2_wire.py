@@ -191,6 +191,28 @@ class H2Wire:
     def get(self, path="/", **how):
         return self.finish(self.request(path=path, **how))
 
+    def given(self, stream):
+        """How much the edge has let a stream send so far, or (0) the connection."""
+        return 65535 + sum(int.from_bytes(heard.payload, "big") for heard in self.frames
+                           if heard.kind == WINDOW_UPDATE and heard.stream == stream)
+
+    def upload(self, stream, size, before, patience):
+        """As much of a body as the windows let through, until all of it is out or nothing more is for a while; how much that
+        was. `before` is what other bodies have taken of the connection's window."""
+        sent = 0
+        while sent < size:
+            some = min(self.given(0) - before, self.given(stream)) - sent
+            if some > 0:
+                some = min(some, size - sent, 16384)
+                sent += some
+                self.data(stream, b"u" * some, sent == size)
+                continue
+            try:
+                self.hear(patience)
+            except TimeoutError:
+                break
+        return sent
+
     def to_the_end(self, timeout=10):
         """Until the edge ends the connection."""
         end = time.monotonic() + timeout
