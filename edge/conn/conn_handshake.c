@@ -95,14 +95,13 @@ static void finish(struct conn *conn)
 	    1);
 	conn->opening->times.handshake = clock_monotonic_us() - conn->opening->phase_began_us;
 	histogram_observe_us(worker->metrics->handshake_seconds, conn->opening->times.handshake);
-	tls_bio_drop_prefix(SSL_get_rbio(ssl));
+	tls_context_accepted(ssl);
 	stream_expect_more(&conn->stream, false);
 	if (!conn->opening->session.challenge) {
 		if (conn->opening->want != WANT_DEFAULT)
 			handshakes_completed(worker->edge->handshakes, (size_t)worker->index,
 			    conn->opening->name.text,
 			    SSL_session_reused(ssl) ? HANDSHAKE_RESUMED : HANDSHAKE_FULL);
-		SSL_set_app_data(ssl, NULL);
 		conn_start_http(conn);
 		return;
 	}

@@ -13,6 +13,7 @@
 
 struct tls_bio {
 	int fd;
+	void *owner;
 	const char *prefix;
 	size_t left;
 	int at_end;
@@ -124,6 +125,20 @@ BIO *tls_bio_new(int fd, const void *prefix, size_t size)
 	BIO_set_data(bio, self);
 	BIO_set_init(bio, 1);
 	return bio;
+}
+
+void tls_bio_set_owner(BIO *bio, void *owner)
+{
+	struct tls_bio *self = BIO_get_data(bio);
+
+	self->owner = owner;
+}
+
+void *tls_bio_owner(BIO *bio)
+{
+	const struct tls_bio *self = BIO_get_data(bio);
+
+	return self->owner;
 }
 
 void tls_bio_drop_prefix(BIO *bio)

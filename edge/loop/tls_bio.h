@@ -14,6 +14,9 @@ void tls_forget_errors(void);
 /* Closes nothing; `prefix` is borrowed until it has been read or tls_bio_drop_prefix. NULL: out of memory. */
 BIO *tls_bio_new(int fd, const void *prefix, size_t size);
 void tls_bio_drop_prefix(BIO *bio);
+/* What callbacks of its SSL find there; NULL at first. The SSL's own place for it costs a hundred bytes. */
+void tls_bio_set_owner(BIO *bio, void *owner);
+void *tls_bio_owner(BIO *bio);
 /* From here on the socket is read `reads` times at most, then it looks empty, until the next call. There are
  * messages (KeyUpdate, a refused renegotiation) that OpenSSL handles one after the other as long as they
  * come, without ever returning: a peer could keep the thread. The caller's watch is level-triggered, so

@@ -35,6 +35,11 @@ static const char acme_protocol[] = "acme-tls/1";
 
 enum { BINDING_MAX = HOSTNAME_MAX + 24 };
 
+static struct tls_session *session_of(const SSL *ssl)
+{
+	return tls_bio_owner(SSL_get_rbio(ssl));
+}
+
 static bool same_extension(SSL *ssl, unsigned type, struct client_hello_slice expected)
 {
 	const unsigned char *bytes = NULL;
@@ -49,7 +54,7 @@ static bool same_extension(SSL *ssl, unsigned type, struct client_hello_slice ex
  * certificate and the ticket's binding were chosen by the first. */
 static int on_client_hello(SSL *ssl, int *alert, void *arg)
 {
-	struct tls_session *session = SSL_get_app_data(ssl);
+	struct tls_session *session = session_of(ssl);
 
 	(void)arg;
 	if (same_extension(ssl, TLSEXT_TYPE_server_name, session->hello->sni_extension) &&
@@ -91,7 +96,7 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_size,
 {
 	static const char *const visitors[] = {"h2", "http/1.1", "http/1.0", NULL};
 	static const char *const validations[] = {acme_protocol, NULL};
-	const struct tls_session *session = SSL_get_app_data(ssl);
+	const struct tls_session *session = session_of(ssl);
 	const char *const *wanted = session->challenge ? validations : visitors + !session->http2;
 
 	(void)arg;
@@ -158,7 +163,7 @@ static size_t write_binding(char binding[BINDING_MAX], const struct tls_session 
 static int on_ticket_sealed(SSL *ssl, void *arg)
 {
 	char binding[BINDING_MAX];
-	size_t size = write_binding(binding, SSL_get_app_data(ssl));
+	size_t size = write_binding(binding, session_of(ssl));
 
 	(void)arg;
 	return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), binding, size);
@@ -180,7 +185,7 @@ static bool ticket_is_for(SSL_SESSION *ticket, const struct tls_session *session
 static SSL_TICKET_RETURN on_ticket_opened(SSL *ssl, SSL_SESSION *ticket, const unsigned char *key_name,
     size_t key_name_size, SSL_TICKET_STATUS status, void *arg)
 {
-	const struct tls_session *session = SSL_get_app_data(ssl);
+	const struct tls_session *session = session_of(ssl);
 
 	(void)key_name;
 	(void)key_name_size;
@@ -267,7 +272,7 @@ SSL *tls_context_accept(
 		return NULL;
 	}
 	SSL_set_bio(ssl, bio, bio);
-	SSL_set_app_data(ssl, session);
+	tls_bio_set_owner(bio, session);
 	SSL_set_accept_state(ssl);
 	if (session->challenge || session->no_ticket) {
 		/* Either alone still leaves tickets in one of the two protocol versions. */
@@ -275,6 +280,27 @@ SSL *tls_context_accept(
 		SSL_set_num_tickets(ssl, 0);
 	}
 	return ssl;
+}
+
+/* Its bytes are wiped; OpenSSL keeps what is left, and would keep it whole as long as the connection. */
+static void wipe_key(EVP_PKEY *key)
+{
+	EVP_PKEY_set_type(key, EVP_PKEY_X25519);
+	EVP_PKEY_free(key);
+}
+
+void tls_context_accepted(SSL *ssl)
+{
+	BIO *bio = SSL_get_rbio(ssl);
+	EVP_PKEY *key = NULL;
+
+	tls_bio_drop_prefix(bio);
+	tls_bio_set_owner(bio, NULL);
+	SSL_set_tlsext_host_name(ssl, NULL);
+	if (SSL_get_tmp_key(ssl, &key))
+		wipe_key(key);
+	if (SSL_get_peer_tmp_key(ssl, &key))
+		wipe_key(key);
 }
 
 static const char *failure_of_reason(int reason)

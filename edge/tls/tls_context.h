@@ -37,6 +37,10 @@ void tls_context_free(struct tls_context *context);
 SSL *tls_context_accept(
     struct tls_context *context, struct tls_session *session, int fd, const void *prefix, size_t prefix_size);
 
+/* The handshake is over: what only it has needed goes, the ephemeral keys before all, with which the
+ * connection's secrets could be found. */
+void tls_context_accepted(SSL *ssl);
+
 /* What a failed handshake failed on, out of OpenSSL's error queue, which is emptied: a word for the metric.
  */
 const char *tls_context_failure(const struct tls_session *session, int ssl_error);

@@ -335,6 +335,60 @@ static void nobody_shakes_hands_twice_on_a_connection(void **state)
 	talk_end(&talk);
 }
 
+static bool is_whole(EVP_PKEY *key)
+{
+	unsigned char *point = NULL;
+	bool whole = EVP_PKEY_get1_encoded_public_key(key, &point) > 0;
+
+	OPENSSL_free(point);
+	EVP_PKEY_free(key);
+	return whole;
+}
+
+static void assert_ephemeral_keys(SSL *server, bool whole)
+{
+	EVP_PKEY *key = NULL;
+
+	assert_int_equal(SSL_get_tmp_key(server, &key), 1);
+	assert_int_equal(is_whole(key), whole);
+	assert_int_equal(SSL_get_peer_tmp_key(server, &key), 1);
+	assert_int_equal(is_whole(key), whole);
+}
+
+static void assert_says(SSL *from, SSL *to, char byte)
+{
+	char heard = 0;
+
+	assert_int_equal(SSL_write(from, &byte, 1), 1);
+	assert_int_equal(SSL_read(to, &heard, 1), 1);
+	assert_int_equal(heard, byte);
+}
+
+/* The connection goes on, by new keys where the client wants it. */
+static void ephemeral_keys_are_wiped_with_the_handshake(void **state)
+{
+	static const char *const offered[] = {"X25519", "P-256"};
+	struct node *node = *state;
+
+	set_version(node, TLS1_3_VERSION);
+	for (size_t i = 0; i < 2; i++) {
+		struct talk talk;
+
+		assert_int_equal(SSL_CTX_set1_groups_list(node->client_ctx, offered[i]), 1);
+		talk_begin(&talk, node, "a.example", http, NULL);
+		talk_meet(&talk, "a.example");
+		assert_true(talk_shake(&talk));
+		assert_ephemeral_keys(talk.server, true);
+		tls_context_accepted(talk.server);
+		assert_ephemeral_keys(talk.server, false);
+		assert_says(talk.server, talk.client, 'a');
+		assert_int_equal(SSL_key_update(talk.client, SSL_KEY_UPDATE_REQUESTED), 1);
+		assert_says(talk.client, talk.server, 'b');
+		assert_says(talk.server, talk.client, 'c');
+		talk_end(&talk);
+	}
+}
+
 static void client_without_alpn_is_served(void **state)
 {
 	struct talk talk;
@@ -528,6 +582,7 @@ int main(void)
 	    TEST(groups_are_those_of_everyday_in_our_order),
 	    TEST(the_hybrid_is_spoken_where_openssl_has_it),
 	    TEST(nobody_shakes_hands_twice_on_a_connection),
+	    TEST(ephemeral_keys_are_wiped_with_the_handshake),
 	    TEST(client_without_alpn_is_served),
 	    TEST(unknown_protocols_get_no_application_protocol),
 	    TEST(acme_protocol_is_not_for_visitors),
