@@ -82,8 +82,9 @@ void buf_init(struct buf *buf, size_t max)
 
 void buf_fini(struct buf *buf)
 {
-	if (buf->data != NULL)
-		tally_add(TALLY_BUFFER_BYTES, -(int64_t)buf->capacity);
+	if (buf->data == NULL)
+		return;
+	tally_add(TALLY_BUFFER_BYTES, -(int64_t)buf->capacity);
 	give_memory(buf->data, buf->capacity);
 	buf_init(buf, buf->max);
 }

@@ -1,5 +1,6 @@
 #include "edge/http/h2_head.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "edge/http/http_chars.h"
@@ -59,10 +60,15 @@ static void refuse(struct h2_head *head, int status)
 static size_t keep(struct h2_head *head, struct http_slice name, struct http_slice value, enum http_name id)
 {
 	const struct item item = {(uint32_t)name.size, (uint32_t)value.size, id};
+	size_t size = sizeof item + name.size + value.size;
+	char *at = NULL;
 
-	buf_append(&head->fields, &item, sizeof item);
-	buf_append(&head->fields, name.bytes, name.size);
-	buf_append(&head->fields, value.bytes, value.size);
+	size_t room = buf_reserve(&head->fields, size, &at);
+	assert(room == size);
+	memcpy(at, &item, sizeof item);
+	memcpy(at + sizeof item, name.bytes, name.size);
+	memcpy(at + sizeof item + name.size, value.bytes, value.size);
+	buf_commit(&head->fields, size);
 	return buf_size(&head->fields) - value.size;
 }
 

@@ -9,6 +9,9 @@ bool http_slice_same(struct http_slice one, struct http_slice other)
 {
 	if (one.size != other.size)
 		return false;
+	/* Mostly not even the case differs. */
+	if (one.size > 0 && memcmp(one.bytes, other.bytes, one.size) == 0)
+		return true;
 	for (size_t i = 0; i < one.size; i++)
 		if (http_char_lower(one.bytes[i]) != http_char_lower(other.bytes[i]))
 			return false;
@@ -106,11 +109,12 @@ void http_head_remove(struct http_head *head, const char *lower_case_name)
 const struct http_field *http_head_find(
     const struct http_head *head, const char *lower_case_name, size_t *count)
 {
+	struct http_slice wanted = http_slice_of(lower_case_name);
 	const struct http_field *first = NULL;
 	size_t found = 0;
 
 	for (size_t i = 0; i < head->field_count; i++) {
-		if (!http_slice_is(head->fields[i].name, lower_case_name))
+		if (!http_slice_same(head->fields[i].name, wanted))
 			continue;
 		if (!first)
 			first = &head->fields[i];
