@@ -2,56 +2,15 @@
  * A client and an app that say whatever they like to an edge between them, in any order. The app never gets a
  * request that the client did not send, nor another body; the client gets answers that can be read, and no
  * more of them than it has asked for.
- *
- * An input is a list of steps: who does what (client says, app says, client ends, app ends), two bytes of
- * size, and what is said.
  */
-#include <signal.h>
-
 #include "edge/http/h1_body.h"
 #include "edge/http/h1_parse.h"
-#include "tests/fuzz/fuzz.h"
-#include "tests/unit/edge/h1_harness.h"
+#include "tests/fuzz/conversation.h"
 
-enum { STEPS_MAX = 24, ORIGINS_MAX = 12, REQUESTS_MAX = 64, ROUNDS = 6 };
+enum { REQUESTS_MAX = 64, ROUNDS = 6 };
 enum step { CLIENT_SAYS, ORIGIN_SAYS, CLIENT_ENDS, ORIGIN_ENDS, STEPS };
 
-static struct seen origins[ORIGINS_MAX];
-static size_t origin_count;
 static struct buf said; /* by the client */
-
-/* ---- the loop, as far as it gets without waiting */
-
-static void run_stop(struct loop_task *task)
-{
-	(void)task;
-	loop_stop(rig.loop);
-}
-
-static void accept_origins(void)
-{
-	int fd = -1;
-
-	while (origin_count < ORIGINS_MAX &&
-	       (fd = accept4(rig.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-		origins[origin_count] = (struct seen){.fd = -1};
-		seen_reset(&origins[origin_count++], fd);
-	}
-}
-
-static void rounds(int count)
-{
-	static struct loop_task task = {.run = run_stop};
-
-	for (int i = 0; i < count; i++) {
-		loop_defer(rig.loop, &task);
-		loop_run(rig.loop);
-		accept_origins();
-		look(&rig.client);
-		for (size_t j = 0; j < origin_count; j++)
-			look(&origins[j]);
-	}
-}
 
 static void say_some(struct seen *side, const uint8_t *bytes, size_t size)
 {
@@ -63,17 +22,11 @@ static void say_some(struct seen *side, const uint8_t *bytes, size_t size)
 		fuzz_check(buf_append(&said, bytes, (size_t)put) == R_OK);
 }
 
-/* The one that was connected to last. */
-static struct seen *latest_origin(void)
-{
-	return origin_count > 0 ? &origins[origin_count - 1] : NULL;
-}
-
-static void play(enum step step, const uint8_t *bytes, size_t size)
+static void play(uint8_t step, const uint8_t *bytes, size_t size)
 {
 	struct seen *origin = latest_origin();
 
-	switch (step) {
+	switch ((enum step)(step % STEPS)) {
 	case CLIENT_SAYS: say_some(&rig.client, bytes, size); break;
 	case ORIGIN_SAYS:
 		if (origin)
@@ -235,62 +188,14 @@ static void check_client(const struct request *sent, size_t sent_count)
 	fuzz_check(finals <= sent_count + 1);
 }
 
-/* ---- one conversation */
-
-static void begin(void)
-{
-	static bool is_set_up;
-	sigset_t alarm;
-
-	if (!is_set_up)
-		harness_setup(NULL);
-	is_set_up = true;
-	rig.shows_own = true;
-	origin_count = 0;
-	buf_init(&said, SEEN_MAX);
-	/* libFuzzer's clock would interrupt a connect. */
-	sigemptyset(&alarm);
-	sigaddset(&alarm, SIGALRM);
-	sigprocmask(SIG_BLOCK, &alarm, NULL);
-	visit();
-	sigprocmask(SIG_UNBLOCK, &alarm, NULL);
-}
-
-/* By resets: thousands of conversations a minute would use up the ports otherwise. */
-static void end(void)
-{
-	reset_connection(&rig.client);
-	for (size_t i = 0; i < origin_count; i++)
-		reset_connection(&origins[i]);
-	rounds(2);
-	if (rig.conn)
-		http_conn_abort(rig.conn);
-	rounds(2);
-	fuzz_check(!rig.conn);
-	for (size_t i = 0; i < origin_count; i++) {
-		seen_reset(&origins[i], -1);
-		free(origins[i].bytes);
-	}
-	rounds(2);
-	fuzz_check(harness_idle_upstreams() == 0);
-	buf_fini(&said);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct request sent[REQUESTS_MAX];
 	bool is_valid = false;
 
-	begin();
-	for (size_t at = 0, steps = 0; at + 3 <= size && steps < STEPS_MAX && rig.conn; steps++) {
-		size_t length = (size_t)data[at + 1] << 8 | data[at + 2];
-		enum step step = (enum step)(data[at] % STEPS);
-
-		at += 3;
-		length = length < size - at ? length : size - at;
-		play(step, data + at, length);
-		at += length;
-	}
+	begin(false);
+	buf_init(&said, SEEN_MAX);
+	play_all(data, size, play);
 	const char *at = buf_bytes(&said);
 	size_t count = read_requests(sent, &at, buf_size(&said), &is_valid, false);
 	for (size_t i = 0; i < origin_count; i++)
@@ -298,5 +203,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_client(sent, count);
 	forget_requests(sent, count);
 	end();
+	buf_fini(&said);
 	return 0;
 }
