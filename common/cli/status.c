@@ -119,6 +119,8 @@ static struct explain_facts read_facts(const PGresult *rows)
 	return (struct explain_facts){.status = field(rows, "status"),
 	    .kind = field(rows, "kind"),
 	    .suspended_by = field(rows, "suspended_by"),
+	    .is_passed_on = strcmp(field(rows, "is_passed_on"), "t") == 0,
+	    .was_passed_on = strcmp(field(rows, "was_passed_on"), "t") == 0,
 	    .has_certificate = strcmp(field(rows, "has_certificate"), "t") == 0,
 	    .expired_at = field(rows, "expired_at"),
 	    .job_state = field(rows, "job_state"),

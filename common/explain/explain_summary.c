@@ -13,6 +13,9 @@
 /* What is the owner's is left out where another tenant asks. */
 const char explain_facts_sql[] =
     "SELECT d.status, d.kind, d.suspended_by,"
+    " COALESCE(d.status IN ('active', 'drifted') AND d.options ? 'passthrough', false) AS is_passed_on,"
+    " $1::text IS NULL AND EXISTS (SELECT 1 FROM handshakes h WHERE h.name = $2"
+    "  AND h.answered_at > now() - interval '1 minute' AND (h.seen->>'passed')::bigint > 0) AS was_passed_on,"
     " " MAY_SEE " AND COALESCE(c.not_after > now(), false) AS has_certificate,"
     " CASE WHEN " MAY_SEE " AND c.not_after <= now() THEN " PG_UTC(
 	"c.not_after") " END AS expired_at,"
@@ -59,9 +62,13 @@ static void say_unclaimed(struct explain_summary *out, const char *name, const s
 	if (facts->has_certificate)
 		say(out, "served", "nobody", "%s is served by its stored certificate; nobody has added it.",
 		    name);
+	else if (facts->was_passed_on)
+		say(out, "served", "nobody",
+		    "Nobody has added %s; its TLS is passed on unopened, by the edges' setting passthrough.",
+		    name);
 	else
 		say(out, "not_added", "customer",
-		    "Nobody has added %s: visitors are refused until its owner adds it and proves it.", name);
+		    "Nobody has added %s: it is not served until its owner adds it and proves it.", name);
 }
 
 static void say_suspended(struct explain_summary *out, const char *name, const struct explain_facts *facts)
@@ -123,18 +130,21 @@ static void say_without_certificate(
 
 static void say_owned(struct explain_summary *out, const char *name, const struct explain_facts *facts)
 {
-	if (!facts->has_certificate)
+	const char *how = facts->is_passed_on ? " (its TLS is passed on unopened)" : "";
+
+	if (!facts->has_certificate && !facts->is_passed_on)
 		say_without_certificate(out, name, facts);
 	else if (facts->dns_says)
 		say(out, is(facts->status, "drifted") ? "drifted" : "served",
-		    or_else(facts->dns_who, "customer"), "%s is served to whoever reaches us. %s", name,
-		    facts->dns_says);
+		    or_else(facts->dns_who, "customer"), "%s is served%s to whoever reaches us. %s", name,
+		    how, facts->dns_says);
 	else if (facts->refused.on)
 		say(out, "served", facts->refused.who,
-		    "%s is served, but %s refused the last visitor it had, at %s: %s", name,
+		    "%s is served%s, but %s refused the last visitor it had, at %s: %s", name, how,
 		    facts->refused.on, facts->refused.at, facts->refused.why);
 	else
-		say(out, "served", "nobody", "%s is served; nothing is known to be wrong with it.", name);
+		say(out, "served", "nobody", "%s is served%s; nothing is known to be wrong with it.", name,
+		    how);
 }
 
 void explain_summarise(struct explain_summary *out, const char *name, const struct explain_facts *facts)

@@ -14,6 +14,8 @@ struct explain_facts {
 	const char *status;       /* of the claim that counts: the owner's, else the last one; NULL: none */
 	const char *kind;         /* of the claim: customer, platform */
 	const char *suspended_by; /* operator, drift */
+	bool is_passed_on;        /* an active claim with the option passthrough */
+	bool was_passed_on;       /* an edge has passed on its TLS, by a setting where nobody claims it */
 	bool has_certificate;     /* one that has not expired */
 	const char *expired_at;   /* one that has */
 	const char *job_state;    /* idle, queued, running, failed */

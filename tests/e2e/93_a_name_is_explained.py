@@ -10,6 +10,7 @@ import pytest
 from lab import client_hello
 from lab.place import free_port, program
 from lab.process import wait_until
+from lab.tls_backend import Backend, record
 
 NAME = "shop.brand.test"
 
@@ -162,6 +163,25 @@ def test_each_node_tells_what_it_has_seen(platform):
     refusal = of_node(explain(platform, name), second)["seen"]["refusals"][0]
     assert (refusal["alert"], refusal["who"]) == (112, "operator") and "suspended" in refusal["meaning"]
     assert f"edge@{of_node(explain(platform, name), second)['node'].split('@')[1]}" in command(platform, name)
+
+
+def test_one_whose_tls_is_passed_on_is_served_without_a_certificate(lab):
+    server, own, routed = lab.use(Backend("127.0.0.1", record(b"hello"))).start(), "own.brand.test", "routed.mail.test"
+    platform = lab.platform(edges=1, edge={"passthrough": f"{routed} {server.place}"})
+    platform.activate(own)
+    code, _ = platform.api.call("PATCH", f"/v1/domains/{own}", {"options": {"passthrough": server.place}})
+    assert code == 200 and platform.api.show(own)["state"]["code"] == "live"
+    code, who, text = summary(platform, own)
+    assert (code, who) == ("served", "nobody") and "passed on unopened" in text, text
+    assert f"{own} is served (its TLS is passed on unopened)" in command(platform, own)
+
+    assert summary(platform, routed)[:2] == ("not_added", "customer"), "nobody has come yet"
+    with socket.create_connection((platform.edge.address, platform.https), 10) as connection:
+        connection.sendall(client_hello.client_hello(routed.encode()))
+        assert connection.recv(5) == b"hello"
+    code, who, text = summary(platform, routed)
+    assert (code, who) == ("served", "nobody") and "setting passthrough" in text, text
+    assert "setting passthrough" in command(platform, routed)
 
 
 def test_cause_of_each_refusal_is_exact(lab):

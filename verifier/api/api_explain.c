@@ -156,6 +156,8 @@ static struct explain_facts read_facts(const json_t *row)
 	return (struct explain_facts){.status = text_of(row, "status"),
 	    .kind = text_of(row, "kind"),
 	    .suspended_by = text_of(row, "suspended_by"),
+	    .is_passed_on = json_is_true(json_object_get(row, "is_passed_on")),
+	    .was_passed_on = json_is_true(json_object_get(row, "was_passed_on")),
 	    .has_certificate = json_is_true(json_object_get(row, "has_certificate")),
 	    .expired_at = text_of(row, "expired_at"),
 	    .job_state = text_of(row, "job_state"),

@@ -78,7 +78,17 @@ static struct domain_state of_failed(const struct domain_view *view, const json_
 	    is(view->certificate_actor, "operator") ? "operator" : "nobody"};
 }
 
-static struct domain_state of_issued(const struct domain_view *view, const json_t *verdicts)
+/* By the option: it needs no certificate here. */
+static bool is_passed_on(const struct domain_view *view)
+{
+	json_t *options = view->options ? json_loads(view->options, 0, NULL) : NULL;
+	bool has_option = json_object_get(options, "passthrough");
+
+	json_decref(options);
+	return has_option;
+}
+
+static struct domain_state of_served(const struct domain_view *view, const json_t *verdicts)
 {
 	struct domain_state state;
 	bool is_hidden = find(verdicts, verdict_step_name(STEP_ROUTING), VERDICT_UNKNOWN);
@@ -95,12 +105,14 @@ static struct domain_state of_issued(const struct domain_view *view, const json_
 static struct domain_state of_owner(const struct domain_view *view, const json_t *verdicts)
 {
 	struct domain_state state;
-	if (is(view->certificate, "failed"))
+	bool passes = is_passed_on(view);
+
+	if (is(view->certificate, "failed") && !passes)
 		return of_failed(view, verdicts);
 	if (is(view->status, "drifted") && judge_verdicts(verdicts, NULL, &state))
 		return state;
-	if (is(view->certificate, "issued"))
-		return of_issued(view, verdicts);
+	if (is(view->certificate, "issued") || passes)
+		return of_served(view, verdicts);
 	if (judge_verdicts(verdicts, NULL, &state))
 		return state;
 	if (is(view->certificate, "issuing"))
@@ -110,7 +122,7 @@ static struct domain_state of_owner(const struct domain_view *view, const json_t
 
 static struct domain_state of_platform(const struct domain_view *view)
 {
-	if (is(view->certificate, "issued"))
+	if (is(view->certificate, "issued") || is_passed_on(view))
 		return (struct domain_state){"live", "Live", "nobody"};
 	if (is(view->certificate, "failed"))
 		return (struct domain_state){"failed", "The certificate could not be issued", "operator"};

@@ -29,6 +29,7 @@ static void claims_without_an_owner(void **state)
 	(void)state;
 	says(FACTS(0), "not_added", "customer", "Nobody has added");
 	says(FACTS(.has_certificate = true), "served", "nobody", "nobody has added");
+	says(FACTS(.was_passed_on = true), "served", "nobody", "setting passthrough");
 	says(FACTS(.status = "released"), "released", "customer", "adds it anew");
 	says(FACTS(.status = "pending"), "pending", "customer", "TXT record");
 	says(FACTS(.status = "pending", .dns_says = "The servers fail.", .dns_who = "dns_provider"),
@@ -82,6 +83,20 @@ static void with_a_certificate(void **state)
 	    "drifted", "customer", "The TXT record is gone.");
 }
 
+static void passed_on_without_a_certificate(void **state)
+{
+	(void)state;
+	says(FACTS(.status = "active", .is_passed_on = true), "served", "nobody",
+	    "is served (its TLS is passed on unopened); nothing");
+	says(FACTS(.status = "active", .is_passed_on = true, .job_state = "failed",
+		 .last_error = "CAA forbids it."),
+	    "served", "nobody", "nothing is known to be wrong");
+	says(FACTS(.status = "active", .is_passed_on = true, .dns_says = "Point it here."), "served",
+	    "customer", "to whoever reaches us. Point it here.");
+	says(FACTS(.status = "suspended", .suspended_by = "operator", .is_passed_on = true), "suspended",
+	    "operator", "by the operator");
+}
+
 static void long_words_of_others_are_cut(void **state)
 {
 	static char words[3 * EXPLAIN_SUMMARY_MAX];
@@ -100,6 +115,7 @@ int main(void)
 	    cmocka_unit_test(suspended_by_whom),
 	    cmocka_unit_test(without_a_certificate),
 	    cmocka_unit_test(with_a_certificate),
+	    cmocka_unit_test(passed_on_without_a_certificate),
 	    cmocka_unit_test(long_words_of_others_are_cut),
 	};
 	return cmocka_run_group_tests_name("explain_summary", tests, NULL, NULL);

@@ -114,6 +114,22 @@ static void a_drifted_domain_says_what_has_drifted(void **state)
 	expect(&view, VERDICT_TXT_OK, VERDICT_ROUTING_OK, "live", "customer");
 }
 
+static void one_whose_tls_is_passed_on_needs_no_certificate(void **state)
+{
+	(void)state;
+	struct domain_view view = view_of("active", "none", "t");
+	view.options = "{\"passthrough\": \"10.0.0.1:443\"}";
+	expect(&view, VERDICT_TXT_OK, VERDICT_ROUTING_OK, "live", "nobody");
+	view.certificate = "failed";
+	expect(&view, VERDICT_TXT_OK, VERDICT_ROUTING_OK, "live", "nobody");
+	view.points_here = "f";
+	expect(&view, VERDICT_TXT_OK, VERDICT_ROUTING_ELSEWHERE, "action_needed", "customer");
+	view.kind = "platform";
+	expect(&view, VERDICT_CODES, VERDICT_CODES, "live", "nobody");
+	view.status = "suspended";
+	expect(&view, VERDICT_TXT_OK, VERDICT_ROUTING_OK, "suspended", "customer");
+}
+
 static void suspended_and_released_stay_so_whatever_dns_says(void **state)
 {
 	(void)state;
@@ -147,6 +163,7 @@ int main(void)
 	    cmocka_unit_test(a_failed_certificate_is_whose_fault_it_is),
 	    cmocka_unit_test(the_verdict_has_the_title),
 	    cmocka_unit_test(a_drifted_domain_says_what_has_drifted),
+	    cmocka_unit_test(one_whose_tls_is_passed_on_needs_no_certificate),
 	    cmocka_unit_test(suspended_and_released_stay_so_whatever_dns_says),
 	    cmocka_unit_test(a_name_of_the_platform_goes_by_its_certificate),
 	};
