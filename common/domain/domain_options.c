@@ -71,7 +71,8 @@ static enum result read_upstream(struct domain_options *out, const json_t *value
 	const char *text = json_string_value(value);
 
 	if (!text || !is_origin(text))
-		return wrong(error, "it is no URL like http://host:port");
+		return wrong(error, "it is no origin: write http://host:port, https://host:port or "
+				    "h2c://host:port, without a path");
 	set_string(&out->upstream, text);
 	return R_OK;
 }

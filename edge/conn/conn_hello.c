@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/log/log.h"
 #include "edge/edge_metrics.h"
+#include "edge/loop/log_rate.h"
 #include "edge/tls/hot_site.h"
 
 static const char acme_protocol[] = "acme-tls/1";
@@ -76,6 +77,18 @@ static void refuse_probe(struct conn *conn)
 	conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, "no_challenge");
 }
 
+/* An operator's slip, which visitors of any name meet. */
+static void refuse_without_default(struct conn *conn)
+{
+	static struct log_rate rate;
+
+	if (log_rate_allows(&rate))
+		log_warn("a default-certificate cannot be shown: nothing is stored for its name, or it is "
+			 "suspended",
+		    log_str("name", conn->opening->name.text));
+	conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, conn->opening->cause);
+}
+
 void conn_find_nothing(struct conn *conn, const char *cause)
 {
 	switch (conn->opening->want) {
@@ -86,7 +99,7 @@ void conn_find_nothing(struct conn *conn, const char *cause)
 			refuse_probe(conn);
 		return;
 	case WANT_OLD_ROUTE: conn_not_ours(conn, cause); return;
-	case WANT_DEFAULT: conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, conn->opening->cause); return;
+	case WANT_DEFAULT: refuse_without_default(conn); return;
 	}
 }
 

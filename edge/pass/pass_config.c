@@ -1,8 +1,47 @@
 #include "edge/pass/pass_config.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/mem.h"
+#include "common/log/log.h"
+
+/* Port 0 is whatever the kernel gives, and so may be any. */
+static bool listens_on(const struct settings *settings, const char *name, unsigned long port)
+{
+	for (size_t i = 0; i < settings_count(settings, name); i++) {
+		unsigned long own =
+		    strtoul(strrchr(settings_string_at(settings, name, i), ':') + 1, NULL, 10);
+
+		if (own == port || own == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Behind a balancer the ports that clients know are easily taken for the edge's. */
+static bool is_reached(const struct settings *settings, const char *label)
+{
+	const char *port = strrchr(label, ':');
+
+	if (!port)
+		return strcmp(label, "*") != 0 || settings_count(settings, "listen-passthrough") > 0;
+	unsigned long number = strtoul(port + 1, NULL, 10);
+
+	return listens_on(settings, "listen-https", number) ||
+	       listens_on(settings, "listen-passthrough", number);
+}
+
+static void warn_of_unreached(const struct pass_routes *routes, const struct settings *settings)
+{
+	for (size_t i = 0; i < pass_routes_count(routes); i++) {
+		const char *label = pass_routes_at(routes, i)->label;
+
+		if (!is_reached(settings, label))
+			log_warn("a passthrough takes nothing: the edge listens on no port that it is for",
+			    log_str("passthrough", label));
+	}
+}
 
 enum result pass_config_load(struct pass_config **out, const struct settings *settings, struct error *error)
 {
@@ -13,6 +52,7 @@ enum result pass_config_load(struct pass_config **out, const struct settings *se
 		free(config);
 		return result;
 	}
+	warn_of_unreached(config->routes, settings);
 	config->domains = pass_metrics_of("domains");
 	config->connect_ms = settings_number(settings, "passthrough-connect-timeout");
 	config->idle_ms = settings_number(settings, "passthrough-idle-timeout");

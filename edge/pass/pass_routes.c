@@ -69,6 +69,13 @@ static enum result read_pattern(
 	}
 	const char *rest = pattern + strlen(prefix);
 	enum hostname_problem problem = hostname_parse(&name, rest, strlen(rest));
+	if (problem == HOSTNAME_IP_LITERAL) {
+		error_set(error,
+		    "`%s` is an address: a value begins with a name, and its servers follow, with "
+		    "blanks between, not commas",
+		    pattern);
+		return R_INVALID;
+	}
 	/* Of a platform's own suffix (`*.apps.example`) nobody else has names. */
 	if (problem != HOSTNAME_OK && !(prefix[0] && problem == HOSTNAME_PUBLIC_SUFFIX)) {
 		error_set(error, "`%s` %s", pattern, hostname_problem_text(problem));

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import socket
 import ssl
 import threading
@@ -45,7 +46,7 @@ class Scene:
                 f"*.deep.mail.test {self.two.place}",
                 f".mail.test {self.one.place}",
                 f"*:{self.imaps} {self.rest.place}",
-                f"*:{self.smtp} {self.plain.place} plain=on"])
+                f"*:{self.smtp} {self.plain.place} plain=on", f"deaf.mail.test:1 {self.one.place}"])
 
     def connect(self, name, port=None, **options):
         return tls.connect(self.edge.address, port or self.imaps, name, self.trust, **options)
@@ -79,6 +80,10 @@ def test_exact_name_then_one_label_then_suffix_then_default(scene):
     wait_until(lambda: scene.rest.came, 5, "the default to have it")
     turns = [scene.greeting("turn.mail.test") for _ in range(6)]
     assert sorted(turns) == ["* OK one"] * 3 + ["* OK two"] * 3 and turns[0] != turns[1], turns
+
+
+def test_a_port_that_the_edge_does_not_listen_on_is_told(scene):
+    assert re.findall(r"a passthrough takes nothing.*passthrough\W+([\w.:*]+)", scene.edge.process.log()) == ["deaf.mail.test:1"]
 
 
 def test_also_on_the_https_port_and_without_a_certificate_of_ours(scene):

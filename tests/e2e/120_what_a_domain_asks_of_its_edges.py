@@ -335,7 +335,7 @@ BAD = [
     ("error_pages", {"502": "x" * 8193}, "1 to 8192 bytes"), ("response_headers", {"set": {}}, "add and remove"),
     ("response_headers", {"remove": ["Sec-WebSocket-Accept"]}, "leave it out"), ("allow", [], "1 to 256 networks"),
     ("deny", ["10.0.0.1/8"], "first address"), ("deny", ["example.com"], "192.0.2.0/24"), ("upstream", "http://app:0", "http://host:port"),
-    ("colour", 1, "there are upstream, passthrough"),
+    ("upstream", "10.0.0.1:80", "h2c://host:port"), ("colour", 1, "there are upstream, passthrough"),
 ]
 
 

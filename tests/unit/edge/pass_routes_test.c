@@ -118,7 +118,7 @@ static void what_is_wrong_is_named_with_its_mend(void **state)
 	    {"mail.example.com", "passthrough: mail.example.com: it names no server: write host:port"},
 	    {"mail.example.com:0 10.0.0.1:1",
 		"passthrough: `mail.example.com:0` ends in no port: write name:443"},
-	    {"10.0.0.9 10.0.0.1:1", "passthrough: `10.0.0.9` is an IP address"},
+	    {"10.0.0.9 10.0.0.1:1", "passthrough: `10.0.0.9` is an address: a value begins with a name"},
 	    {"*.*.example.com 10.0.0.1:1", "passthrough: `*.*.example.com` is not a host name"},
 	    {"mail.example.com 10.0.0.1:1 check=x",
 		"passthrough: mail.example.com: `check=x`: check is off, tcp or tls"},
