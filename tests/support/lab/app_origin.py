@@ -73,7 +73,7 @@ class AppOrigin:
             return []
         return [line for line in lines if path in (None, line[1])]
 
-    def wait_asked(self, count, path=None, seconds=5):
+    def wait_asked(self, count, path=None, seconds=15):
         return wait_until(lambda: len(self.asked(path)) >= count and self.asked(path), seconds,
                           f"{self.name} to be asked {count} times")
 

@@ -45,7 +45,7 @@ class Daemon:
         self.stop()
         return self.start(**settings)
 
-    def wait_ready(self, seconds=10):
+    def wait_ready(self, seconds=30):
         self.process.wait_ready(self.is_ready, seconds)
 
     def is_ready(self):
@@ -64,7 +64,7 @@ class Daemon:
         return sum(value for sample, value in self.metrics().items()
                    if re.match(rf"{name}(\{{|$)", sample) and all(text in sample for text in wanted))
 
-    def stop(self, seconds=15):
+    def stop(self, seconds=20):
         return self.process.stop(seconds) if self.process else None
 
     def kill(self):

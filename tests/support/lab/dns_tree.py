@@ -158,7 +158,7 @@ class Zone:
         update.replace(dns.name.from_text(name), 3600, kind, value)
         answer = dns.query.tcp(update, self.address, timeout=5)
         assert answer.rcode() == dns.rcode.NOERROR, answer
-        wait_until(lambda: self.ask(name, kind).answer, 5, f"{name} {kind} to be served")
+        wait_until(lambda: self.ask(name, kind).answer, 15, f"{name} {kind} to be served")
 
     def stop(self):
         self.process.stop(5)

@@ -117,12 +117,12 @@ class Issuance:
                              f"WHERE name = '{name}'")
         return tuple(rows[0]) if rows else None
 
-    def wait_issued(self, *names, seconds=15):
+    def wait_issued(self, *names, seconds=25):
         wanted = ", ".join(f"'{name}'" for name in names)
         self.db.wait(f"SELECT count(*) = {len(names)} FROM certificates JOIN issuance_jobs USING (name) "
                      f"WHERE name IN ({wanted}) AND state = 'idle'", seconds)
 
-    def wait_failed(self, name, seconds=15):
+    def wait_failed(self, name, seconds=25):
         """Returns the cause."""
         self.db.wait(f"SELECT state = 'failed' FROM issuance_jobs WHERE name = '{name}'", seconds)
         return self.job(name)[3]

@@ -38,7 +38,7 @@ class Cluster:
             user = pwd.getpwnam("postgres")
             os.chown(directory, user.pw_uid, user.pw_gid)
 
-    def start(self, seconds=20):
+    def start(self, seconds=40):
         # Commits are written, though not to the disk: a killed server has lost none of them.
         speed = [] if self.durable else ["fsync=off", "full_page_writes=off"]
         settings = [f"listen_addresses={self.address}", f"unix_socket_directories={self.directory}",
@@ -116,7 +116,7 @@ class Database:
     def number(self, sql):
         return int(self.value(sql))
 
-    def wait(self, sql, seconds=10):
+    def wait(self, sql, seconds=20):
         """Until the query's first value is `t`."""
         with libpq.Connection(self.conninfo()) as connection:
             return wait_until(lambda: connection.query(sql)[:1] == [["t"]], seconds, f"database: {sql}", interval=0.03)

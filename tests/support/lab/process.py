@@ -93,10 +93,10 @@ class Process:
     def logged(self, pattern):
         return re.search(pattern, self.log())
 
-    def wait_log(self, pattern, seconds=10):
+    def wait_log(self, pattern, seconds=20):
         return wait_until(lambda: self.logged(pattern), seconds, f"{self.name} to log /{pattern}/")
 
-    def wait_ready(self, is_ready, seconds=10):
+    def wait_ready(self, is_ready, seconds=30):
         """Polls `is_ready()`; an early exit is reported with the end of the log."""
         def look():
             if not self.alive:
@@ -124,7 +124,7 @@ class Process:
         self.thaw()
         self.send(number)
 
-    def stop(self, seconds=10, number=signal.SIGTERM):
+    def stop(self, seconds=20, number=signal.SIGTERM):
         """Asks it to end, waits, insists. Returns its exit code."""
         if self.alive:
             self.ask_to_end(number)

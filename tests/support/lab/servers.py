@@ -98,14 +98,14 @@ class Server:
                                        user_line='user = "nobody"' if is_root else "",
                                        user_name=pwd.getpwuid(os.geteuid()).pw_name, **values))
 
-    def start(self, wait=True, seconds=10):
+    def start(self, wait=True, seconds=30):
         self.process = Process(self.name, [tool(self.command[0])] + self.command[1:],
                                os.path.join(self.directory, "log"), env=self.environment)
         if wait:
             self.wait_ready(seconds)
         return self
 
-    def wait_ready(self, seconds=10):
+    def wait_ready(self, seconds=30):
         self.process.wait_ready(lambda: connects(self.address, self.port), seconds)
 
     def stop(self):
@@ -153,7 +153,7 @@ class HAProxy(Server):
         return {row[1] for row in rows if row[0] == "https" and row[1] not in ("FRONTEND", "BACKEND")
                 and row[17].startswith("UP")}
 
-    def wait_nodes(self, *names, seconds=10):
+    def wait_nodes(self, *names, seconds=30):
         wait_until(lambda: self.nodes_up() == set(names), seconds, f"the load balancer to have {names}, has others")
 
 
