@@ -428,15 +428,20 @@ def test_windows_that_trickle(stage):
     wire.close()
 
 
-def test_a_byte_at_a_time(stage):
+@pytest.mark.parametrize("waits", [False, True], ids=["all at once", "each waited for"])
+def test_a_byte_at_a_time(stage, waits):
     """The client takes a response in windows of one byte."""
     wire = H2Wire(stage, NAME, settings={h2.INITIAL_WINDOW_SIZE: 0})
     wire.updates = False
     stream = wire.request(path="/big")
     wire.sock.settimeout(5)
     try:
-        for _ in range(20000):
+        for size in range(1, 20000):
             wire.window(stream, 1)
+            if waits:
+                wire.until(lambda: wire.closed or wire.goaways or len(wire.answer(stream).body) == size)
+            if wire.closed or wire.goaways:
+                break
     except OSError:
         pass
     calmed(wire)

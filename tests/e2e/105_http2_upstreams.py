@@ -177,7 +177,7 @@ def test_both_sides_stream_at_once(app):
     assert read_until(sock, b"\r\n\r\n") == b"0\r\nx-count: 3\r\n\r\n"
     stream = origin.visits()[-1]
     assert stream.trailers == [("x-sum", "11")]
-    assert stream.get("te") == "trailers"
+    assert stream.get("te") == "trailers" and stream.get("connection") is None
     sock.close()
 
 

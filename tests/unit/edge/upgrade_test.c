@@ -73,6 +73,9 @@ static void http_in_a_tunnel_is_not_asked_for(void **state)
 	expect_asked(GET "Connection: upgrade\r\nUpgrade: H2C\r\n\r\n", "");
 	expect_asked(GET "Connection: upgrade\r\nUpgrade: websocket, h2c\r\n\r\n", "");
 	expect_asked(GET "Connection: upgrade\r\nUpgrade: HTTP/2.0\r\n\r\n", "");
+	expect_asked(GET "Connection: upgrade\r\nUpgrade: h2\r\n\r\n", "");
+	expect_asked(GET "Connection: upgrade\r\nUpgrade: h3\r\n\r\n", "");
+	expect_asked(GET "Connection: upgrade\r\nUpgrade: https\r\n\r\n", "");
 	expect_asked(GET "Connection: upgrade\r\nUpgrade: TLS/1.2, x\r\n\r\n", "");
 }
 
