@@ -243,6 +243,21 @@ def test_windows_come_back_from_bodies_that_nobody_wants(wire, place, how):
     assert wire.finish(stream).status == 200 and place.script.bodies == [b"u" * MIB] and not wire.goaways
 
 
+@pytest.mark.parametrize("status, path, extra", [(413, "/early", []), (417, "/", [("expect", "the worst")])], ids=["the app's", "ours"])
+def test_windows_come_back_from_bodies_behind_an_answer(wire, place, status, path, extra):
+    """Together more than the connection's window: who went beyond it would be sent away."""
+    wire.until(lambda: wire.their)
+    for _ in range(40):
+        stream = wire.request(path=path, method="POST", end=False, extra=extra)
+        answer = wire.answer(stream)
+        wire.until(lambda: answer.status)
+        assert answer.status == status
+        wire.send(b"".join(frame(h2.DATA, 0, stream, b"x" * 15000) for _ in range(4)) + frame(h2.DATA, h2.END_STREAM, stream))
+    stream = wire.request(method="POST", end=False)
+    assert wire.upload(stream, MIB, before=40 * 60000, patience=10) == MIB
+    assert wire.finish(stream).status == 200 and not wire.goaways
+
+
 def test_cookies_in_crumbs_are_one_field_to_the_app(wire, place):
     wire.get(extra=[("cookie", "a=1"), ("x", "2"), ("cookie", "b=3")])
     assert place.origin.requests[-1].all("cookie") == ["a=1; b=3"]

@@ -388,6 +388,25 @@ def test_who_gives_no_window_holds_the_app_alone(place):
     one.close()
 
 
+def test_an_end_waits_for_a_window(place):
+    """Nothing but DATA may say it (RFC 9113 section 8.5), and an empty window lets no DATA through."""
+    def script(request):
+        websocket.switch(request, b"x" * 65535)
+        return False
+    place.origin.on_upgrade = script
+    one = H2Wire(place, NAME)
+    one.updates = False
+    chat = Chat(one)
+    chat.heard(lambda answer: len(answer.body) == 65535)
+    one.window(0, MIB)
+    assert one.get().status == 200
+    assert not chat.answer.ended
+    one.window(chat.stream, 1)
+    chat.heard(lambda answer: answer.ended)
+    assert chat.answer.trailers is None and chat.answer.reset is None
+    one.close()
+
+
 def test_silent_tunnels_end_and_a_drain_waits_for_the_others(place):
     edge = place.edges[1]
     one = H2Wire(place, NAME, edge=edge)

@@ -406,7 +406,7 @@ static void malformed_extensions_are_refused(void **state)
 		  "a"),                                /* name past the list */
 	    EXTRA("\x00\x10\x00\x00"),                 /* empty ALPN */
 	    EXTRA("\x00\x10\x00\x02\x00\x00"),         /* empty list */
-	    EXTRA("\x00\x10\x00\x03\x00\x01\x00"),     /* empty protocol */
+	    EXTRA("\x00\x10\x00\x04\x00\x02\x00\x00"), /* empty protocols */
 	    EXTRA("\x00\x10\x00\x04\x00\x02\x02h"),    /* protocol past the list */
 	    EXTRA("\x00\x10\x00\x05\x00\x02\x01hx"),   /* byte behind the list */
 	    EXTRA("\x00\x2b\x00\x00"),                 /* empty versions */
@@ -554,6 +554,55 @@ static void hello_of_openssl_is_read(void **state)
 	SSL_CTX_free(ctx);
 }
 
+/* In front of the extensions; one that is passed on is kept by its session id. */
+static void malformed_fields_are_refused(void **state)
+{
+	static const struct {
+		size_t session_id, ciphers, methods, extensions;
+		enum result result;
+	} cases[] = {
+	    {0, 2, 1, 0, R_OK},
+	    {0, 2, 1, 2, R_OK}, /* their length, which is 0 */
+	    {0, 2, 1, 3, R_INVALID},
+	    {32, 2, 1, 0, R_OK},
+	    {33, 2, 1, 0, R_INVALID},
+	    {0, 0, 1, 0, R_INVALID},
+	    {0, 3, 1, 0, R_INVALID},
+	    {0, 2, 0, 0, R_INVALID},
+	};
+	static const char zeros[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct client_hello hello;
+		struct buf message, wire;
+		uint8_t *copy = NULL;
+		size_t size = 2 + 32 + 1 + cases[i].session_id + 2 + cases[i].ciphers + 1 + cases[i].methods +
+			      cases[i].extensions;
+
+		buf_init(&message, 1000);
+		buf_init(&wire, 1000);
+		put_number(&message, 1, 1);
+		put_number(&message, 3, size);
+		put(&message, "\x03\x03", 2);
+		put(&message, zeros, 32);
+		put_number(&message, 1, cases[i].session_id);
+		put(&message, zeros, cases[i].session_id);
+		put_number(&message, 2, cases[i].ciphers);
+		put(&message, zeros, cases[i].ciphers);
+		put_number(&message, 1, cases[i].methods);
+		put(&message, zeros, cases[i].methods);
+		put(&message, zeros, cases[i].extensions);
+		put_records(&wire, buf_bytes(&message), buf_size(&message), 1000);
+		if (parse_exact(&hello, &copy, buf_bytes(&wire), buf_size(&wire)) != cases[i].result)
+			fail_msg("case %zu is not %d", i, cases[i].result);
+		client_hello_fini(&hello);
+		free(copy);
+		buf_fini(&message);
+		buf_fini(&wire);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -567,6 +616,7 @@ int main(void)
 	    cmocka_unit_test(only_acme_counts_as_sole_protocol),
 	    cmocka_unit_test(old_versions_get_protocol_version),
 	    cmocka_unit_test(version_list_overrides_the_version_field),
+	    cmocka_unit_test(malformed_fields_are_refused),
 	    cmocka_unit_test(malformed_extensions_are_refused),
 	    cmocka_unit_test(second_extension_of_a_kind_is_refused),
 	    cmocka_unit_test(what_is_not_a_hello_is_refused_at_its_first_wrong_byte),

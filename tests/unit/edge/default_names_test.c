@@ -56,6 +56,7 @@ static void address_and_port_then_address_then_port_then_all(void **state)
 	assert_string_equal(find(&names, "[2001:db8::1]:443"), "six.example.com");
 	assert_string_equal(find(&names, "[2001:db8::1]:444"), "port.example.com");
 	assert_string_equal(find(&names, "[2001:db8::2]:443"), "bare.example.com");
+	assert_string_equal(find(&names, "[2001:db8::2]:444"), "bare.example.com");
 	assert_string_equal(find(&names, "[2001:db8::3]:443"), "*.example.com");
 }
 
@@ -89,12 +90,28 @@ static void what_is_wrong_is_named(void **state)
 	}
 }
 
+static void there_is_a_most(void **state)
+{
+	char values[(DEFAULT_NAMES_MAX + 1) * sizeof ",:1000=a.example.com"] = "";
+	struct default_names names;
+	struct error error = {""};
+
+	(void)state;
+	for (int i = 0; i < DEFAULT_NAMES_MAX; i++)
+		sprintf(values + strlen(values), "%s:%d=a.example.com", i > 0 ? "," : "", 1000 + i);
+	assert_int_equal(load(&names, &error, values), R_OK);
+	assert_string_equal(find(&names, "192.0.2.1:1063"), "a.example.com");
+	strcat(values, ",:999=a.example.com");
+	assert_int_equal(load(&names, &error, values), R_LIMIT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(address_and_port_then_address_then_port_then_all),
 	    cmocka_unit_test(none_fits_where_none_is_for_all),
 	    cmocka_unit_test(what_is_wrong_is_named),
+	    cmocka_unit_test(there_is_a_most),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

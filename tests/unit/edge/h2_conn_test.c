@@ -138,6 +138,19 @@ static void a_body_that_does_not_come_is_408(void **state)
 	assert_int_equal(error_of(hear(RST_STREAM, 1, 0)), 0);
 }
 
+/* What is not whole then will never be, and need not wait for body-timeout. */
+static void the_end_of_tcp_ends_what_is_not_whole(void **state)
+{
+	(void)state;
+	visit_h2();
+	say_head(1, 0, POST_HEAD NAME);
+	origin_accepts();
+	shutdown(rig.client.fd, SHUT_WR);
+	expect_closed(&rig.origin, "the app");
+	turns(2);
+	assert_null(rig.conn);
+}
+
 static void look_ups_of_two_streams_are_told_apart(void **state)
 {
 	struct challenge_reply reply = {.connection = 77, .result = R_OK, .stream = 3, .id = 9};
@@ -217,6 +230,7 @@ int main(void)
 	    rig_test(a_drain_does_not_wait_for_ever_for_its_ping),
 	    rig_test(what_the_end_of_a_drain_cuts_is_counted),
 	    rig_test(a_body_that_does_not_come_is_408),
+	    rig_test(the_end_of_tcp_ends_what_is_not_whole),
 	    rig_test(look_ups_of_two_streams_are_told_apart),
 	    rig_test(look_ups_that_were_reset_keep_their_slots),
 	    cmocka_unit_test(a_purse_fills_with_time_and_with_work),
