@@ -43,21 +43,24 @@ struct check {
 
 /* ---- what comes of a check */
 
-static void turn(struct upstream_address *address, enum upstream_health health, int64_t now)
+static void turn(
+    struct upstream_address *address, enum upstream_health health, const char *problem, int64_t now)
 {
 	upstream_address_set_health(address, health, now);
 	if (health == UPSTREAM_UP)
 		log_info("an upstream address is up again", log_str("address", address->text));
 	else
-		log_warn("an upstream address is down: its checks fail", log_str("address", address->text));
+		log_warn("an upstream address is down: its checks fail", log_str("address", address->text),
+		    log_str("problem", problem));
 }
 
-static void take_result(struct upstream_address *address, bool is_well, int64_t now)
+/* problem NULL: it is well. */
+static void take_result(struct upstream_address *address, const char *problem, int64_t now)
 {
 	int health = atomic_load_explicit(&address->health, memory_order_relaxed);
-	enum upstream_health said = is_well ? UPSTREAM_UP : UPSTREAM_DOWN;
+	enum upstream_health said = problem ? UPSTREAM_DOWN : UPSTREAM_UP;
 
-	if (health == UPSTREAM_UNKNOWN && is_well) {
+	if (health == UPSTREAM_UNKNOWN && !problem) {
 		upstream_address_set_health(address, UPSTREAM_UP, now);
 		health = UPSTREAM_UP;
 	}
@@ -65,7 +68,7 @@ static void take_result(struct upstream_address *address, bool is_well, int64_t 
 	if (address->checks_in_a_row < UPSTREAM_CHECKS_TO_TURN)
 		return;
 	address->checks_in_a_row = 0;
-	turn(address, said, now);
+	turn(address, said, problem, now);
 }
 
 static void drop(struct check *check)
@@ -85,13 +88,13 @@ static void drop(struct check *check)
 	free(check);
 }
 
-static void end(struct check *check, bool is_well)
+static void end(struct check *check, const char *problem)
 {
 	struct upstream_checks *checks = check->checks;
 	const struct upstream_metrics *metrics = upstream_pool_metrics(checks->pool);
 
-	metric_add(is_well ? metrics->checks_ok : metrics->checks_failed, 1);
-	take_result(check->address, is_well, loop_now(checks->loop));
+	metric_add(problem ? metrics->checks_failed : metrics->checks_ok, 1);
+	take_result(check->address, problem, loop_now(checks->loop));
 	drop(check);
 }
 
@@ -101,7 +104,7 @@ static void fail(struct check *check, enum upstream_failure failure)
 	if (failure == UPSTREAM_LOCAL)
 		drop(check);
 	else
-		end(check, false);
+		end(check, upstream_failure_name(failure));
 }
 
 static void drop_all(struct upstream_checks *checks, bool http_alone)
@@ -119,8 +122,10 @@ static void drop_all(struct upstream_checks *checks, bool http_alone)
 
 static void on_head(void *arg, struct http_head *head, bool interim)
 {
+	bool is_well = head->status >= 200 && head->status < 400;
+
 	if (!interim)
-		end(arg, head->status >= 200 && head->status < 400);
+		end(arg, is_well ? NULL : "its answer is neither 2xx nor 3xx");
 }
 
 static void on_failed(void *arg, enum upstream_failure failure)
@@ -140,7 +145,7 @@ static void on_pause(void *arg)
 
 static void on_deadline(struct loop_timer *timer)
 {
-	end(loop_owner(timer, struct check, deadline), false);
+	end(loop_owner(timer, struct check, deadline), "timeout");
 }
 
 /* The connection ends with the head: no body, no end of a response is ever heard. */
@@ -177,7 +182,10 @@ static void send_request(struct check *check, const char *path)
 
 static void on_probed(void *arg, bool is_well)
 {
-	end(arg, is_well);
+	struct check *check = arg;
+	bool is_tls = check->address->probe.kind == UPSTREAM_PROBE_TLS;
+
+	end(check, is_well ? NULL : is_tls ? "no connection, or no TLS answer" : "no connection");
 }
 
 static int64_t longest_check(int64_t interval_ms)

@@ -93,7 +93,7 @@ def test_a_client_stays_with_its_server(scene):
 def test_a_dead_server_is_noticed_and_its_return_too(scene):
     gone = scene.servers[1]
     gone.stop()
-    wait_until(lambda: scene.edge.process.logged(rf"an upstream address is down.*{re.escape(gone.place)}"), 20, "the check")
+    wait_until(lambda: scene.edge.process.logged(rf"an upstream address is down.*{re.escape(gone.place)}.*no TLS answer"), 20, "the check")
     retries = len(gone.came)
     assert {scene.ask("checked.brand.test") for _ in range(4)} == {"0"}
     assert len(gone.came) == retries
@@ -105,7 +105,7 @@ def test_a_dead_server_is_noticed_and_its_return_too(scene):
 def test_without_checks_the_next_server_is_tried(scene):
     scene.servers[2].stop()
     assert set(scene.ask("turn.brand.test") for _ in range(6)) == {"0", "1"}
-    wait_until(lambda: scene.edge.process.logged(r"an upstream address is down"), 20, "the check by connection")
+    wait_until(lambda: scene.edge.process.logged(r'an upstream address is down.*"no connection"'), 20, "the check by connection")
     refusal = client_hello.refusal(scene.edge.address, scene.pass_port, b"tcp.brand.test")
     wait_until(lambda: client_hello.refusal(scene.edge.address, scene.pass_port, b"tcp.brand.test").alert
                == "internal_error", 10, "a clean alert where nobody is left")

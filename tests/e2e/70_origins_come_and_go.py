@@ -146,6 +146,7 @@ def test_no_upstream_left_is_503_at_once_with_the_operators_page(lab):
     assert platform.visit(NAME, edge=platform.edge).status == 200
     one.kill()
     wait_until(lambda: platform.edge.metric("postern_edge_upstream_up", upstream=one.url) == 0, 15, "it to be down")
+    assert platform.edge.process.logged(r"an upstream address is down.*problem=refused")
     started = time.monotonic()
     visit = platform.visit(NAME, edge=platform.edge)
     assert (visit.status, visit.body) == (503, b"<h1>We are coming back</h1>")
