@@ -52,6 +52,7 @@ static void open_link(struct pass_conn *conn)
 	upstream_address_succeeded(conn->address, loop_now(conn->worker->loop));
 	conn->line.connect_us = clock_monotonic_us() - conn->line.connect_began_us;
 	conn->state = PASS_OPEN;
+	metric_add(conn->metrics.bytes_in, (int64_t)conn->in.bytes); /* the hello */
 	put_proxy_header(conn);
 	leave_hello(conn);
 	pass_stay_begin(conn);
