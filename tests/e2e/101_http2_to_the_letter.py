@@ -495,6 +495,15 @@ def test_slow_reader_holds_back_the_app_and_nobody_else(wire, place):
     assert len(wire.finish(slow).body) == 8 * MIB
 
 
+def test_the_window_of_an_upload_grows_to_what_may_wait(wire, place):
+    """A mebibyte, which is all that is kept for an app that stops reading."""
+    wire.until(lambda: wire.their)
+    stream = wire.request(method="POST", end=False)
+    assert wire.upload(stream, 16 * MIB, before=0, patience=10) == 16 * MIB
+    assert wire.finish(stream).status == 200 and place.script.bodies == [b"u" * (16 * MIB)]
+    assert 65535 < wire.given(stream) - 16 * MIB <= MIB
+
+
 @pytest.mark.parametrize("count", [1, 8])
 def test_slow_apps_hold_back_their_uploads_and_nobody_else(wire, place, count):
     """Nor another upload on the same connection, whose window is for all of them."""
