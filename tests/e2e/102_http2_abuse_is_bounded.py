@@ -196,12 +196,14 @@ def test_flood_behind_answers_that_are_not_fetched(stage, size):
     wire.close()
 
 
-@pytest.mark.parametrize("whose,cause", [("the client's", "stream_errors"), ("ours", "idle_frames"),
-                                         ("another's", "stream_errors")])
-def test_data_for_a_stream_that_is_over(stage, whose, cause):
+@pytest.mark.parametrize("whose,causes", [("the client's", ["stream_errors", "idle_frames"]), ("ours", ["idle_frames"]),
+                                          ("another's", ["stream_errors", "idle_frames"])])
+def test_data_for_a_stream_that_is_over(stage, whose, causes):
     """nghttp2 throws it away without a word, and would do so for ever; also where a PRIORITY_UPDATE has made it keep a
-    stream that never was."""
-    before = ends(stage, cause)
+    stream that never was. Which limit of two is met first depends on how much is read at once."""
+    def ended():
+        return sum(ends(stage, cause) for cause in causes)
+    before = ended()
     wire = H2Wire(stage, NAME)
     if whose == "another's":
         stream = 1
@@ -215,7 +217,7 @@ def test_data_for_a_stream_that_is_over(stage, whose, cause):
         assert wire.finish(stream).status == 200
     flood(wire, frame(h2.DATA, 0, stream) * 50)
     calmed(wire)
-    wait_until(lambda: ends(stage, cause) == before + 1)
+    wait_until(lambda: ended() == before + 1)
     wire.close()
 
 
