@@ -96,16 +96,6 @@ void buf_wipe(struct buf *buf)
 	buf_fini(buf);
 }
 
-size_t buf_size(const struct buf *buf)
-{
-	return buf->end - buf->start;
-}
-
-const char *buf_bytes(const struct buf *buf)
-{
-	return buf->data == NULL ? "" : buf->data + buf->start;
-}
-
 /* A wiped copy instead of realloc, which would leave the old bytes, perhaps a secret, in freed memory. */
 static void move_to_larger(struct buf *buf, size_t capacity)
 {

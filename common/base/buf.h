@@ -28,8 +28,16 @@ void buf_wipe(struct buf *buf);
 void buf_keep_spares(void);
 void buf_forget_spares(void);
 
-size_t buf_size(const struct buf *buf);
-const char *buf_bytes(const struct buf *buf);
+/* Inline: a call would cost more than they do, and they are asked all the time. */
+static inline size_t buf_size(const struct buf *buf)
+{
+	return buf->end - buf->start;
+}
+
+static inline const char *buf_bytes(const struct buf *buf)
+{
+	return buf->data ? buf->data + buf->start : "";
+}
 
 /* R_LIMIT when the maximum would be passed; then nothing was appended. Out of memory ends the process. */
 enum result buf_append(struct buf *buf, const void *bytes, size_t size);
