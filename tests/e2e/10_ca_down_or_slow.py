@@ -29,6 +29,7 @@ def test_ca_that_is_down_is_tried_again(lab):
     assert answer.alert == "internal_error", answer
     assert answer.seconds < 10, answer
     wait_until(lambda: platform.job(NAME)[0] == "failed", 10, "the failure to be noted")
+    platform.db.wait("SELECT count(*) = 1 FROM failures")
     cause, retry = platform.db.query("SELECT cause, extract(epoch FROM retry_at - now()) FROM failures")[0]
     print(f"remembered: {cause}, next try in {float(retry):.0f} s")
     assert float(retry) > 0
@@ -47,8 +48,8 @@ def test_errors_of_the_ca_grow_the_delay_and_are_remembered_by_cause(lab):
     platform.activate(NAME)
     platform.ca.fail("new-order", status=429, problem="rateLimited", headers={"Retry-After": "300"}, times=None)
     assert platform.refusal(NAME).alert == "internal_error"
+    platform.db.wait("SELECT count(*) = 1 FROM failures")
     rows = platform.db.query("SELECT cause, extract(epoch FROM retry_at - now()) FROM failures")
-    assert len(rows) == 1, rows
     assert float(rows[0][1]) > 250, "Retry-After is a minimum"
     before = platform.ca.seen["new-order"]
     for _ in range(5):

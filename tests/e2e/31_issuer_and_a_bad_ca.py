@@ -60,7 +60,7 @@ def test_a_limit_is_obeyed_for_as_long_as_the_ca_says(issuance):
     assert issuance.wait_failed(NAME) == "rate_limited"
     wait = float(issuance.db.value("SELECT extract(epoch FROM next_try_at - last_try_at) FROM issuance_jobs"))
     assert 2 <= wait < 3
-    assert issuance.db.value("SELECT detail FROM failures") == "too many orders"
+    issuance.db.wait("SELECT detail = 'too many orders' FROM failures")
     issuance.wait_issued(NAME)
     assert issuance.ca.orders_for(NAME) == 1
 
@@ -175,6 +175,7 @@ def test_a_refused_validation_is_remembered_and_the_next_type_tried(lab):
     cause = issuance.wait_failed(NAME, seconds=30)
     assert cause in ("dns", "connection", "unauthorized")
     assert issuance.job(NAME) == ("failed", "none", "1", cause)
+    issuance.db.wait("SELECT count(*) > 0 FROM failures")
     rows = issuance.db.query("SELECT cause, count, extract(epoch FROM retry_at - last_at)::integer FROM failures")
     assert rows[0][:2] == [cause, "1"] and 54 <= int(rows[0][2]) <= 66
     retry_soon(issuance)

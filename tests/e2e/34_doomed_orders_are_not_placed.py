@@ -94,7 +94,7 @@ def failure(platform, name):
     row = platform.db.query("SELECT last_cause, last_actor, last_error, foreseen, attempts FROM issuance_jobs "
                             f"WHERE name = '{name}'")[0]
     assert row[3] == "t" and row[4] == "0", row
-    assert platform.db.value(f"SELECT actor FROM failures WHERE name = '{name}'") == row[1]
+    platform.db.wait(f"SELECT actor = '{row[1]}' FROM failures WHERE name = '{name}'")
     return row[0], row[1], row[2]
 
 
