@@ -215,7 +215,7 @@ def test_a_client_that_waits_is_given_to_the_default_after_the_deadline(scene):
         sock.sendall(b"a001 CAPABILITY\r\n")
         sock.settimeout(10)
         assert len(sock.recv(100)) == 7 and sock.recv(100) == b"", "an alert and the end"
-    assert scene.edge.metric("postern_edge_refused_total", cause="not_tls") == before + 1
+    wait_until(lambda: scene.edge.metric("postern_edge_refused_total", cause="not_tls") == before + 1, 10, "it to be counted")
 
 
 def test_the_log_has_a_line_for_each_and_metrics_a_series_for_each_route(scene):
@@ -257,7 +257,8 @@ def test_a_reload_moves_the_routes(scene):
         file.write(f"passthrough other.mail.test {scene.one.place} check=nothing\n")
     scene.edge.process.send(1)
     wait_until(lambda: scene.edge.process.logged("settings not reloaded"), 5, "the refusal")
-    assert scene.edge.process.logged(r"passthrough: other.mail.test: .check=nothing.: check is off, tcp or tls")
+    wait_until(lambda: scene.edge.process.logged(
+        r"passthrough: other.mail.test: .check=nothing.: check is off, tcp or tls"), 10, "the line that names the mend")
     assert scene.greeting("other.mail.test") == "* OK two"
     with open(settings, "w") as file:
         file.write(f"passthrough other.mail.test {scene.one.place}\n")

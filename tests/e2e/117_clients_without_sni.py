@@ -236,7 +236,8 @@ def test_without_it_the_alert_as_ever(scene):
     for sni in (None, b"192.0.2.1", b"nobody.example.com"):
         assert client_hello.refusal(scene.edge.address, scene.edge.https, sni).alert == "unrecognized_name"
     assert scene.platform.job("absent.saas.test") is None
-    assert scene.edge.process.logged("default-certificate cannot be shown.*absent.saas.test"), "the operator is told"
+    wait_until(lambda: scene.edge.process.logged("default-certificate cannot be shown.*absent.saas.test"), 10,
+               "the operator to be told")
     scene.restart(default_certificate=None)
     assert client_hello.refusal(scene.edge.address, scene.edge.https, None).alert == "unrecognized_name"
 
