@@ -1,6 +1,5 @@
 #include "edge/http/h2_head.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "edge/http/http_chars.h"
@@ -63,8 +62,10 @@ static size_t keep(struct h2_head *head, struct http_slice name, struct http_sli
 	size_t size = sizeof item + name.size + value.size;
 	char *at = NULL;
 
-	size_t room = buf_reserve(&head->fields, size, &at);
-	assert(room == size);
+	if (buf_reserve(&head->fields, size, &at) < size) {
+		head->status = 431;
+		return 0;
+	}
 	memcpy(at, &item, sizeof item);
 	memcpy(at + sizeof item, name.bytes, name.size);
 	memcpy(at + sizeof item + name.size, value.bytes, value.size);
@@ -269,8 +270,9 @@ static size_t most_of(enum h2_block block)
 void h2_head_add(struct h2_head *head, struct http_slice name, struct http_slice value)
 {
 	head->size += name.size + value.size + H2_FIELD_OVERHEAD;
+	/* Whatever else is wrong with it: nothing more of it is kept. */
 	if (head->size > most_of(head->block))
-		refuse(head, 431);
+		head->status = 431;
 	if (head->is_malformed || head->status == 431)
 		return;
 	if (name.size > 0 && name.bytes[0] == ':' && head->block == H2_BLOCK_REQUEST)

@@ -268,6 +268,13 @@ def test_cookies_in_crumbs_are_one_field_to_the_app(wire, place):
     assert len(place.origin.requests) == 2
 
 
+@pytest.mark.parametrize("wrong", [("expect", "a miracle"), ("content_length", "5"), ("host", "other.test")])
+def test_a_refused_head_that_goes_on_and_on_is_too_large(wire, wrong):
+    """Few bytes here: each field after the first is one of the table."""
+    assert wire.finish(wire.request(wire.head(extra=[wrong] + [("x", "a" * 3900)] * 60))).status == 431
+    assert wire.get().status == 200
+
+
 @pytest.mark.parametrize("method,path,status", [
     ("HEAD", "/known", 304), ("HEAD", "/none", 204), ("GET", "/known", 304), ("GET", "/none", 204)])
 def test_answers_without_a_body_have_none(wire, method, path, status):

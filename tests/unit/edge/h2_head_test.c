@@ -11,8 +11,7 @@
 #include "edge/http/h2_head.h"
 
 /* A block as lines "name value"; a name alone has an empty value. */
-static enum result read_block(
-    struct h2_head *block, enum h2_block kind, const char *lines, bool is_last, struct h2_fields *out)
+static void begin_with(struct h2_head *block, enum h2_block kind, const char *lines)
 {
 	h2_head_begin(block, kind);
 	for (const char *at = lines; *at != '\0';) {
@@ -26,6 +25,12 @@ static enum result read_block(
 		    block, (struct http_slice){at, name}, (struct http_slice){at + skip, size - skip});
 		at += size + (at[size] == '\n');
 	}
+}
+
+static enum result read_block(
+    struct h2_head *block, enum h2_block kind, const char *lines, bool is_last, struct h2_fields *out)
+{
+	begin_with(block, kind, lines);
 	return h2_head_end(block, is_last, out);
 }
 
@@ -339,6 +344,40 @@ static void a_list_that_is_too_long_is_431_and_not_kept(void **state)
 	assert_true(held <= 2 * 64 * 1024);
 }
 
+static int too_much_behind(enum h2_block kind, const char *lines, size_t *held)
+{
+	struct h2_head block;
+	struct h2_fields fields = {.body = HTTP_BODY_NONE};
+	static char value[4000];
+
+	memset(value, 'v', sizeof value);
+	h2_head_init(&block);
+	begin_with(&block, kind, lines);
+	for (int i = 0; i < 100; i++)
+		h2_head_add(&block, http_slice_of("name"), (struct http_slice){value, sizeof value});
+	assert_int_equal(h2_head_end(&block, true, &fields), R_DENIED);
+	*held = block.fields.capacity;
+	int status = block.status;
+	h2_head_fini(&block);
+	return status;
+}
+
+/* What is wrong with it already does not make it small. */
+static void a_refused_list_that_goes_on_is_431_and_not_kept(void **state)
+{
+	static const char *const heads[] = {
+	    GET "expect x\n", GET "content_length 5\n", GET "host b.example\n", ":protocol other\n" GET, GET};
+	size_t held = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+		assert_int_equal(too_much_behind(H2_BLOCK_REQUEST, heads[i], &held), 431);
+		assert_true(held <= 2 * 64 * 1024);
+	}
+	assert_int_equal(too_much_behind(H2_BLOCK_TRAILERS, "expect x\n", &held), 431);
+	assert_true(held <= 2 * 8 * 1024);
+}
+
 static void a_block_forgets_the_one_before(void **state)
 {
 	struct h2_head block;
@@ -375,6 +414,7 @@ int main(void)
 	    cmocka_unit_test(framing_is_what_http_1_1_needs_to_hear),
 	    cmocka_unit_test(trailers_have_no_pseudo_fields_and_end_the_stream),
 	    cmocka_unit_test(a_list_that_is_too_long_is_431_and_not_kept),
+	    cmocka_unit_test(a_refused_list_that_goes_on_is_431_and_not_kept),
 	    cmocka_unit_test(a_block_forgets_the_one_before),
 	};
 
