@@ -172,6 +172,7 @@ struct h2_conn {
 	size_t ready_count;
 	struct h2_stream *turn; /* whose turn it is */
 	int32_t grown;          /* by so much the windows of `streams` have */
+	size_t owed; /* of the connection's window: what came while memory was short and waits here */
 	struct h2_early_priority early[H2_EARLY_PRIORITIES];
 	unsigned early_count; /* that have ever come */
 
@@ -235,8 +236,8 @@ void h2_rules_settings(struct h2_conn *conn, const nghttp2_settings *settings);
 struct h2_stream *h2_stream_new(struct h2_conn *conn, int32_t id, struct h2_fields *fields, int refusal);
 /* From its queue to its request. */
 void h2_stream_begin(struct h2_stream *stream);
-/* Body bytes have come. R_INVALID: more than were announced. */
-enum result h2_stream_receive(struct h2_stream *stream, const char *bytes, size_t size);
+/* Body bytes have come; *kept of them wait here. R_INVALID: more than were announced. */
+enum result h2_stream_receive(struct h2_stream *stream, const char *bytes, size_t size, size_t *kept);
 /* The request is whole. R_INVALID: less than was announced. */
 enum result h2_stream_receive_end(struct h2_stream *stream);
 /* Hands what has come to the exchange. */
@@ -262,6 +263,8 @@ bool h2_stream_is_early(const struct h2_stream *stream);
 bool h2_stream_is_passing(const struct h2_stream *stream);
 /* Its body is to be handed on when all that was read has been looked at. */
 void h2_stream_feed(struct h2_stream *stream);
+/* What has come of its body is no use to anybody. */
+void h2_stream_forget_body(struct h2_stream *stream);
 
 /* h2_response.c */
 extern const struct request_front h2_response_front;

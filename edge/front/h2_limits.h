@@ -21,8 +21,9 @@ enum {
 	    64 * 1024 - 1, /* of a request's body, not yet with the upstream: the protocol's default */
 	H2_WINDOW_MAX = 1024 * 1024,      /* where the upstream keeps up */
 	H2_GROWN_MAX = 2 * H2_WINDOW_MAX, /* by how much those of a connection may have grown, in sum */
-	/* Of all bodies together, until they have been read: those that are held back hold up no others. */
-	H2_WINDOW_ALL = H2_GROWN_MAX,
+	/* Of all bodies together, until they have been read: those that are held back hold up no others, as
+	 * long as there is memory. It grows with theirs. */
+	H2_WINDOW_ALL = 4 * H2_WINDOW,
 	H2_OUT_GATHER =
 	    64 * 1024, /* frames that wait for the socket; then no more are made, and little is read */
 	H2_CONTINUATIONS_MAX = 8, /* of one header block: 64 KiB are four; newer nghttp2 stops there, too */

@@ -285,7 +285,7 @@ static void on_reply(
 
 	if (stream->is_over || stream->is_closed)
 		return;
-	buf_fini(&stream->in);
+	h2_stream_forget_body(stream);
 	if (has_body)
 		buf_append(&stream->own, body.bytes, body.size);
 	stream->is_given = true;

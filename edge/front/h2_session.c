@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "edge/admission.h"
 #include "edge/front/h2_conn_state.h"
 
 enum {
@@ -206,17 +207,30 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 	return 0;
 }
 
+/* The connection's window comes back, but for what waits here while memory is short: that is owed. */
+static void give_back(struct h2_conn *conn, size_t came, size_t kept)
+{
+	if (kept > 0 && !admission_is_short_of_memory(conn->worker))
+		kept = 0;
+	conn->owed += kept;
+	nghttp2_session_consume_connection(conn->session, came - kept);
+}
+
 static int on_data_chunk(
     nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t size, void *arg)
 {
 	struct h2_conn *conn = arg;
 	struct h2_stream *stream = stream_of(session, id);
+	enum result result = R_OK;
+	size_t kept = 0;
 
 	(void)flags;
 	if (size > 0)
 		h2_limits_earn(&conn->limits, 1);
-	nghttp2_session_consume_connection(session, size);
-	if (stream && conn->state == H2_OPEN && h2_stream_receive(stream, (const char *)bytes, size) != R_OK)
+	if (stream && conn->state == H2_OPEN)
+		result = h2_stream_receive(stream, (const char *)bytes, size, &kept);
+	give_back(conn, size, kept);
+	if (result != R_OK)
 		malformed_stream(stream);
 	return 0;
 }

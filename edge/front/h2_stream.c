@@ -58,6 +58,22 @@ void h2_stream_free(struct h2_stream *stream)
 	free(stream);
 }
 
+/* So much of what waited here does no longer. */
+static void let_go(struct h2_conn *conn, size_t size)
+{
+	size_t paid = size < conn->owed ? size : conn->owed;
+
+	conn->owed -= paid;
+	if (paid > 0)
+		nghttp2_session_consume_connection(conn->session, paid);
+}
+
+void h2_stream_forget_body(struct h2_stream *stream)
+{
+	let_go(stream->conn, buf_size(&stream->in));
+	buf_fini(&stream->in);
+}
+
 /* By others than us: the app, or the database for a CA's challenge. */
 static bool is_worked_on(const struct h2_stream *stream)
 {
@@ -80,7 +96,7 @@ void h2_stream_over(struct h2_stream *stream)
 	if (stream->is_fed)
 		TAILQ_REMOVE(&conn->fed, stream, fed_entry);
 	forget_fields(stream);
-	buf_fini(&stream->in);
+	h2_stream_forget_body(stream);
 	buf_fini(&stream->own);
 	if (stream->has_trailers)
 		h2_fields_fini(&stream->trailers);
@@ -128,6 +144,9 @@ static void count_drained(struct h2_stream *stream, size_t size)
 	conn->grown += stream->window;
 	stream->window *= 2;
 	nghttp2_session_set_local_window_size(conn->session, NGHTTP2_FLAG_NONE, stream->id, stream->window);
+	if (nghttp2_session_get_local_window_size(conn->session) < H2_WINDOW_ALL + conn->grown)
+		nghttp2_session_set_local_window_size(
+		    conn->session, NGHTTP2_FLAG_NONE, 0, H2_WINDOW_ALL + conn->grown);
 }
 
 /* So much of the body is no longer here. */
@@ -160,7 +179,7 @@ static bool send_some(struct h2_stream *stream, const char *bytes, size_t size, 
 	return false;
 }
 
-enum result h2_stream_receive(struct h2_stream *stream, const char *bytes, size_t size)
+enum result h2_stream_receive(struct h2_stream *stream, const char *bytes, size_t size, size_t *kept)
 {
 	size_t taken = 0;
 
@@ -176,7 +195,8 @@ enum result h2_stream_receive(struct h2_stream *stream, const char *bytes, size_
 	    !send_some(stream, bytes, size, &taken))
 		return R_OK;
 	/* nghttp2 keeps clients to their windows. */
-	buf_append(&stream->in, bytes + taken, size - taken);
+	*kept = size - taken;
+	buf_append(&stream->in, bytes + taken, *kept);
 	give_window(stream, taken);
 	h2_stream_feed(stream);
 	return R_OK;
@@ -208,7 +228,7 @@ bool h2_stream_is_passing(const struct h2_stream *stream)
  * open until the client has ended it, or had time to. */
 static void end_early(struct h2_stream *stream)
 {
-	buf_fini(&stream->in);
+	h2_stream_forget_body(stream);
 	if (stream->is_given)
 		request_end(&stream->request, true);
 }
@@ -227,6 +247,7 @@ void h2_stream_pump(struct h2_stream *stream)
 		if (!send_some(stream, buf_bytes(&stream->in), buf_size(&stream->in), &taken))
 			break;
 		buf_consume(&stream->in, taken);
+		let_go(stream->conn, taken);
 		give_window(stream, taken);
 	}
 	if (h2_tunnel_may_send(stream) && buf_size(&stream->in) == 0) {
@@ -237,7 +258,7 @@ void h2_stream_pump(struct h2_stream *stream)
 	if (h2_stream_is_passing(stream))
 		exchange_flush(stream->request.exchange);
 	else if (!stream->is_over && stream->request.state == REQUEST_ANSWERED)
-		buf_fini(&stream->in);
+		h2_stream_forget_body(stream);
 	h2_tunnel_settle(stream);
 	if (h2_stream_is_early(stream))
 		end_early(stream);

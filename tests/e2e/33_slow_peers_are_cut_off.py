@@ -8,11 +8,13 @@ import time
 import pytest
 
 from lab import client_hello
+from lab.h2_wire import H2Wire
 from lab.origin import Origin
 from lab.place import free_port
 from lab.process import wait_until
 
 NAME = "shop.brand.test"
+MIB = 1024 * 1024
 # What a busy machine may make of a deadline of a second and a half; the deadlines that are not set here are longer.
 BOUND = 9
 
@@ -181,6 +183,30 @@ def test_connect_that_takes_too_long_goes_elsewhere_and_alone_is_504(lab):
     edge.restart(upstream=deaf.url)
     visit = platform.visit(NAME, edge=edge)
     assert visit.status == 504 and visit.seconds < BOUND
+
+
+def test_uploads_that_wait_for_a_connection_stop_where_memory_ends(lab):
+    """They are let in while there is some, and filled afterwards. By their windows it would be 8 MiB a client, beside 4 that
+    their requests hold."""
+    platform, _ = platform_with(lab)
+    deaf = lab.use(Deaf(platform.ground.address(6)))
+    edge = platform.edge.restart(upstream=deaf.url, upstream_connect_timeout="60s", max_memory="4M")
+    wires = [H2Wire(platform, NAME) for _ in range(4)]
+    streams = [[wire.request(method="POST", extra=[("content-length", "65535")], end=False) for _ in range(120)] for wire in wires]
+    for wire, own in zip(wires, streams):
+        wire.sent, some = 0, 65535
+        while own and some == 65535:
+            some = wire.upload(own.pop(), 65535, before=wire.sent, patience=1)
+            wire.sent += some
+    assert edge.metric("postern_edge_memory_bytes") < 16 * MIB
+    assert all(own for own in streams[1:]), "some of each could send nothing"
+    for wire in wires:
+        for stream in range(1, wire.next_stream, 2):
+            wire.reset(stream)
+        wire.until(lambda: wire.given(0) - wire.sent > 65535)
+    wait_until(lambda: edge.metric("postern_edge_memory_bytes") < MIB, 10, "what was given up to be freed")
+    for wire in wires:
+        wire.close()
 
 
 def test_handshake_that_stops(lab):
