@@ -256,6 +256,7 @@ static void who_awaits_100_is_not_hurried_by_a_103(void **state)
 	say(&rig.origin, "HTTP/1.1 100 Continue\r\n\r\n");
 	client_gets("HTTP/1.1 100 Continue\r\n\r\n");
 	say(&rig.client, "hello");
+	expect_ending(&rig.origin, "hello");
 	say(&rig.origin, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 	client_gets("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 }
