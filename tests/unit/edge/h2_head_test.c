@@ -366,7 +366,7 @@ static int too_much_behind(enum h2_block kind, const char *lines, size_t *held)
 static void a_refused_list_that_goes_on_is_431_and_not_kept(void **state)
 {
 	static const char *const heads[] = {
-	    GET "expect x\n", GET "content_length 5\n", GET "host b.example\n", ":protocol other\n" GET, GET};
+	    GET "expect x\n", GET "content_length 5\n", GET "host b.example\n", GET ":protocol other\n", GET};
 	size_t held = 0;
 
 	(void)state;
