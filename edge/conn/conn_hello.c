@@ -84,8 +84,7 @@ static void refuse_without_default(struct conn *conn)
 
 	if (log_rate_allows(&rate))
 		log_warn("a default-certificate cannot be shown: nothing is stored for its name, it is "
-			 "suspended, or "
-			 "its TLS is passed on",
+			 "suspended, or its TLS is passed on",
 		    log_str("name", conn->opening->name.text));
 	conn_refuse(conn, TLS_ALERT_UNRECOGNIZED_NAME, conn->opening->cause);
 }

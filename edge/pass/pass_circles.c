@@ -9,8 +9,8 @@
 
 struct pass_circles {
 	unsigned char key[16]; /* clients choose the bytes: they do not choose the slot */
-	_Atomic uint64_t
-	    slots[PASS_CIRCLES_MAX]; /* a mark, and how often it is on its way in its last bits */
+	/* A mark each, and in its last bits how often it is on its way. */
+	_Atomic uint64_t slots[PASS_CIRCLES_MAX];
 };
 
 enum { COUNT_MASK = 0xff };

@@ -7,11 +7,10 @@
 #include "common/log/log.h"
 
 /* Port 0 is whatever the kernel gives, and so may be any. */
-static bool listens_on(const struct settings *settings, const char *name, unsigned long port)
+static bool listens_on(const struct settings *settings, const char *name, int port)
 {
 	for (size_t i = 0; i < settings_count(settings, name); i++) {
-		unsigned long own =
-		    strtoul(strrchr(settings_string_at(settings, name, i), ':') + 1, NULL, 10);
+		int own = atoi(strrchr(settings_string_at(settings, name, i), ':') + 1);
 
 		if (own == port || own == 0)
 			return true;
@@ -20,26 +19,22 @@ static bool listens_on(const struct settings *settings, const char *name, unsign
 }
 
 /* Behind a balancer the ports that clients know are easily taken for the edge's. */
-static bool is_reached(const struct settings *settings, const char *label)
+static bool is_reached(const struct settings *settings, const struct pass_route *route)
 {
-	const char *port = strrchr(label, ':');
-
-	if (!port)
-		return strcmp(label, "*") != 0 || settings_count(settings, "listen-passthrough") > 0;
-	unsigned long number = strtoul(port + 1, NULL, 10);
-
-	return listens_on(settings, "listen-https", number) ||
-	       listens_on(settings, "listen-passthrough", number);
+	if (route->port == PASS_ANY_PORT)
+		return strcmp(route->label, "*") != 0 || settings_count(settings, "listen-passthrough") > 0;
+	return listens_on(settings, "listen-https", route->port) ||
+	       listens_on(settings, "listen-passthrough", route->port);
 }
 
 static void warn_of_unreached(const struct pass_routes *routes, const struct settings *settings)
 {
 	for (size_t i = 0; i < pass_routes_count(routes); i++) {
-		const char *label = pass_routes_at(routes, i)->label;
+		const struct pass_route *route = pass_routes_at(routes, i);
 
-		if (!is_reached(settings, label))
+		if (!is_reached(settings, route))
 			log_warn("a passthrough takes nothing: the edge listens on no port that it is for",
-			    log_str("passthrough", label));
+			    log_str("passthrough", route->label));
 	}
 }
 

@@ -9,8 +9,6 @@
 #include "edge/loop/loop.h"
 #include "edge/loop/name_table.h"
 
-enum { ANY_PORT = 0 };
-
 struct entry {
 	struct name_entry entry; /* by the route's label */
 	struct pass_route route;
@@ -31,7 +29,7 @@ static bool split_port(char *pattern, int *port)
 	char *colon = strrchr(pattern, ':');
 	char *end = NULL;
 
-	*port = ANY_PORT;
+	*port = PASS_ANY_PORT;
 	if (!colon)
 		return true;
 	unsigned long number = strtoul(colon + 1, &end, 10);
@@ -44,7 +42,7 @@ static bool split_port(char *pattern, int *port)
 
 static void write_label(char label[PASS_LABEL_MAX + 1], const char *prefix, const char *name, int port)
 {
-	if (port == ANY_PORT)
+	if (port == PASS_ANY_PORT)
 		snprintf(label, PASS_LABEL_MAX + 1, "%s%s", prefix, name);
 	else
 		snprintf(label, PASS_LABEL_MAX + 1, "%s%s:%d", prefix, name, port);
@@ -55,16 +53,15 @@ static enum result read_pattern(
     struct pass_route *route, char *pattern, struct hostname *exact, struct error *error)
 {
 	struct hostname name = {""};
-	int port = ANY_PORT;
 	const char *prefix = strncmp(pattern, "*.", 2) == 0 ? "*." : pattern[0] == '.' ? "." : "";
 
 	exact->text[0] = '\0';
-	if (!split_port(pattern, &port)) {
+	if (!split_port(pattern, &route->port)) {
 		error_set(error, "`%s` ends in no port: write name:443", pattern);
 		return R_INVALID;
 	}
 	if (strcmp(pattern, "*") == 0) {
-		write_label(route->label, "*", "", port);
+		write_label(route->label, "*", "", route->port);
 		return R_OK;
 	}
 	const char *rest = pattern + strlen(prefix);
@@ -83,7 +80,7 @@ static enum result read_pattern(
 	}
 	if (prefix[0] == '\0')
 		*exact = name;
-	write_label(route->label, prefix, name.text, port);
+	write_label(route->label, prefix, name.text, route->port);
 	return R_OK;
 }
 
@@ -183,7 +180,7 @@ static const struct pass_route *find_pattern(
 	const struct pass_route *route = find_label(routes, label);
 	if (route)
 		return route;
-	write_label(label, prefix, name, ANY_PORT);
+	write_label(label, prefix, name, PASS_ANY_PORT);
 	return find_label(routes, label);
 }
 

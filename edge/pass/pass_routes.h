@@ -16,10 +16,11 @@
 
 struct pass_routes;
 
-enum { PASS_ROUTES_MAX = 1024, PASS_LABEL_MAX = HOSTNAME_MAX + 2 + 6 };
+enum { PASS_ROUTES_MAX = 1024, PASS_ANY_PORT = 0, PASS_LABEL_MAX = HOSTNAME_MAX + 2 + 6 };
 
 struct pass_route {
 	char label[PASS_LABEL_MAX + 1]; /* pattern and port, normalised: in logs and metrics */
+	int port;                       /* of the listeners that it is for, or PASS_ANY_PORT */
 	struct pass_target target;
 	struct pass_metrics metrics;
 };

@@ -273,7 +273,8 @@ def test_an_app_of_http2_alone_is_asked_for_no_websocket(place):
     origin.close()
 
 
-def test_a_reset_is_a_reset_on_the_other_side(place):
+def note_ends(place):
+    """What the app reads after its switch, or "reset", one for each of its tunnels from now on."""
     ends = []
 
     def script(request):
@@ -284,6 +285,11 @@ def test_a_reset_is_a_reset_on_the_other_side(place):
             ends.append("reset")
         return False
     place.origin.on_upgrade = script
+    return ends
+
+
+def test_a_reset_is_a_reset_on_the_other_side(place):
+    ends = note_ends(place)
     one = H2Wire(place, NAME)
     chat = Chat(one)
     one.reset(chat.stream)
@@ -302,16 +308,7 @@ def test_a_reset_is_a_reset_on_the_other_side(place):
 
 def test_a_websocket_has_no_trailers(place):
     """Which would be an end to one reader and nothing to another (RFC 9113 section 8.5)."""
-    ends = []
-
-    def script(request):
-        websocket.switch(request)
-        try:
-            ends.append(request.sock.recv(100))
-        except ConnectionResetError:
-            ends.append("reset")
-        return False
-    place.origin.on_upgrade = script
+    ends = note_ends(place)
     one = H2Wire(place, NAME)
     chat = Chat(one)
     one.send(frame(HEADERS, END_HEADERS | END_STREAM, chat.stream, one.block([("x-sum", "1")])))
